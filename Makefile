@@ -1,0 +1,117 @@
+# Needs Node with npm and Go; everything else is fetched by npm and Go, pinned by package-lock.json and
+# tools/go.sum. No target touches what is up to date.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+NODE_MIN := 20
+GO_MIN := 1.26
+
+ARGS ?=
+DATA ?= ./data
+TEST ?=
+
+# The first is the main program; a worker has to be listed as an entry of its own.
+ENTRIES := src/main.ts
+# Folders too: their times tell that a file is gone.
+SOURCES := $(shell find src 2>/dev/null)
+
+BIN := node_modules/.bin
+INSTALLED := node_modules/.installed
+TOOLS := $(addprefix build/tools/,coffer-nats nats-server k6)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: build/coffer ## compile the executable build/coffer
+
+.PHONY: run
+run: build/coffer ## start a node; ARGS="--port 9000 …" are the flags of coffer serve
+	@exec build/coffer serve $(ARGS)
+
+.PHONY: test
+test: ## set up, build, check and run all tests; TEST=name takes the test files whose path has this name
+	@$(MAKE) --no-print-directory -j2 setup
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/bun test/run.ts $(TEST)
+
+.PHONY: check
+check: $(INSTALLED) ## check types, lint, format and which room imports which
+	@$(BIN)/tsc
+	@$(BIN)/biome check --error-on-warnings
+	@$(BIN)/bun test test/architecture.test.ts
+
+.PHONY: format
+format: $(INSTALLED) ## format the code, and repair what lint can repair
+	@$(BIN)/biome check --write
+
+.PHONY: replay
+replay: build/coffer ## replay the log in DATA (./data) and print its totals and digest
+	@build/coffer replay --data "$(DATA)"
+
+.PHONY: load
+load: build/coffer build/tools/k6 ## 60 s of load by k6, and a check that no money was made or lost
+	@$(BIN)/bun k6/run.ts --seconds 60
+
+.PHONY: bench
+bench: build/coffer ## measure throughput beside a route that does nothing
+	@$(need_wrk)
+	@$(BIN)/bun bench/run.ts
+
+.PHONY: setup
+setup: build/coffer $(TOOLS) ## fetch and build all parts
+
+.PHONY: clean
+clean: ## remove all that was fetched and built here
+	rm -rf build node_modules
+
+# --no-save: with another registry or on another platform, npm would rewrite the lock file.
+$(INSTALLED): package.json package-lock.json .npmrc
+	@$(need_node)
+	@echo "npm install"
+	@npm install --no-save --loglevel=error
+	@$(BIN)/bun --version >/dev/null || $(call fail,npm did not set up bun: are install scripts forbidden in its configuration?)
+	@touch $@
+
+build/coffer: $(SOURCES) tsconfig.json $(INSTALLED) build/tools/coffer-nats
+	@echo "build $@"
+	@$(BIN)/bun build --compile --outfile $@ --sourcemap \
+	  --no-compile-autoload-dotenv --no-compile-autoload-bunfig $(ENTRIES)
+
+# One after the other: they share packages, and Go uses all cores anyway.
+build/tools/coffer-nats: tools/go.mod tools/go.sum tools/nats/main.go
+	@$(need_go)
+	@echo "build $@"
+	@$(go_build) ./nats
+
+build/tools/nats-server: tools/go.mod tools/go.sum | build/tools/coffer-nats
+	@echo "build $@"
+	@$(go_build) github.com/nats-io/nats-server/v2
+
+build/tools/k6: tools/go.mod tools/go.sum | build/tools/nats-server
+	@echo "build $@"
+	@$(go_build) go.k6.io/k6
+
+go_build = cd tools && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly \
+  go build -trimpath -buildvcs=false -ldflags "-s -w" -o ../$@
+
+fail = { echo "coffer: $(1)" >&2; exit 1; }
+
+need_node = command -v npm >/dev/null && \
+  node -e 'process.exit(parseInt(process.versions.node) < $(NODE_MIN) ? 1 : 0)' 2>/dev/null || \
+  $(call fail,Node $(NODE_MIN) or newer with npm is needed (https://nodejs.org); \
+  found $$(node --version 2>/dev/null || echo no node) and $$(npm --version 2>/dev/null || echo no) npm)
+
+need_go = found=$$(go version 2>/dev/null | sed 's/^go version go\([^ ]*\).*/\1/' || true); \
+  printf '%s\n' $(GO_MIN) "$$found" | sort -VC || \
+  $(call fail,Go $(GO_MIN) or newer is needed (https://go.dev/dl); found $${found:-none})
+
+need_wrk = command -v wrk >/dev/null || { \
+  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "apt-get install wrk" && \
+  { apt-get install -qq -y wrk || { apt-get update -qq && apt-get install -qq -y wrk; }; } >/dev/null 2>&1; } || \
+  $(call fail,wrk is missing: install it (Debian: apt install wrk))

@@ -1,0 +1,73 @@
+/** The commands of coffer: what each is called, takes and says. */
+
+import { type SettingName, settingsHelp, WrongSetting } from "../config.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+export interface CliCommand {
+  readonly name: string;
+  /** What stands behind the name besides flags. */
+  readonly usage: string;
+  readonly help: string;
+  readonly settings: readonly SettingName[];
+  /** Returns the exit code. */
+  run(args: readonly string[], env: Env): Promise<number>;
+}
+
+/** Loaded only when it is asked for, so that `version` does not load a server. */
+const COMMANDS: Readonly<Record<string, () => Promise<CliCommand>>> = {
+  serve: async () => (await import("./serve.ts")).serve,
+  replay: async () => (await import("./replay.ts")).replay,
+  verify: async () => (await import("./verify.ts")).verify,
+  queue: async () => (await import("./queue.ts")).queue,
+  version: async () => (await import("./version.ts")).version,
+};
+
+const EXIT_WRONG_USAGE = 2;
+
+/** Runs one command; returns the exit code: 0 done, 1 failed, 2 wrong flags. */
+export async function runCli(args: readonly string[], env: Env): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === "--help" || name === "help" || name === "-h") {
+    console.log(await overview());
+    return 0;
+  }
+  const load =
+    name === "--version"
+      ? COMMANDS.version
+      : name !== undefined && Object.hasOwn(COMMANDS, name)
+        ? COMMANDS[name]
+        : undefined;
+  if (!load) {
+    console.error(
+      name === undefined ? await overview() : `coffer: there is no command "${name}"; see coffer --help`,
+    );
+    return EXIT_WRONG_USAGE;
+  }
+  const command = await load();
+  if (rest.includes("--help") || rest.includes("-h")) {
+    console.log(helpOf(command));
+    return 0;
+  }
+  try {
+    return await command.run(rest, env);
+  } catch (error) {
+    if (!(error instanceof WrongSetting)) throw error;
+    console.error(`coffer ${command.name}: ${error.message}; see coffer ${command.name} --help`);
+    return EXIT_WRONG_USAGE;
+  }
+}
+
+async function overview(): Promise<string> {
+  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  const lines = commands.map(({ name, usage, help }) => `  ${`${name} ${usage}`.padEnd(24)}${help}`);
+  return `coffer: a digital wallet ledger\n\nusage: coffer COMMAND [flags]\n\n${lines.join("\n")}\n\ncoffer COMMAND --help tells its flags.`;
+}
+
+function helpOf({ name, usage, help, settings }: CliCommand): string {
+  const flags =
+    settings.length > 0
+      ? `\n\nEvery flag has an environment variable; a flag wins.\n\n${settingsHelp(settings)}`
+      : "";
+  return `usage: coffer ${[name, usage, ...(settings.length > 0 ? ["[flags]"] : [])].filter(Boolean).join(" ")}\n\n${help}${flags}`;
+}

@@ -1,0 +1,76 @@
+/** What replay and verify share: the whole log of a folder, read into an empty engine. */
+
+import { createHash } from "node:crypto";
+import { add, type Money, ZERO } from "../domain/amount.ts";
+import { total } from "../domain/balances.ts";
+import { type Currency, WORLD } from "../domain/names.ts";
+import { WalletEngine } from "../engine/wallet-engine.ts";
+import { DiskFolder } from "../eventlog/disk.ts";
+import { LogMark } from "../eventlog/mark.ts";
+import { inspectLog, LOG_NAME, type LogFinding } from "../eventlog/recovery.ts";
+import { showProgress } from "./progress.ts";
+
+export interface LogSummary {
+  readonly path: string;
+  readonly finding: LogFinding;
+  readonly engine: WalletEngine;
+  readonly commands: number;
+  readonly seconds: number;
+}
+
+/** Reads without a lock and without changing anything. Throws where there is no log, and NewerFormat. */
+export async function readWholeLog(data: string): Promise<LogSummary> {
+  const folder = new DiskFolder(data, false);
+  // The mark before the log: it may only move on meanwhile.
+  const mark = LogMark.read(folder);
+  const file = folder.open(LOG_NAME, false);
+  const path = folder.path(LOG_NAME);
+  if (!file) throw new Error(`${path} is not there`);
+  const engine = new WalletEngine();
+  let commands = 0;
+  const started = performance.now();
+  const progress = showProgress("reading", file.size());
+  try {
+    const finding = await inspectLog(
+      file,
+      mark,
+      ({ events }) => {
+        for (const event of events) engine.apply(event);
+        commands++;
+      },
+      progress.at,
+    );
+    return { path, finding, engine, commands, seconds: (performance.now() - started) / 1_000 };
+  } finally {
+    progress.end();
+    file.close();
+  }
+}
+
+/** Sums per currency over every account, `@world` included: 0 each, or money was made or lost. */
+export function totalsOf({
+  engine,
+}: LogSummary): { currency: Currency; sum: Money; in_circulation: Money }[] {
+  const sums = new Map<Currency, { sum: Money; in_circulation: Money }>();
+  for (const balance of engine.ledger.balances) {
+    const held = total(balance);
+    const { sum, in_circulation } = sums.get(balance.currency) ?? { sum: ZERO, in_circulation: ZERO };
+    const circulating = balance.account === WORLD ? in_circulation : add(in_circulation, held);
+    sums.set(balance.currency, { sum: add(sum, held), in_circulation: circulating });
+  }
+  return [...sums]
+    .map(([currency, { sum, in_circulation }]) => ({ currency, sum, in_circulation }))
+    .sort((a, b) => (a.currency < b.currency ? -1 : 1));
+}
+
+/** SHA-256 over `account,currency,available,frozen\n` of every balance, sorted bytewise (the names are ASCII). */
+export function digestOf({ engine }: LogSummary): string {
+  const balances = [...engine.ledger.balances].sort((a, b) => {
+    if (a.account !== b.account) return a.account < b.account ? -1 : 1;
+    return a.currency < b.currency ? -1 : 1;
+  });
+  const hash = createHash("sha256");
+  for (const { account, currency, available, frozen } of balances)
+    hash.update(`${account},${currency},${available},${frozen}\n`);
+  return hash.digest("hex");
+}

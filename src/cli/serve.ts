@@ -1,0 +1,59 @@
+import process from "node:process";
+import pino from "pino";
+import { readConfig } from "../config.ts";
+import { NewerFormat } from "../eventlog/line.ts";
+import { DamagedLog } from "../eventlog/recovery.ts";
+import { NodeRefused, SERVE_SETTINGS, textOf, WalletNode } from "../node.ts";
+import { QueueRefused } from "../queue/nats-queue.ts";
+import { loadRuntime } from "../runtime/runtime.ts";
+import type { CliCommand } from "./cli.ts";
+
+export const serve: CliCommand = {
+  name: "serve",
+  usage: "",
+  help: "runs a node: HTTP in, events.log out",
+  settings: SERVE_SETTINGS,
+  async run(args, env) {
+    const config = readConfig(SERVE_SETTINGS, args, env);
+    const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
+    const stop = stopSignal();
+    try {
+      const node = new WalletNode(config, await loadRuntime(), log);
+      const starting = node.start();
+      starting.catch(() => {}); // raced below
+      const started = await Promise.race([starting, node.failed, stop]);
+      if (typeof started === "number") {
+        console.log(
+          `listening on http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${started}`,
+        );
+        await Promise.race([stop, node.failed]);
+      }
+      log.info({}, "stopping");
+      const forced = setTimeout(() => {
+        log.error({ shutdownTimeoutMs: config.shutdownTimeoutMs }, "the stop took too long and is forced");
+        process.exit(1);
+      }, config.shutdownTimeoutMs);
+      await node.stop();
+      clearTimeout(forced);
+      log.info({}, "stopped");
+      process.exit(0);
+    } catch (error) {
+      // At once, without finishing anything: what was not durable must not be answered.
+      log.fatal({ error: isExpected(error) ? error.message : textOf(error) }, "the node stops");
+      process.exit(1);
+    }
+  },
+};
+
+/** Errors that say all there is to say; of the others the stack is needed. */
+function isExpected(error: unknown): error is Error {
+  if (error instanceof Error && "code" in error && "syscall" in error) return true;
+  return [NodeRefused, DamagedLog, NewerFormat, QueueRefused].some((kind) => error instanceof kind);
+}
+
+/** Resolves at SIGTERM or SIGINT. */
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
+  });
+}

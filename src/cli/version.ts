@@ -1,0 +1,20 @@
+import packageJson from "../../package.json" with { type: "json" };
+import { readConfig } from "../config.ts";
+import { LOG_FORMAT } from "../domain/commands.ts";
+import { loadRuntime } from "../runtime/runtime.ts";
+import type { CliCommand } from "./cli.ts";
+
+export const version: CliCommand = {
+  name: "version",
+  usage: "",
+  help: "prints the version, the log format and the runtime",
+  settings: [],
+  async run(args, env) {
+    readConfig([], args, env);
+    const runtime = await loadRuntime();
+    console.log(
+      `coffer ${packageJson.version} (log format ${LOG_FORMAT}, ${runtime.name} ${runtime.version})`,
+    );
+    return 0;
+  },
+};

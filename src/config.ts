@@ -1,0 +1,207 @@
+/** Every setting once: its flag, environment variable, unit, default and check. */
+
+import { isIP } from "node:net";
+import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
+import { type Currency, parseCurrency } from "./domain/names.ts";
+
+/** A setting is missing, unknown or out of its range; the message names it. */
+export class WrongSetting extends Error {
+  override readonly name = "WrongSetting";
+}
+
+interface Setting<T> {
+  readonly flag: string;
+  /** What `--help` says; the unit stands in the flag's name. */
+  readonly help: string;
+  /** As `--help` shows it; undefined for a switch. */
+  readonly value: string | undefined;
+  readonly default: string | undefined;
+  /** Undefined where the text is not a value of it. */
+  parse(text: string): T | undefined;
+  readonly must: string;
+}
+
+/** The largest delay that a timer takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+function text(flag: string, value: string, help: string, byDefault?: string): Setting<string> {
+  return {
+    flag,
+    value,
+    help,
+    default: byDefault,
+    must: "must not be empty",
+    parse: (given) => given || undefined,
+  };
+}
+
+function integer(flag: string, help: string, byDefault: number, min: number, max: number): Setting<number> {
+  return {
+    flag,
+    value: "N",
+    help,
+    default: String(byDefault),
+    must: `must be an integer from ${min} to ${max}`,
+    parse: (given) =>
+      /^[0-9]{1,16}$/.test(given) && Number(given) >= min && Number(given) <= max ? Number(given) : undefined,
+  };
+}
+
+function flag(name: string, help: string): Setting<boolean> {
+  return {
+    flag: name,
+    value: undefined,
+    help,
+    default: undefined,
+    must: "must be true or false",
+    parse: (given) => (given === "true" ? true : given === "false" ? false : undefined),
+  };
+}
+
+function choice(name: string, help: string, byDefault: string, choices: readonly string[]): Setting<string> {
+  return {
+    flag: name,
+    value: choices.join("|"),
+    help,
+    default: byDefault,
+    must: `must be one of ${choices.join(", ")}`,
+    parse: (given) => (choices.includes(given) ? given : undefined),
+  };
+}
+
+function loopback(host: string): string | undefined {
+  if (host === "localhost" || host === "::1") return host;
+  return isIP(host) === 4 && host.startsWith("127.") ? host : undefined;
+}
+
+export const SETTINGS = {
+  data: text("data", "DIR", "the ledger's folder", "./data"),
+  host: {
+    ...text("host", "HOST", "the address to listen on; only loopback, for there are no keys", "127.0.0.1"),
+    must: "must be a loopback address",
+    parse: loopback,
+  },
+  port: integer("port", "the port to listen on; 0 takes a free one", 8080, 0, 65_535),
+  currency: {
+    ...text("currency", "CODE", "the ledger's default currency (USD); counts when it is opened"),
+    must: "must be 3 to 12 of A-Z 0-9, beginning with a letter",
+    parse: (given: string): Currency | undefined => parseCurrency(given),
+  },
+  strict: flag("strict", "only opened accounts may be credited; counts when the ledger is opened"),
+  natsUrl: text(
+    "nats-url",
+    "URL",
+    "the NATS server or cluster, comma-separated; without one coffer runs its own",
+  ),
+  streamMaxBytes: integer(
+    "stream-max-bytes",
+    "the most that waiting commands may take on the queue",
+    1 << 30,
+    1 << 20,
+    Number.MAX_SAFE_INTEGER,
+  ),
+  streamReplicas: integer("stream-replicas", "copies of the stream in a cluster", 1, 1, 5),
+  remakeLostStream: flag(
+    "remake-lost-stream",
+    "make an outside stream that lost its tail anew, from this node's log",
+  ),
+  acceptGap: flag("accept-gap", "go on where the queue has dropped commands that this node never read"),
+  outcomeTimeoutMs: integer(
+    "outcome-timeout-ms",
+    "how long a caller waits for an outcome",
+    10_000,
+    1,
+    MAX_TIMER_MS,
+  ),
+  maxWaitingCommands: integer(
+    "max-waiting-commands",
+    "commands that may wait for an outcome",
+    262_144,
+    1,
+    1 << 30,
+  ),
+  maxBodyBytes: integer("max-body-bytes", "the largest body of a request", 4 << 20, 1 << 10, 64 << 20),
+  minFreeBytes: integer(
+    "min-free-bytes",
+    "free disk space below which commands are refused",
+    64 << 20,
+    0,
+    Number.MAX_SAFE_INTEGER,
+  ),
+  shutdownTimeoutMs: integer(
+    "shutdown-timeout-ms",
+    "how long a stop may take before it is forced",
+    15_000,
+    100,
+    MAX_TIMER_MS,
+  ),
+  logLevel: choice("log-level", "what goes to stderr", "info", ["debug", "info", "warn", "error"]),
+  json: flag("json", "print one line of JSON"),
+} as const;
+
+export type SettingName = keyof typeof SETTINGS;
+
+type ValueOf<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
+type WithDefault = Exclude<SettingName, "currency" | "natsUrl" | "strict">;
+
+/** Settings without a default are undefined where they are not given; switches other than `strict` are false then. */
+export type Config<N extends SettingName> = { readonly [K in N & WithDefault]: ValueOf<K> } & {
+  readonly [K in Exclude<N, WithDefault>]: ValueOf<K> | undefined;
+};
+
+/** The environment variable of a setting. */
+export function variableOf(name: SettingName): string {
+  return name === "natsUrl" ? "NATS_URL" : `COFFER_${SETTINGS[name].flag.toUpperCase().replaceAll("-", "_")}`;
+}
+
+/** Reads the settings `names` from flags and environment; a flag wins. Throws WrongSetting. */
+export function readConfig<N extends SettingName>(
+  names: readonly N[],
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Config<N> {
+  const options: ParseArgsOptionsConfig = {};
+  for (const name of names)
+    options[SETTINGS[name].flag] = { type: SETTINGS[name].value === undefined ? "boolean" : "string" };
+  const given = parseFlags(args, options);
+  const config: Record<string, unknown> = {};
+  for (const name of names) {
+    const setting: Setting<unknown> = SETTINGS[name];
+    const byFlag = given[setting.flag];
+    const variable = variableOf(name);
+    const value = byFlag === undefined ? env[variable] || setting.default : String(byFlag);
+    config[name] = value === undefined ? absent(name) : setting.parse(value);
+    if (value !== undefined && config[name] === undefined) {
+      const source = byFlag === undefined && env[variable] ? variable : `--${setting.flag}`;
+      throw new WrongSetting(`${source} ${setting.must}, not "${value}"`);
+    }
+  }
+  return config as unknown as Config<N>;
+}
+
+function parseFlags(
+  args: readonly string[],
+  options: ParseArgsOptionsConfig,
+): Readonly<Record<string, unknown>> {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new WrongSetting(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function absent(name: SettingName): false | undefined {
+  return SETTINGS[name].value === undefined && name !== "strict" ? false : undefined;
+}
+
+/** The lines of `--help` about these settings. */
+export function settingsHelp(names: readonly SettingName[]): string {
+  return names
+    .map((name) => {
+      const { flag: option, value, help, default: byDefault }: Setting<unknown> = SETTINGS[name];
+      const left = `  --${option}${value === undefined ? "" : ` ${value}`}`;
+      const more = byDefault === undefined ? "" : ` (default ${byDefault})`;
+      return `${left}\n        ${help}${more}; ${variableOf(name)}`;
+    })
+    .join("\n");
+}

@@ -1,0 +1,144 @@
+/**
+ * Takes batches of messages from the queue, decides their commands, and has the log append them.
+ *
+ * Between execute and apply there is no await. The next batch is executed while the disk works on the one
+ * before; an outcome, also one that writes nothing, leaves only when everything executed before it is on
+ * disk. The log is a function of the messages alone: time is theirs, never earlier than the last command's.
+ */
+
+import { BatchConsumer } from "../batching/batch-consumer.ts";
+import type { WalletEvent } from "../domain/events.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
+import type { EventLog } from "../ports/event-log.ts";
+import type { LogPosition } from "../ports/log-position.ts";
+import type { FrameOutcome } from "../ports/outcomes.ts";
+import { readMessage } from "../wire/messages.ts";
+import type { WalletEngine } from "./wallet-engine.ts";
+
+export interface EngineOptions {
+  /** Bytes of messages at which a batch is full. */
+  readonly batchBytes: number;
+  readonly maxReadTimeoutMs: number;
+}
+
+/** What one batch did: told when it is on disk. */
+export interface Committed {
+  readonly position: LogPosition;
+  readonly events: readonly WalletEvent[];
+  readonly outcomes: readonly FrameOutcome[];
+}
+
+/** What the engine has counted since its start. */
+export interface EngineCounters {
+  /** Messages that were neither a frame nor a valid command of an outside client. */
+  malformed: number;
+  /** Commands that came from outside clients. */
+  foreign: number;
+}
+
+export class EngineLoop {
+  readonly counters: EngineCounters = { malformed: 0, foreign: 0 };
+  readonly #consumer: BatchConsumer<QueueMessage>;
+  #stopping = false;
+  /** The batch on its way to the disk. */
+  #committing: Promise<void> = Promise.resolve();
+  /** The last message that is executed and on disk, and who waits for a later one. */
+  #settledSequence = 0;
+  #settling: (() => void)[] = [];
+  /** Where the log ended at the start: commands up to there are not executed again. */
+  readonly #start: LogPosition;
+
+  /** `committed` hears of every batch, in order, once it is on disk; `malformed` of messages that are passed over. */
+  constructor(
+    private readonly engine: WalletEngine,
+    messages: CommandMessages,
+    private readonly log: EventLog,
+    private readonly committed: (batch: Committed) => void,
+    private readonly malformed: (message: QueueMessage, why: string) => void,
+    clock: Clock,
+    { batchBytes, maxReadTimeoutMs }: EngineOptions,
+  ) {
+    this.#start = log.position;
+    this.#consumer = new BatchConsumer(
+      messages,
+      {
+        batchSize: batchBytes,
+        maxReadTimeoutMs,
+        batchingDelayMs: 0,
+        maxBatchWaitMs: 0,
+        sizeOf: (message) => message.data.length + 1,
+      },
+      clock,
+    );
+  }
+
+  /** Runs until stop(), or until something fails: then it throws, and nothing more must be answered. */
+  async run(): Promise<void> {
+    while (!this.#stopping) {
+      const batch = await this.#consumer.next();
+      if (batch.length === 0) continue;
+      const executed = this.#execute(batch);
+      await this.#committing;
+      this.#committing = this.#commit(executed, batch[batch.length - 1]?.sequence ?? 0);
+      this.#committing.catch(() => {}); // rethrown by whoever awaits it next; without this it would count as unhandled meanwhile
+    }
+    await this.#committing;
+  }
+
+  /** Ends run() after the batch under way. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  /** Resolves when the message `sequence`, and so every one before it, is executed and on disk. */
+  async settled(sequence: number): Promise<LogPosition> {
+    while (this.#settledSequence < sequence)
+      await new Promise<void>((resolve) => this.#settling.push(resolve));
+    return this.log.durable;
+  }
+
+  #execute(batch: readonly QueueMessage[]): Omit<Committed, "position"> {
+    const outcomes: FrameOutcome[] = [];
+    const events: WalletEvent[] = [];
+    for (const message of batch) this.#message(message, events, outcomes);
+    return { events, outcomes };
+  }
+
+  #message(message: QueueMessage, events: WalletEvent[], outcomes: FrameOutcome[]): void {
+    const { engine, log } = this;
+    const content = readMessage(message.data, engine.ledger.opened?.currency);
+    if (content.from === "nobody") {
+      this.counters.malformed++;
+      this.malformed(message, content.why);
+      return;
+    }
+    if (content.from === "outside") this.counters.foreign += content.commands.length;
+    const first = message.sequence === this.#start.sequence ? this.#start.index + 1 : 0;
+    const of: FrameOutcome["outcomes"][number][] = [];
+    for (let index = first; index < content.commands.length; index++) {
+      const command = content.commands[index];
+      if (!command) throw new RangeError("a command beyond the message's count");
+      const happened = engine.execute(command);
+      for (const event of happened) {
+        engine.apply(event);
+        events.push(event);
+      }
+      if (happened.length > 0)
+        log.add(happened, Math.max(message.at, log.position.at), message.sequence, index);
+      if (content.from === "gateway") of.push(engine.outcome(command, happened));
+    }
+    if (content.from === "gateway" && first === 0) {
+      outcomes.push({ origin: content.origin, number: content.number, outcomes: of });
+    }
+  }
+
+  async #commit({ events, outcomes }: Omit<Committed, "position">, sequence: number): Promise<void> {
+    if (events.length > 0) await this.log.commit();
+    this.committed({ position: this.log.durable, events, outcomes });
+    this.#settledSequence = sequence;
+    const waiting = this.#settling;
+    this.#settling = [];
+    for (const resolve of waiting) resolve();
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * What a log is found to be at the start, and what is done about it.
+ *
+ * | found | done |
+ * |---|---|
+ * | no file, or a first line that was never whole | `new`: a new ledger; torn bytes are kept aside |
+ * | all commands committed | `whole`: go on |
+ * | a break at or after the mark | `torn`: the bytes from it on are kept as events.log.torn-… and cut |
+ * | a break before the mark | `damaged`: refuse, change nothing |
+ * | a log shorter than its mark, or another one than the mark's | `damaged` |
+ * | no whole mark, and a committed command after the break | `damaged`: the break is not at the end |
+ * | no whole mark, and none | `torn` |
+ * | a command whose crc fits, but whose events cannot be | `damaged` |
+ * | a newer format | NewerFormat is thrown |
+ *
+ * Recovery ends by writing the bytes after the mark once more in place and syncing them: after a crash
+ * they may live in the page cache alone.
+ */
+
+import { ImpossibleState } from "../domain/apply.ts";
+import type { AppendFile, DataFolder } from "../ports/append-file.ts";
+import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
+import { BadLine } from "./line.ts";
+import { hasCommandAfter, type LogBreak, type LoggedCommand, readLog } from "./reader.ts";
+
+export const LOG_NAME = "events.log";
+
+export type LogFinding =
+  | { readonly state: "new" | "whole"; readonly position: LogPosition; readonly size: number }
+  | {
+      readonly state: "torn";
+      readonly position: LogPosition;
+      readonly size: number;
+      readonly break: LogBreak;
+    }
+  | {
+      readonly state: "damaged";
+      readonly position: LogPosition;
+      readonly size: number;
+      readonly break: LogBreak;
+    };
+
+/** The log cannot be trusted; nothing was changed. The message names file, line, byte and what was expected. */
+export class DamagedLog extends Error {
+  override readonly name = "DamagedLog";
+}
+
+export function damageText(path: string, { line, offset, expected }: LogBreak): string {
+  return `${path}: line ${line}, byte ${offset}: expected ${expected}`;
+}
+
+/** Reads the log (undefined where there is no file) and judges it. Changes nothing. */
+export async function inspectLog(
+  file: AppendFile | undefined,
+  mark: LogPosition | undefined,
+  visit: (command: LoggedCommand) => void,
+  progress?: (bytes: number) => void,
+): Promise<LogFinding> {
+  let atMark: LogPosition | undefined;
+  let impossible = false;
+  const reading = file
+    ? await readLog(
+        file,
+        (command) => {
+          try {
+            visit(command);
+          } catch (error) {
+            if (!(error instanceof ImpossibleState || error instanceof RangeError)) throw error;
+            impossible = true;
+            throw new BadLine(`a possible state: ${error.message}`);
+          }
+          if (command.end.bytes === mark?.bytes) atMark = command.end;
+        },
+        progress,
+      )
+    : { position: EMPTY_LOG, size: 0, break: undefined };
+  const { position, size } = reading;
+  if (mark && size < mark.bytes) {
+    const expected = `${mark.bytes} bytes, as its mark says; it has ${size}: commands that were acknowledged are missing`;
+    return { state: "damaged", position, size, break: { line: position.seq + 1, offset: size, expected } };
+  }
+  if (reading.break) {
+    const atEnd = mark ? position.bytes >= mark.bytes : !(file && hasCommandAfter(file, position.bytes));
+    if (!atEnd || impossible) return { state: "damaged", position, size, break: reading.break };
+  }
+  if (mark && mark.bytes > 0 && (!atMark || atMark.crc !== mark.crc || atMark.seq !== mark.seq)) {
+    const expected = `the end of event ${mark.seq} with crc ${crcText(mark.crc)}, as its mark says`;
+    return { state: "damaged", position, size, break: { line: mark.seq, offset: mark.bytes, expected } };
+  }
+  if (position.seq === 0) return { state: "new", position, size };
+  return reading.break
+    ? { state: "torn", position, size, break: reading.break }
+    : { state: "whole", position, size };
+}
+
+export interface RecoveredLog {
+  readonly file: AppendFile;
+  readonly position: LogPosition;
+  /** The file in which torn bytes were kept, and how many. */
+  readonly torn: { readonly path: string; readonly bytes: number } | undefined;
+}
+
+/**
+ * Makes the log ready to be appended to, after `visit` has seen all of it. Throws DamagedLog or
+ * NewerFormat, having changed nothing. Resolves when all of it is on disk.
+ */
+export async function recoverLog(
+  folder: DataFolder,
+  mark: LogPosition | undefined,
+  visit: (command: LoggedCommand) => void,
+  progress?: (bytes: number) => void,
+): Promise<RecoveredLog> {
+  const existing = folder.open(LOG_NAME, false);
+  const finding = await inspectLog(existing, mark, visit, progress);
+  if (finding.state === "damaged") throw new DamagedLog(damageText(folder.path(LOG_NAME), finding.break));
+  const file = existing ?? folder.open(LOG_NAME, true);
+  if (!file) throw new Error(`${folder.path(LOG_NAME)} could not be made`);
+  const { position, size } = finding;
+  const torn = size > position.bytes ? await keepTornBytes(folder, file, position, size) : undefined;
+  if (torn) file.truncate(position.bytes);
+  rewrite(file, mark?.bytes ?? 0, position.bytes);
+  await file.sync();
+  await folder.sync();
+  return { file, position, torn };
+}
+
+async function keepTornBytes(folder: DataFolder, file: AppendFile, position: LogPosition, size: number) {
+  const name = freeName(folder, `${LOG_NAME}.torn-${position.seq + 1}`);
+  const kept = folder.open(name, true);
+  if (!kept) throw new Error(`${folder.path(name)} could not be made`);
+  copy(file, position.bytes, size, kept, 0);
+  await kept.sync();
+  kept.close();
+  await folder.sync();
+  return { path: folder.path(name), bytes: size - position.bytes };
+}
+
+function freeName(folder: DataFolder, name: string): string {
+  for (let number = 1; ; number++) {
+    const candidate = `${name}-${number}`;
+    const taken = folder.open(candidate, false);
+    if (!taken) return candidate;
+    taken.close();
+  }
+}
+
+function rewrite(file: AppendFile, from: number, to: number): void {
+  copy(file, from, to, file, from);
+}
+
+const COPY_BYTES = 1 << 20;
+
+function copy(source: AppendFile, from: number, to: number, target: AppendFile, targetAt: number): void {
+  const buffer = new Uint8Array(COPY_BYTES);
+  for (let at = from; at < to; ) {
+    const read = source.read(buffer.subarray(0, Math.min(COPY_BYTES, to - at)), at);
+    if (read === 0) throw new Error(`the file ended at byte ${at} while it was copied`);
+    for (let written = 0; written < read; ) {
+      written += target.write(buffer.subarray(written, read), targetAt + at - from + written);
+    }
+    at += read;
+  }
+}

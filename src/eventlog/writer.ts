@@ -1,0 +1,106 @@
+/**
+ * Appends batches to events.log.
+ *
+ * commit() resolves when the bytes are on disk; nobody is answered before that. A failed write or sync is
+ * final: the writer rejects everything after it, and the node stops. A sync is never tried again, for the
+ * kernel may have dropped the pages that it could not write.
+ */
+
+import type { WalletEvent } from "../domain/events.ts";
+import type { Currency } from "../domain/names.ts";
+import type { AppendFile } from "../ports/append-file.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { EventLog } from "../ports/event-log.ts";
+import type { LogPosition } from "../ports/log-position.ts";
+import { LogEncoder } from "./encoder.ts";
+import type { LogMark } from "./mark.ts";
+
+/** How long the mark may stay behind the log. */
+const MARK_INTERVAL_MS = 1_000;
+
+export class EventLogWriter implements EventLog {
+  readonly #encoder: LogEncoder;
+  #durable: LogPosition;
+  #failure: Error | undefined;
+  #markedAtMs = 0;
+  #marking: Promise<void> = Promise.resolve();
+
+  /**
+   * `currency` is the ledger's default, undefined before it is open. `marked` is told each position that the
+   * mark has reached, `failed` the first failure of the mark.
+   */
+  constructor(
+    private readonly file: AppendFile,
+    private readonly mark: LogMark,
+    position: LogPosition,
+    currency: Currency | undefined,
+    private readonly clock: Clock,
+    private readonly marked: (position: LogPosition) => void,
+    private readonly failed: (error: Error) => void,
+  ) {
+    this.#encoder = new LogEncoder(position, currency);
+    this.#durable = position;
+  }
+
+  get position(): LogPosition {
+    return this.#encoder.position;
+  }
+
+  get durable(): LogPosition {
+    return this.#durable;
+  }
+
+  add(events: readonly WalletEvent[], at: number, sequence: number, index: number): void {
+    this.#encoder.append(events, at, sequence, index);
+  }
+
+  /** One write and one sync. */
+  async commit(): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    const batch = this.#encoder.take();
+    if (!batch) return;
+    if (batch.start.bytes !== this.#durable.bytes || batch.start.crc !== this.#durable.crc) {
+      throw this.#fail(new Error("a batch that does not continue the log"));
+    }
+    try {
+      const { lines } = batch;
+      for (let written = 0; written < lines.length; ) {
+        const taken = this.file.write(lines.subarray(written), batch.start.bytes + written);
+        if (taken <= 0) throw new Error("the file takes no bytes");
+        written += taken;
+      }
+      await this.file.sync();
+    } catch (error) {
+      throw this.#fail(error);
+    }
+    this.#durable = batch.end;
+    const now = this.clock.nowMs();
+    if (now - this.#markedAtMs >= MARK_INTERVAL_MS || now < this.#markedAtMs) {
+      this.#markedAtMs = now;
+      this.#marking = this.#marking
+        .then(() => this.#writeMark())
+        .catch((error) => this.failed(this.#fail(error)));
+    }
+  }
+
+  /** Sets the mark to the log's end and closes both files. Nothing may be appended afterwards. */
+  async close(): Promise<void> {
+    await this.#marking;
+    if (!this.#failure) await this.#writeMark();
+    this.#failure ??= new Error("the log is closed");
+    this.file.close();
+    this.mark.close();
+  }
+
+  async #writeMark(): Promise<void> {
+    if (this.#failure) return;
+    const position = this.#durable;
+    await this.mark.write(position);
+    this.marked(position);
+  }
+
+  #fail(error: unknown): Error {
+    this.#failure ??= error instanceof Error ? error : new Error(String(error));
+    return this.#failure;
+  }
+}

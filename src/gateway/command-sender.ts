@@ -1,0 +1,239 @@
+/**
+ * Sends commands to the queue and brings each caller its outcomes.
+ *
+ * Commands that arrive in one turn of the event loop travel as one frame; what does not fit is split, and
+ * joined again. What waits is bounded in number and in time. An outcome counts only for a frame of this
+ * origin, with its number and its count.
+ */
+
+import type { Outcome } from "../domain/outcomes.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { CommandQueue } from "../ports/command-queue.ts";
+import type { FrameOutcome, Outcomes } from "../ports/outcomes.ts";
+import {
+  buildFrame,
+  type EncodedCommands,
+  FRAME_HEADER_BYTES,
+  MAX_COMMAND_BYTES,
+  MAX_FRAME_COMMANDS,
+  splitCommands,
+} from "../wire/frame.ts";
+
+/** How often what waits too long is looked for. */
+const SWEEP_INTERVAL_MS = 50;
+
+export interface SenderOptions {
+  /** 128 random bits, drawn at every start. */
+  readonly origin: Uint8Array;
+  readonly maxWaitingCommands: number;
+  readonly outcomeTimeoutMs: number;
+}
+
+/** What became of a request's commands. */
+export type Sent =
+  | { readonly state: "done"; readonly outcomes: readonly Outcome[] }
+  /** None of it entered the queue. */
+  | { readonly state: "unavailable" | "overloaded"; readonly why: string }
+  /** Nobody knows yet: it is safe to send it again under the same ids. */
+  | { readonly state: "unknown"; readonly why: string };
+
+/** A request's commands, waiting. */
+interface Ticket {
+  readonly outcomes: Outcome[];
+  waiting: number;
+  /** Parts whose end is certain, one way or the other. */
+  failure: Exclude<Sent, { state: "done" }> | undefined;
+  anyTaken: boolean;
+  readonly resolve: (sent: Sent) => void;
+}
+
+interface Part {
+  readonly ticket: Ticket;
+  readonly commands: EncodedCommands;
+  /** The place of its first outcome in the ticket. */
+  readonly at: number;
+}
+
+interface WaitingFrame {
+  readonly id: string;
+  readonly parts: readonly Part[];
+  readonly count: number;
+  readonly sentMs: number;
+  /** It was sent more than once: a repeat that it reports may be of itself. */
+  resent: boolean;
+}
+
+export class CommandSender {
+  readonly #originText: string;
+  #number = 0;
+  #waiting = 0;
+  readonly #frames = new Map<number, WaitingFrame>();
+  #turn: Part[] = [];
+  #stopSweep: () => void = () => {};
+  #idle: (() => void) | undefined;
+
+  constructor(
+    private readonly queue: CommandQueue,
+    outcomes: Outcomes,
+    private readonly clock: Clock,
+    private readonly options: SenderOptions,
+  ) {
+    this.#originText = Buffer.from(options.origin).toString("hex");
+    outcomes.subscribe((outcome) => this.#arrived(outcome));
+  }
+
+  /** How many commands wait for an outcome. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Never rejects. */
+  send(commands: EncodedCommands): Promise<Sent> {
+    const { state } = this.queue;
+    if (!state.open) return Promise.resolve({ state: "unavailable", why: state.reason });
+    const { maxWaitingCommands } = this.options;
+    if (this.#waiting + commands.count > maxWaitingCommands) {
+      return Promise.resolve({
+        state: "overloaded",
+        why: `${this.#waiting} commands are waiting, of at most ${maxWaitingCommands}`,
+      });
+    }
+    const maxBytes = this.queue.maxFrameBytes - FRAME_HEADER_BYTES;
+    if (maxBytes < MAX_COMMAND_BYTES)
+      return Promise.resolve({ state: "unavailable", why: "the queue's messages are too small" });
+    return new Promise((resolve) => {
+      const ticket: Ticket = {
+        outcomes: new Array(commands.count),
+        waiting: commands.count,
+        failure: undefined,
+        anyTaken: false,
+        resolve,
+      };
+      if (this.#turn.length === 0) setImmediate(() => this.#flush());
+      let at = 0;
+      for (const part of splitCommands(commands, maxBytes)) {
+        this.#turn.push({ ticket, commands: part, at });
+        at += part.count;
+      }
+      this.#waiting += commands.count;
+    });
+  }
+
+  /** Resolves when nothing waits any more. */
+  drained(): Promise<void> {
+    if (this.#waiting === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  /** Answers whoever still waits: nobody will know any more. */
+  close(): void {
+    for (const [number, frame] of this.#frames)
+      this.#fail(number, frame, { state: "unknown", why: "the node stopped" });
+  }
+
+  /** Packs what came in this turn into frames. */
+  #flush(): void {
+    const turn = this.#turn;
+    this.#turn = [];
+    const maxBytes = this.queue.maxFrameBytes - FRAME_HEADER_BYTES;
+    let parts: Part[] = [];
+    let bytes = 0;
+    let count = 0;
+    for (const part of turn) {
+      const { commands } = part;
+      if (
+        parts.length > 0 &&
+        (bytes + commands.bytes.length > maxBytes || count + commands.count > MAX_FRAME_COMMANDS)
+      ) {
+        this.#publish(parts, count);
+        parts = [];
+        bytes = 0;
+        count = 0;
+      }
+      parts.push(part);
+      bytes += commands.bytes.length;
+      count += commands.count;
+    }
+    if (parts.length > 0) this.#publish(parts, count);
+  }
+
+  #publish(parts: readonly Part[], count: number): void {
+    const number = ++this.#number;
+    const id = `${this.#originText}-${number}`;
+    const frame: WaitingFrame = { id, parts, count, sentMs: this.clock.nowMs(), resent: false };
+    if (this.#frames.size === 0) this.#sweepLater();
+    this.#frames.set(number, frame);
+    this.queue.publish({
+      id,
+      bytes: buildFrame(
+        this.options.origin,
+        number,
+        parts.map((part) => part.commands),
+      ),
+      refused: (why) => this.#fail(number, frame, { state: "unavailable", why }),
+      resent: () => {
+        frame.resent = true;
+      },
+    });
+  }
+
+  #arrived({ origin, number, outcomes }: FrameOutcome): void {
+    if (origin !== this.#originText) return;
+    const frame = this.#frames.get(number);
+    if (!frame || frame.count !== outcomes.length) return;
+    this.#settle(number, frame);
+    let from = 0;
+    for (const { ticket, commands, at } of frame.parts) {
+      for (let i = 0; i < commands.count; i++) {
+        const outcome = outcomes[from++] as Outcome;
+        ticket.outcomes[at + i] =
+          frame.resent && outcome.replayed ? { ...outcome, replayed: false } : outcome;
+      }
+      ticket.anyTaken = true;
+      this.#finish(ticket, commands.count);
+    }
+    if (this.#waiting === 0) this.#idle?.();
+  }
+
+  #fail(number: number, frame: WaitingFrame, failure: Exclude<Sent, { state: "done" }>): void {
+    if (this.#frames.get(number) !== frame) return;
+    this.#settle(number, frame);
+    for (const { ticket, commands } of frame.parts) {
+      if (!ticket.failure || failure.state === "unknown") ticket.failure = failure;
+      this.#finish(ticket, commands.count);
+    }
+    if (this.#waiting === 0) this.#idle?.();
+  }
+
+  #settle(number: number, frame: WaitingFrame): void {
+    this.#frames.delete(number);
+    this.#waiting -= frame.count;
+    this.queue.settle(frame.id);
+    if (this.#frames.size === 0) this.#stopSweep();
+  }
+
+  #finish(ticket: Ticket, count: number): void {
+    ticket.waiting -= count;
+    if (ticket.waiting > 0) return;
+    const { failure, outcomes, anyTaken, resolve } = ticket;
+    if (!failure) resolve({ state: "done", outcomes });
+    else if (anyTaken) resolve({ state: "unknown", why: `only a part is known: ${failure.why}` });
+    else resolve(failure);
+  }
+
+  #sweepLater(): void {
+    this.#stopSweep = this.clock.after(SWEEP_INTERVAL_MS, () => {
+      const before = this.clock.nowMs() - this.options.outcomeTimeoutMs;
+      for (const [number, frame] of this.#frames) {
+        if (frame.sentMs > before) break;
+        this.#fail(number, frame, {
+          state: "unknown",
+          why: `no outcome within ${this.options.outcomeTimeoutMs} ms`,
+        });
+      }
+      if (this.#frames.size > 0) this.#sweepLater();
+    });
+  }
+}

@@ -1,0 +1,85 @@
+/** Everything that can be wrong with a request, as problems (RFC 9457). */
+
+import type { Rejection } from "../domain/rejections.ts";
+
+const TITLES = {
+  invalid_request: [400, "The request is not valid"],
+  not_found: [404, "There is nothing here"],
+  account_not_found: [404, "The account was never opened"],
+  method_not_allowed: [405, "The method is not allowed here"],
+  transaction_id_conflict: [409, "The transaction id was used for something else"],
+  account_exists: [409, "The account is open, with another initial balance"],
+  body_too_large: [413, "The body is too large"],
+  batch_too_large: [413, "The batch is too large for one message of the queue"],
+  unsupported_media_type: [415, "The body must be application/json"],
+  internal_error: [500, "Something went wrong here"],
+  queue_unavailable: [503, "The command queue is not available"],
+  overloaded: [503, "Too many commands are waiting"],
+  not_ready: [503, "The node is not ready"],
+  outcome_unknown: [504, "The outcome is not known yet"],
+} as const satisfies Record<string, readonly [number, string]>;
+
+const REJECTED_STATUS = 422;
+const REJECTION_TITLES: Record<Rejection, string> = {
+  account_not_found: "An account of the transfer is not open",
+  hold_not_found: "There is no such hold",
+  hold_closed: "The hold was captured or released before",
+  amount_exceeds_hold: "The amount is more than is held",
+  insufficient_funds: "The account does not have the amount",
+  balance_overflow: "A balance would leave the range of 64-bit integers",
+  batch_failed: "Another transfer of the batch was rejected",
+};
+
+/** How long a refused caller should wait, in seconds. */
+const RETRY_AFTER_SECONDS = 1;
+
+export type ProblemCode = keyof typeof TITLES;
+
+/** Members of a problem beyond the standard ones. */
+export interface ProblemMembers {
+  readonly transaction_id?: string | undefined;
+  readonly transaction_ids?: readonly string[] | undefined;
+  readonly path?: string | undefined;
+  readonly seq?: number | undefined;
+}
+
+/** What a caller gets, over HTTP or NATS. */
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+  /** The first outcome of a repeated id. */
+  readonly replayed: boolean;
+  /** In seconds; undefined where trying again does not help. */
+  readonly retryAfter: number | undefined;
+}
+
+export function problem(code: ProblemCode, detail: string, members: ProblemMembers = {}): Answer {
+  const [status, title] = TITLES[code];
+  return {
+    status,
+    body: problemText(code, status, title, detail, members),
+    replayed: false,
+    retryAfter: status === 503 ? RETRY_AFTER_SECONDS : undefined,
+  };
+}
+
+/** A command that the ledger rejected. */
+export function rejected(
+  reason: Rejection,
+  detail: string,
+  replayed: boolean,
+  members: ProblemMembers,
+): Answer {
+  const body = problemText(reason, REJECTED_STATUS, REJECTION_TITLES[reason], detail, members);
+  return { status: REJECTED_STATUS, body, replayed, retryAfter: undefined };
+}
+
+function problemText(
+  code: string,
+  status: number,
+  title: string,
+  detail: string,
+  members: ProblemMembers,
+): string {
+  return JSON.stringify({ type: `urn:coffer:problem:${code}`, title, status, detail, code, ...members });
+}

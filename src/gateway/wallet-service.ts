@@ -1,0 +1,238 @@
+/** The wallet as callers see it, whatever carries their requests: bytes of JSON in, an answer out. */
+
+import type { Money } from "../domain/amount.ts";
+import { add } from "../domain/amount.ts";
+import type { Command, OpenAccount, Transfer } from "../domain/commands.ts";
+import { type Currency, parseAccount, parseCurrency, type TransactionId, WORLD } from "../domain/names.ts";
+import type { Outcome, Refused } from "../domain/outcomes.ts";
+import type { BalancesView } from "../ports/balances.ts";
+import {
+  CommandWriter,
+  type EncodedCommands,
+  type TransferBytes,
+  transactionIds,
+  uuid,
+} from "../wire/frame.ts";
+import {
+  type BatchRequest,
+  parseBatch,
+  parseMove,
+  parseOpening,
+  parseTransfer,
+  parseTransferOrArray,
+  type RequestDefaults,
+} from "../wire/requests.ts";
+import { InvalidInput } from "../wire/strict-json.ts";
+import { scanBatch, scanTransfer } from "../wire/transfer-scanner.ts";
+import type { CommandSender, Sent } from "./command-sender.ts";
+import { type Answer, problem, rejected } from "./problems.ts";
+
+/** A batch on its way. */
+interface Batch {
+  readonly commands: EncodedCommands;
+  /** All ids, where any was made here. */
+  readonly madeIds: readonly TransactionId[] | undefined;
+}
+
+export class WalletService {
+  readonly #writer = new CommandWriter();
+
+  constructor(
+    private readonly sender: CommandSender,
+    private readonly balances: BalancesView,
+    private readonly newId: () => TransactionId,
+  ) {}
+
+  transfer(body: Uint8Array): Promise<Answer> {
+    const plain = scanTransfer(body);
+    if (plain) return this.#plainTransfer(plain);
+    return this.#read((defaults) => this.#command(parseTransfer(body, defaults)));
+  }
+
+  transfers(body: Uint8Array): Promise<Answer> {
+    const count = scanBatch(body, (transfer) => this.#writer.addBytes(transfer));
+    if (count !== undefined) return this.#batch({ commands: this.#writer.take(), madeIds: undefined });
+    this.#writer.discard();
+    return this.#read((defaults) => this.#batch(this.#encode(parseBatch(body, defaults))));
+  }
+
+  openAccount(body: Uint8Array): Promise<Answer> {
+    return this.#read((defaults) => this.#command(parseOpening(body, defaults)));
+  }
+
+  move(kind: "deposit" | "withdraw", body: Uint8Array): Promise<Answer> {
+    return this.#read((defaults) => this.#command(parseMove(kind, body, defaults)));
+  }
+
+  /** One transfer or an array of them. */
+  transferOrArray(body: Uint8Array): Promise<Answer> {
+    return this.#read((defaults) => {
+      const request = parseTransferOrArray(body, defaults);
+      return "transfers" in request ? this.#batch(this.#encode(request)) : this.#command(request);
+    });
+  }
+
+  balance(accountText: string, currencyText: string | undefined): Answer {
+    const currency = currencyText === undefined ? this.balances.defaultCurrency : parseCurrency(currencyText);
+    if (currencyText !== undefined && !currency)
+      return problem("invalid_request", "must be a currency", { path: "/currency" });
+    const account = accountText === WORLD ? WORLD : parseAccount(accountText);
+    if (!account) return problem("invalid_request", "must be an account", { path: "/account_id" });
+    if (!currency) return notOpen();
+    const balance = this.balances.balance(account, currency);
+    if (!balance) return problem("account_not_found", `${account} was never opened in ${currency}`);
+    return ok(`{${balanceText(account, currency, balance)},"seq":${this.balances.seq}}`);
+  }
+
+  ledger(): Answer {
+    const ledger = this.balances.ledger();
+    if (!ledger) return notOpen();
+    const { ledger_id, seq, accounts, transactions } = ledger;
+    const totals = ledger.totals.map(
+      ({ currency, sum, in_circulation }) =>
+        `{"currency":"${currency}","sum":${sum},"in_circulation":${in_circulation}}`,
+    );
+    return ok(
+      `{"ledger_id":"${ledger_id}","seq":${seq},"accounts":${accounts},"transactions":${transactions},"totals":[${totals}]}`,
+    );
+  }
+
+  /** Reads a request and goes on with it; what cannot be read is answered here. */
+  #read(go: (defaults: RequestDefaults) => Promise<Answer>): Promise<Answer> {
+    const currency = this.balances.defaultCurrency;
+    if (!currency) return Promise.resolve(notOpen());
+    try {
+      return go({ currency, newId: this.newId });
+    } catch (error) {
+      if (error instanceof InvalidInput) {
+        return Promise.resolve(problem("invalid_request", error.message, { path: error.path }));
+      }
+      throw error;
+    }
+  }
+
+  async #plainTransfer(transfer: Readonly<TransferBytes>): Promise<Answer> {
+    this.#writer.addBytes(transfer);
+    const commands = this.#writer.take();
+    const sent = await this.sender.send(commands);
+    const id = uuid(commands.bytes, 4);
+    const outcome = sent.state === "done" ? sent.outcomes[0] : undefined;
+    return outcome?.status === "committed" ? committed(id, outcome) : this.#single(id, undefined, sent);
+  }
+
+  async #command(command: Transfer | OpenAccount): Promise<Answer> {
+    this.#writer.add(command);
+    return this.#single(command.transaction_id, command, await this.sender.send(this.#writer.take()));
+  }
+
+  /** Answers a request of one command; `command` is known unless it is a transfer that was scanned. */
+  #single(transaction_id: TransactionId, command: Command | undefined, sent: Sent): Answer {
+    if (sent.state !== "done") return failed(sent, { transaction_id });
+    const outcome = sent.outcomes[0];
+    switch (outcome?.status) {
+      case "committed":
+        return committed(transaction_id, outcome);
+      case "opened": {
+        if (command?.kind !== "open_account") throw new TypeError("only an opening opens an account");
+        const { account, currency } = command;
+        const text = `{"transaction_id":"${transaction_id}",${balanceText(account, currency, outcome)},"seq":${outcome.seq}}`;
+        return {
+          status: outcome.existed ? 200 : 201,
+          body: text,
+          replayed: outcome.replayed,
+          retryAfter: undefined,
+        };
+      }
+      case "rejected":
+        return rejected(outcome.reason, "Nothing was moved.", outcome.replayed, {
+          transaction_id,
+          seq: outcome.seq,
+        });
+      case "refused":
+        return refused(outcome, transaction_id);
+      default:
+        throw new TypeError("an outcome is missing");
+    }
+  }
+
+  #encode({ transfers, madeIds }: BatchRequest): Batch {
+    for (const transfer of transfers) this.#writer.add(transfer);
+    return {
+      commands: this.#writer.take(),
+      madeIds: madeIds ? transfers.map((transfer) => transfer.transaction_id) : undefined,
+    };
+  }
+
+  async #batch({ commands, madeIds }: Batch): Promise<Answer> {
+    const sent = await this.sender.send(commands);
+    if (sent.state !== "done") return failed(sent, { transaction_ids: madeIds });
+    let committedCount = 0;
+    let replayed = 0;
+    let seq = 0;
+    const failures: { index: number; code: string }[] = [];
+    for (let index = 0; index < sent.outcomes.length; index++) {
+      const outcome = sent.outcomes[index] as Outcome;
+      if (outcome.seq > seq) seq = outcome.seq;
+      if (outcome.status !== "committed")
+        failures.push({ index, code: outcome.status === "opened" ? "account_exists" : outcome.reason });
+      else if (outcome.replayed) replayed++;
+      else committedCount++;
+    }
+    const ids = madeIds ? `,"transaction_ids":${JSON.stringify(madeIds)}` : "";
+    return ok(
+      `{"committed":${committedCount},"replayed":${replayed},"failed":${failures.length},"failures":${failuresText(failures, commands)}${ids},"seq":${seq}}`,
+    );
+  }
+}
+
+function failuresText(
+  failures: readonly { index: number; code: string }[],
+  commands: EncodedCommands,
+): string {
+  if (failures.length === 0) return "[]";
+  const ids = [...transactionIds(commands)];
+  return JSON.stringify(failures.map(({ index, code }) => ({ index, transaction_id: ids[index], code })));
+}
+
+function committed(
+  transaction_id: string,
+  { seq, replayed, from_balance, to_balance }: Extract<Outcome, { status: "committed" }>,
+): Answer {
+  const body = `{"transaction_id":"${transaction_id}","status":"committed","seq":${seq},"from_balance":${from_balance},"to_balance":${to_balance}}`;
+  return { status: 200, body, replayed, retryAfter: undefined };
+}
+
+const REFUSALS: Record<"transaction_id_conflict" | "account_exists", string> = {
+  transaction_id_conflict: "The id was used before with other content. Nothing was moved.",
+  account_exists: "The account is open in this currency, with another initial balance.",
+};
+
+function refused({ reason }: Refused, transaction_id: TransactionId): Answer {
+  if (reason === "ledger_not_open" || reason === "ledger_already_open") return notOpen();
+  return problem(reason, REFUSALS[reason], { transaction_id });
+}
+
+function failed(
+  { state, why }: Exclude<Sent, { state: "done" }>,
+  members: { transaction_id?: string; transaction_ids?: readonly string[] | undefined },
+): Answer {
+  if (state === "unknown")
+    return problem("outcome_unknown", `${why}. Send it again with the same id.`, members);
+  return problem(state === "overloaded" ? "overloaded" : "queue_unavailable", why, members);
+}
+
+function notOpen(): Answer {
+  return problem("queue_unavailable", "the ledger is not open yet");
+}
+
+function ok(body: string): Answer {
+  return { status: 200, body, replayed: false, retryAfter: undefined };
+}
+
+function balanceText(
+  account: string,
+  currency: Currency,
+  { available, frozen }: { available: Money; frozen: Money },
+): string {
+  return `"account_id":"${account}","currency":"${currency}","balance":${add(available, frozen)},"available":${available},"frozen":${frozen}`;
+}

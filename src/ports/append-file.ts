@@ -1,0 +1,23 @@
+/** A file that is written at places and synced, as events.log and its mark need it. Every error is thrown. */
+export interface AppendFile {
+  /** The length in bytes. */
+  size(): number;
+  /** Reads up to `into.length` bytes at `at`; returns how many there were (0 at the end). */
+  read(into: Uint8Array, at: number): number;
+  /** Writes at `at`, maybe only a part; returns how many bytes were taken. */
+  write(bytes: Uint8Array, at: number): number;
+  /** Resolves when everything written is on disk. */
+  sync(): Promise<void>;
+  truncate(length: number): void;
+  close(): void;
+}
+
+/** The ledger's folder. */
+export interface DataFolder {
+  /** Opens a file for reading and writing; makes it where `create` is set. Undefined where it is not there. */
+  open(name: string, create: boolean): AppendFile | undefined;
+  /** Resolves when the names in the folder are on disk. */
+  sync(): Promise<void>;
+  /** What errors call the file. */
+  path(name: string): string;
+}

@@ -1,0 +1,125 @@
+/**
+ * The nats-server that coffer carries, run as a supervised child: loopback, a random port, a random token,
+ * its store in the data folder. It ends when its standard input closes, so it cannot outlive its parent,
+ * and it locks its store, so that no two ever share one.
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { QueueRefused } from "./nats-queue.ts";
+import type { NatsEndpoint } from "./nats-session.ts";
+
+const MAX_PAYLOAD_BYTES = 8 << 20;
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 5_000;
+const FIRST_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 5_000;
+/** A server that ran for so long was healthy: the next restart is quick again. */
+const HEALTHY_MS = 10_000;
+/** The server's word that another one holds the store. */
+const EXIT_STORE_HELD = 3;
+/** For how long a store may be held by a server that is just ending. */
+const HELD_PATIENCE_MS = 8_000;
+
+export class EmbeddedServer {
+  #child: ChildProcess | undefined;
+  #endpoint: Promise<NatsEndpoint> | undefined;
+  #stopping = false;
+  #startedMs = 0;
+  #backoffMs = 0;
+  readonly #bornMs = performance.now();
+
+  /** `executable` is the server's path, `store` its folder, `token` what clients must show. */
+  constructor(
+    private readonly executable: string,
+    private readonly store: string,
+    private readonly token: string,
+    private readonly report: (
+      level: "info" | "warn",
+      message: string,
+      facts: Readonly<Record<string, unknown>>,
+    ) => void,
+  ) {}
+
+  /** Undefined while none runs. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Where the server is; starts it, after a pause where the last one died early. Throws where it does not start. */
+  endpoint(): Promise<NatsEndpoint> {
+    this.#endpoint ??= this.#start();
+    return this.#endpoint;
+  }
+
+  /** Resolves when the server has ended; it is killed where it takes too long. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    const kill = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    child.stdin?.end();
+    await exited;
+    clearTimeout(kill);
+  }
+
+  async #start(): Promise<NatsEndpoint> {
+    try {
+      if (this.#backoffMs > 0) await new Promise((resolve) => setTimeout(resolve, this.#backoffMs));
+      if (this.#stopping) throw new Error("the node is stopping");
+      return await this.#spawn();
+    } catch (error) {
+      this.#endpoint = undefined;
+      throw error;
+    }
+  }
+
+  #spawn(): Promise<NatsEndpoint> {
+    const child = spawn(this.executable, ["-store", this.store, "-max-payload", String(MAX_PAYLOAD_BYTES)], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { COFFER_NATS_TOKEN: this.token },
+    });
+    this.#child = child;
+    this.#startedMs = performance.now();
+    const errors: string[] = [];
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      errors.push(line);
+      if (errors.length > 20) errors.shift();
+      this.report("warn", "nats-server", { line });
+    });
+    return new Promise<NatsEndpoint>((resolve, reject) => {
+      const late = setTimeout(() => {
+        child.kill("SIGKILL");
+        reject(new Error(`nats-server was not ready after ${START_TIMEOUT_MS} ms`));
+      }, START_TIMEOUT_MS);
+      createInterface({ input: child.stdout }).once("line", (line) => {
+        clearTimeout(late);
+        const { port } = JSON.parse(line) as { port: number };
+        this.report("info", "nats-server started", { pid: child.pid, port });
+        resolve({ servers: `127.0.0.1:${port}`, token: this.token });
+      });
+      child.once("error", (error) => {
+        clearTimeout(late);
+        reject(new QueueRefused(`nats-server cannot be run: ${error.message}`));
+      });
+      child.once("exit", (code, signal) => {
+        clearTimeout(late);
+        reject(this.#exited(code, signal, errors));
+      });
+    });
+  }
+
+  /** The next start may begin; what the caller of this one is told. */
+  #exited(code: number | null, signal: string | null, errors: readonly string[]): Error {
+    this.#endpoint = undefined;
+    if (performance.now() - this.#startedMs > HEALTHY_MS) this.#backoffMs = 0;
+    else this.#backoffMs = Math.min(Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2), MAX_BACKOFF_MS);
+    if (this.#stopping) return new Error("the node is stopping");
+    this.report("warn", "nats-server ended", { code, signal, restartMs: this.#backoffMs });
+    const why = `nats-server ended with ${signal ?? code}: ${errors.at(-1) ?? "it said nothing"}`;
+    if (code === EXIT_STORE_HELD && performance.now() - this.#bornMs > HELD_PATIENCE_MS)
+      return new QueueRefused(why);
+    return new Error(why);
+  }
+}

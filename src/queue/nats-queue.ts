@@ -1,0 +1,406 @@
+/**
+ * The command queue on a JetStream stream.
+ *
+ * It lives through sessions: each connects, checks the stream against the log (stream-check.ts), makes it
+ * or makes it anew where that is right, consumes from the first message that was not executed, and sends
+ * again what has no outcome yet. Between sessions it is closed, and takes nothing.
+ */
+
+import { crc32 } from "node:zlib";
+import {
+  DiscardPolicy,
+  JetStreamApiError,
+  RetentionPolicy,
+  StorageType,
+  type StreamInfo,
+} from "@nats-io/jetstream";
+import type {
+  CommandMessages,
+  CommandQueue,
+  LogWitness,
+  OutgoingFrame,
+  QueueMessage,
+  QueueState,
+} from "../ports/command-queue.ts";
+import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
+import {
+  type NatsEndpoint,
+  NatsSession,
+  type PublishAnswer,
+  STREAM,
+  SUBJECT,
+  SUBJECTS,
+} from "./nats-session.ts";
+import { judgeStream, lastKnown, METADATA, type StreamFacts, type Verdict } from "./stream-check.ts";
+
+/** A frame without an answer for so long is sent again. */
+const ANSWER_TIMEOUT_MS = 2_000;
+const FIRST_BACKOFF_MS = 50;
+const MAX_BACKOFF_MS = 2_000;
+/** JetStream's own codes. */
+const STREAM_NOT_FOUND = 10_059;
+const STREAM_NAME_IN_USE = 10_058;
+const WRONG_LAST_SEQUENCE = 10_071;
+
+export interface NatsQueueOptions {
+  /** The server is our own child: what it has lost may be made anew without asking. */
+  readonly embedded: boolean;
+  readonly streamMaxBytes: number;
+  readonly replicas: number;
+  /** Makes a lost stream of an outside server anew. */
+  readonly remakeLostStream: boolean;
+  /** Goes on after messages that the stream has dropped unread. */
+  readonly acceptGap: boolean;
+}
+
+/** What the queue needs of its node. */
+export interface NatsQueueNode {
+  readonly name: string;
+  readonly witness: LogWitness;
+  endpoint(): Promise<NatsEndpoint>;
+  /** The id of a new ledger, and the frame that opens the ledger of that id. */
+  newLedgerId(): string;
+  openingFrame(ledgerId: string): Uint8Array;
+  /** A session has found its stream; called before anything is consumed or published. */
+  joined(session: NatsSession): Promise<void>;
+  /** What happened, for the node's log. */
+  report(level: "info" | "warn", message: string, facts: Readonly<Record<string, unknown>>): void;
+}
+
+/** The node must stop: going on could lose commands or decide them twice. */
+export class QueueRefused extends Error {
+  override readonly name = "QueueRefused";
+}
+
+interface Unsettled {
+  readonly frame: OutgoingFrame;
+  sentMs: number;
+  sends: number;
+  answered: boolean;
+}
+
+export class NatsQueue implements CommandQueue, CommandMessages {
+  #state: QueueState = { open: false, reason: "connecting to the queue" };
+  #session: NatsSession | undefined;
+  #stopping = false;
+  readonly #unsettled = new Map<string, Unsettled>();
+  /** The last message that was taken, and what it looked like. */
+  #taken:
+    | { readonly sequence: number; readonly at: number; readonly length: number; readonly crc: number }
+    | undefined;
+  #wake: (() => void) | undefined;
+  #wakeBackoff: (() => void) | undefined;
+
+  constructor(
+    private readonly node: NatsQueueNode,
+    private readonly options: NatsQueueOptions,
+  ) {}
+
+  get state(): QueueState {
+    return this.#state;
+  }
+
+  get maxFrameBytes(): number {
+    return this.#session?.maxFrameBytes ?? 0;
+  }
+
+  /** The last message that was handed to the engine. */
+  get takenSequence(): number {
+    return this.#taken?.sequence ?? 0;
+  }
+
+  publish(frame: OutgoingFrame): void {
+    const session = this.#session;
+    if (!session || !this.#state.open) {
+      frame.refused(this.#state.open ? "the queue is away" : this.#state.reason);
+      return;
+    }
+    const unsettled: Unsettled = { frame, sentMs: performance.now(), sends: 1, answered: false };
+    this.#unsettled.set(frame.id, unsettled);
+    this.#send(session, unsettled);
+  }
+
+  settle(id: string): void {
+    this.#unsettled.delete(id);
+  }
+
+  take(): QueueMessage | undefined {
+    const message = this.#session?.take();
+    if (message) {
+      const { sequence, at, data } = message;
+      this.#taken = { sequence, at, length: data.length, crc: crc32(data) };
+    }
+    return message;
+  }
+
+  wait(timeoutMs: number): Promise<boolean> {
+    if (this.#session?.waiting) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#wake?.(), timeoutMs);
+      this.#wake = () => {
+        this.#wake = undefined;
+        clearTimeout(timer);
+        resolve(this.#session?.waiting ?? false);
+      };
+    });
+  }
+
+  /** Runs session after session until stop(). Throws QueueRefused where the node must not go on. */
+  async run(): Promise<void> {
+    const resend = setInterval(() => this.#resendUnanswered(), ANSWER_TIMEOUT_MS / 4);
+    try {
+      for (
+        let backoffMs = FIRST_BACKOFF_MS;
+        !this.#stopping;
+        backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)
+      ) {
+        let reason: string;
+        try {
+          const session = await NatsSession.open(await this.node.endpoint(), this.node.name, (answer) =>
+            this.#answered(answer),
+          );
+          reason = await this.#live(session, () => {
+            backoffMs = FIRST_BACKOFF_MS;
+          });
+        } catch (error) {
+          if (error instanceof QueueRefused) throw error;
+          reason = error instanceof Error ? error.message : String(error);
+        }
+        this.#state = { open: false, reason: `the queue is away: ${reason}` };
+        if (this.#stopping) break;
+        this.node.report("warn", "queue away", { reason, retryMs: backoffMs });
+        await this.#pause(backoffMs);
+      }
+    } finally {
+      clearInterval(resend);
+      this.#state = { open: false, reason: "the node is stopping" };
+      this.#session?.end("the node is stopping");
+      this.#session = undefined;
+    }
+  }
+
+  /** Takes no more frames; run() ends. */
+  stop(): void {
+    this.#stopping = true;
+    this.#state = { open: false, reason: "the node is stopping" };
+    this.#session?.end("the node is stopping");
+    this.#wakeBackoff?.();
+    this.#wake?.();
+  }
+
+  /** One session, to its end; returns why it ended. */
+  async #live(session: NatsSession, opened: () => void): Promise<string> {
+    try {
+      if (this.#stopping) return "the node is stopping";
+      const next = await this.#join(session);
+      await this.node.joined(session);
+      session.onArrival(() => this.#wake?.());
+      await session.consume(next);
+      this.#session = session;
+      this.#wake?.();
+      await this.#catchUp(session, next);
+      if (session.over) return await session.ended;
+      this.#state = { open: true };
+      opened();
+      this.node.report("info", "queue open", { next, server: session.connection.getServer() });
+      this.#resendAll(session);
+      return await session.ended;
+    } finally {
+      session.end("the session is over");
+      this.#session = undefined;
+    }
+  }
+
+  /** Looks at the stream, makes it where it is missing, and says where to go on. */
+  async #join(session: NatsSession): Promise<number> {
+    const taken = this.#taken?.sequence;
+    const log = await this.node.witness.settled(taken ?? 0);
+    const stream = await this.#facts(session, lastKnown({ log, taken }));
+    const verdict = judgeStream({ stream, log, taken });
+    return await this.#act(session, verdict, log);
+  }
+
+  async #facts(session: NatsSession, known: number): Promise<StreamFacts | undefined> {
+    let info: StreamInfo;
+    try {
+      info = await session.jsm.streams.info(STREAM);
+    } catch (error) {
+      if (isApiError(error, STREAM_NOT_FOUND)) return undefined;
+      throw error;
+    }
+    const { config, state } = info;
+    return {
+      metadata: config.metadata ?? {},
+      firstSequence: state.first_seq,
+      lastSequence: state.last_seq,
+      holdsLastKnown: known > 0 && (await this.#holds(session, known)),
+    };
+  }
+
+  /** Whether the stream's message `known` is the one that was taken or logged under that number. */
+  async #holds(session: NatsSession, known: number): Promise<boolean> {
+    const stored = await session.jsm.streams.getMessage(STREAM, { seq: known });
+    if (!stored) return false;
+    const message = { sequence: known, at: millisecondsOf(stored.timestamp), data: stored.data };
+    const taken = this.#taken;
+    if (!taken) return this.node.witness.holdsLast(message);
+    return (
+      taken.at === message.at && taken.length === message.data.length && taken.crc === crc32(message.data)
+    );
+  }
+
+  /** Does what the verdict says; returns the first message to consume. */
+  async #act(session: NatsSession, verdict: Verdict, log: LogPosition): Promise<number> {
+    const { embedded, remakeLostStream, acceptGap } = this.options;
+    switch (verdict.do) {
+      case "create":
+        await this.#create(session, 1, { [METADATA.ledgerId]: this.node.newLedgerId() });
+        return 1;
+      case "continue":
+        return verdict.next;
+      case "gap":
+        if (!acceptGap)
+          throw new QueueRefused(
+            `${verdict.why}: commands in between are lost to this node; --accept-gap goes on without them`,
+          );
+        this.node.report("warn", "gap accepted", { next: verdict.next, why: verdict.why });
+        return verdict.next;
+      case "lost":
+      case "another":
+        if (!embedded && verdict.do === "another") throw new QueueRefused(verdict.why);
+        if (!embedded && !remakeLostStream) {
+          throw new QueueRefused(
+            `${verdict.why}; other nodes may hold what it lost. --remake-lost-stream makes it anew from this node's log`,
+          );
+        }
+        this.node.report("warn", "queue made anew", { next: verdict.next, why: verdict.why });
+        return await this.#remake(session, verdict.next, log);
+      case "refuse":
+        throw new QueueRefused(verdict.why);
+    }
+  }
+
+  async #remake(session: NatsSession, next: number, log: LogPosition): Promise<number> {
+    try {
+      await session.jsm.streams.delete(STREAM);
+    } catch (error) {
+      if (!isApiError(error, STREAM_NOT_FOUND)) throw error;
+    }
+    const metadata: Record<string, string> = { [METADATA.ledgerId]: log.ledgerId ?? this.node.newLedgerId() };
+    if (log.seq > 0) {
+      metadata[METADATA.continuesCommand] = commandText(log);
+      metadata[METADATA.continuesCrc] = crcText(log.crc);
+      metadata[METADATA.continuesAt] = String(next);
+    }
+    await this.#create(session, next, metadata);
+    return next;
+  }
+
+  async #create(
+    session: NatsSession,
+    firstSequence: number,
+    metadata: Record<string, string>,
+  ): Promise<void> {
+    try {
+      await session.jsm.streams.add({
+        name: STREAM,
+        subjects: [SUBJECTS],
+        retention: RetentionPolicy.Limits,
+        storage: StorageType.File,
+        discard: DiscardPolicy.New,
+        max_bytes: this.options.streamMaxBytes,
+        num_replicas: this.options.replicas,
+        allow_direct: false,
+        metadata,
+        ...(firstSequence > 1 ? { first_seq: firstSequence } : {}),
+      });
+    } catch (error) {
+      if (isApiError(error, STREAM_NAME_IN_USE))
+        throw new Error("another node made the stream at the same moment");
+      throw error;
+    }
+  }
+
+  /**
+   * Waits until everything that the stream held is executed and on disk. Where nothing of it opened the
+   * ledger, an opening is put behind it; if another node's was first, that is as good.
+   */
+  async #catchUp(session: NatsSession, next: number): Promise<void> {
+    for (;;) {
+      const { config, state } = await session.jsm.streams.info(STREAM);
+      const reached = this.node.witness.settled(state.last_seq < next ? 0 : state.last_seq);
+      const position = await Promise.race([reached, session.ended]);
+      if (typeof position === "string" || position.seq > 0) return;
+      const ledgerId = config.metadata?.[METADATA.ledgerId];
+      if (ledgerId === undefined) throw new QueueRefused("the stream has no ledger_id");
+      try {
+        const expect = { lastSequence: state.last_seq };
+        await session.js.publish(SUBJECT, this.node.openingFrame(ledgerId), { expect });
+      } catch (error) {
+        if (!isApiError(error, WRONG_LAST_SEQUENCE)) throw error;
+      }
+    }
+  }
+
+  #answered({ id, refused }: PublishAnswer): void {
+    const unsettled = this.#unsettled.get(id);
+    if (!unsettled) return;
+    unsettled.answered = true;
+    // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
+    if (refused === undefined || unsettled.sends > 1) return;
+    this.#unsettled.delete(id);
+    unsettled.frame.refused(refused);
+  }
+
+  #send(session: NatsSession, unsettled: Unsettled): void {
+    try {
+      session.publish(unsettled.frame.id, unsettled.frame.bytes);
+    } catch (error) {
+      // The connection is just closing: the frame goes again with the next session.
+      session.end(`a frame could not be sent: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  #resendUnanswered(): void {
+    const session = this.#session;
+    if (!session || !this.#state.open) return;
+    const before = performance.now() - ANSWER_TIMEOUT_MS;
+    for (const unsettled of this.#unsettled.values()) {
+      if (!unsettled.answered && unsettled.sentMs < before) this.#resend(session, unsettled);
+    }
+  }
+
+  #resendAll(session: NatsSession): void {
+    for (const unsettled of this.#unsettled.values()) this.#resend(session, unsettled);
+  }
+
+  #resend(session: NatsSession, unsettled: Unsettled): void {
+    unsettled.sentMs = performance.now();
+    unsettled.sends++;
+    unsettled.answered = false;
+    unsettled.frame.resent();
+    this.#send(session, unsettled);
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wakeBackoff = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wakeBackoff = undefined;
+  }
+}
+
+function isApiError(error: unknown, code: number): boolean {
+  return error instanceof JetStreamApiError && error.code === code;
+}
+
+/** Of an RFC 3339 time, cut to the millisecond (a Date would round some of them). */
+function millisecondsOf(timestamp: string): number {
+  const match = /^(.{19})(?:\.([0-9]+))?(Z|[+-][0-9:]+)$/.exec(timestamp);
+  if (!match) throw new Error(`not a time: ${timestamp}`);
+  return Date.parse(`${match[1]}${match[3]}`) + Number((match[2] ?? "").padEnd(3, "0").slice(0, 3));
+}

@@ -1,0 +1,258 @@
+/**
+ * One connection to NATS, from connect to its end: the stream's consumer, and publishing with answers.
+ *
+ * A session never reconnects. When the connection, the consumer or the order of messages fails, it ends,
+ * and a new one begins with the whole check of the stream: so nothing is ever published to, or consumed
+ * from, a stream that was not looked at first.
+ */
+
+import {
+  AckPolicy,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+} from "@nats-io/jetstream";
+import { connect, createInbox, headers, type Msg, type NatsConnection, nanos } from "@nats-io/transport-node";
+import type { QueueMessage } from "../ports/command-queue.ts";
+
+export const STREAM = "COFFER_COMMANDS";
+export const SUBJECTS = "coffer.commands.*";
+export const SUBJECT = "coffer.commands.0";
+
+const CONNECT_TIMEOUT_MS = 2_000;
+const PING_INTERVAL_MS = 2_000;
+const MAX_PINGS_OUT = 2;
+const HEARTBEAT_MS = 1_000;
+/** A consumer without a sign of life for so long is gone. */
+const MISSED_HEARTBEAT_MS = 3_000;
+/** What a message's headers may take of the server's limit. */
+const HEADER_ALLOWANCE_BYTES = 1_024;
+/** Messages that are received and not yet taken; beyond it the server's flow control has failed us. */
+const MAX_BUFFERED_MESSAGES = 262_144;
+
+export interface NatsEndpoint {
+  readonly servers: string | string[];
+  readonly token?: string;
+}
+
+/** What JetStream said to a frame. */
+export interface PublishAnswer {
+  readonly id: string;
+  /** Why it was refused; undefined where it was taken. */
+  readonly refused: string | undefined;
+}
+
+/** A message, or the server's question whether we have read up to here. */
+type Received = { readonly message: QueueMessage } | { readonly flow: Msg };
+
+export class NatsSession {
+  readonly js: JetStreamClient;
+  /** Resolves with the reason when the session is over. */
+  readonly ended: Promise<string>;
+  readonly #atEnd: (() => void)[] = [];
+  #end: (reason: string) => void = () => {};
+  #over = false;
+  #received: Received[] = [];
+  #head = 0;
+  #arrived: (() => void) | undefined;
+  #lastSignMs = 0;
+  #watch: ReturnType<typeof setInterval> | undefined;
+  /** The next message's number in the stream. */
+  #next = 0;
+  readonly #inbox = createInbox();
+
+  private constructor(
+    readonly connection: NatsConnection,
+    readonly jsm: JetStreamManager,
+    answered: (answer: PublishAnswer) => void,
+  ) {
+    this.js = jetstream(connection);
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    connection.closed().then(
+      (error) => this.end(error ? `the connection failed: ${error.message}` : "the connection was closed"),
+      (error: Error) => this.end(`the connection failed: ${error.message}`),
+    );
+    connection.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        if (error) this.end(`answers of the queue cannot be read: ${error.message}`);
+        else answered({ id: message.subject.slice(this.#inbox.length + 1), refused: refusalOf(message) });
+      },
+    });
+  }
+
+  static async open(
+    endpoint: NatsEndpoint,
+    name: string,
+    answered: (answer: PublishAnswer) => void,
+  ): Promise<NatsSession> {
+    const connection = await connect({
+      ...endpoint,
+      name,
+      reconnect: false,
+      timeout: CONNECT_TIMEOUT_MS,
+      pingInterval: PING_INTERVAL_MS,
+      maxPingOut: MAX_PINGS_OUT,
+    });
+    try {
+      return new NatsSession(
+        connection,
+        await jetstreamManager(connection, { timeout: CONNECT_TIMEOUT_MS }),
+        answered,
+      );
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  get maxFrameBytes(): number {
+    return (this.connection.info?.max_payload ?? 0) - HEADER_ALLOWANCE_BYTES;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Publishes a frame; its answer goes to `answered`. */
+  publish(id: string, bytes: Uint8Array): void {
+    const carrying = headers();
+    carrying.set("Nats-Msg-Id", id);
+    this.connection.publish(SUBJECT, bytes, { reply: `${this.#inbox}.${id}`, headers: carrying });
+  }
+
+  /** Begins to consume at `sequence`. */
+  async consume(sequence: number): Promise<void> {
+    this.#next = sequence;
+    const deliverSubject = createInbox();
+    this.connection.subscribe(deliverSubject, {
+      callback: (error, message) => {
+        if (error) this.end(`the stream cannot be read: ${error.message}`);
+        else this.#receive(message);
+      },
+    });
+    await this.jsm.consumers.add(STREAM, {
+      deliver_subject: deliverSubject,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: sequence,
+      ack_policy: AckPolicy.None,
+      flow_control: true,
+      idle_heartbeat: nanos(HEARTBEAT_MS),
+      inactive_threshold: nanos(MISSED_HEARTBEAT_MS),
+      mem_storage: true,
+      num_replicas: 1,
+    });
+    this.#lastSignMs = performance.now();
+    this.#watch = setInterval(() => {
+      if (performance.now() - this.#lastSignMs > MISSED_HEARTBEAT_MS)
+        this.end("the stream's heartbeat was missed");
+    }, HEARTBEAT_MS / 2);
+  }
+
+  /** The next message, if one is there. */
+  take(): QueueMessage | undefined {
+    while (!this.#over && this.#head < this.#received.length) {
+      const received = this.#received[this.#head++] as Received;
+      if (this.#head === this.#received.length) {
+        this.#received = [];
+        this.#head = 0;
+      }
+      if ("flow" in received) {
+        this.#respond(received.flow);
+        continue;
+      }
+      const { message } = received;
+      if (message.sequence < this.#next) continue;
+      if (message.sequence > this.#next) {
+        this.end(`message ${this.#next} of the stream was left out`);
+        return undefined;
+      }
+      this.#next++;
+      return message;
+    }
+    return undefined;
+  }
+
+  /** Whether take() has something to look at. */
+  get waiting(): boolean {
+    return !this.#over && this.#head < this.#received.length;
+  }
+
+  /** Calls `arrived` at the next message, and at the session's end. */
+  onArrival(arrived: () => void): void {
+    this.#arrived = arrived;
+  }
+
+  /** Calls `run` when the session is over. */
+  onEnd(run: () => void): void {
+    this.#atEnd.push(run);
+  }
+
+  end(reason: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearInterval(this.#watch);
+    this.#received = [];
+    this.#head = 0;
+    this.#end(reason);
+    for (const run of this.#atEnd) run();
+    this.#arrived?.();
+    this.connection.close().catch(() => {}); // it is over either way; closing a dead connection may fail
+  }
+
+  /** Tells the server that everything before its question was read. */
+  #respond(flow: Msg): void {
+    try {
+      flow.respond();
+    } catch (error) {
+      this.end(`the connection is closing: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  #receive(message: Msg): void {
+    this.#lastSignMs = performance.now();
+    if (message.headers && message.headers.code === 100) {
+      const stalled = message.headers.get("Nats-Consumer-Stalled");
+      if (message.reply) this.#received.push({ flow: message });
+      else if (stalled) this.end("the stream is stalled");
+      else return;
+    } else {
+      const stamp = stampOf(message.reply ?? "");
+      if (!stamp) this.end("a message of the stream has no number");
+      else if (this.#received.length >= MAX_BUFFERED_MESSAGES)
+        this.end("the stream sends faster than it is read");
+      else this.#received.push({ message: { ...stamp, data: message.data } });
+    }
+    this.#arrived?.();
+  }
+}
+
+/**
+ * The stream's number and time of a message, from its reply subject: `$JS.ACK.<stream>.<consumer>.
+ * <delivered>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>`, with a domain and an account
+ * hash after ACK, and a token at the end, on newer servers. The nanoseconds are cut as text: as a double
+ * they would be rounded.
+ */
+function stampOf(reply: string): { sequence: number; at: number } | undefined {
+  const tokens = reply.split(".");
+  if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
+  const from = tokens.length > 9 ? 7 : 5;
+  const sequence = Number(tokens[from]);
+  const at = Number(tokens[from + 2]?.slice(0, -6));
+  return Number.isSafeInteger(sequence) && sequence > 0 && Number.isSafeInteger(at)
+    ? { sequence, at }
+    : undefined;
+}
+
+function refusalOf(answer: Msg): string | undefined {
+  if (answer.headers?.code === 503) return "no stream takes commands";
+  try {
+    const { error } = answer.json<{ error?: { description?: string } }>();
+    return error ? (error.description ?? "without a reason") : undefined;
+  } catch {
+    return "an answer that is not JSON";
+  }
+}

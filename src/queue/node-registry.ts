@@ -1,0 +1,39 @@
+/**
+ * Which nodes read the stream, and up to where the log of each is marked: messages are purged only before
+ * the lowest. A JetStream KV bucket, `COFFER_NODES`; `coffer queue forget NODE` takes one out.
+ */
+
+import { Kvm } from "@nats-io/kv";
+import type { NatsConnection } from "@nats-io/transport-node";
+
+const BUCKET = "COFFER_NODES";
+
+export class NodeRegistry {
+  private constructor(private readonly bucket: Awaited<ReturnType<Kvm["create"]>>) {}
+
+  static async open(connection: NatsConnection, replicas: number): Promise<NodeRegistry> {
+    return new NodeRegistry(await new Kvm(connection).create(BUCKET, { replicas }));
+  }
+
+  /** `sequence`: the message of the command at the node's mark; 0 for none. */
+  async tell(node: string, sequence: number): Promise<void> {
+    await this.bucket.put(node, String(sequence));
+  }
+
+  async all(): Promise<Map<string, number>> {
+    const nodes = new Map<string, number>();
+    for await (const node of await this.bucket.keys()) {
+      const entry = await this.bucket.get(node);
+      if (entry && entry.operation === "PUT") nodes.set(node, Number(entry.string()));
+    }
+    return nodes;
+  }
+
+  /** Returns false where no such node is registered. */
+  async forget(node: string): Promise<boolean> {
+    const entry = await this.bucket.get(node);
+    if (entry?.operation !== "PUT") return false;
+    await this.bucket.purge(node);
+    return true;
+  }
+}

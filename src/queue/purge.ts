@@ -1,0 +1,64 @@
+/**
+ * Keeps the stream short: drops the messages before the log's mark, and never the one at the mark, which
+ * is read again at the next start.
+ */
+
+import type { NatsSession } from "./nats-session.ts";
+import { STREAM } from "./nats-session.ts";
+import { NodeRegistry } from "./node-registry.ts";
+
+const PURGE_INTERVAL_MS = 5_000;
+
+export class StreamPurge {
+  #session: NatsSession | undefined;
+  #registry: NodeRegistry | undefined;
+  #purgedMs = Number.NEGATIVE_INFINITY;
+  #purgedBefore = 0;
+  #busy = false;
+
+  /** `shared`: other nodes may read the stream, so their marks count too. */
+  constructor(
+    private readonly node: string,
+    private readonly shared: boolean,
+    private readonly replicas: number,
+    private readonly report: (
+      level: "info" | "warn",
+      message: string,
+      facts: Readonly<Record<string, unknown>>,
+    ) => void,
+  ) {}
+
+  /** A new session; registers the node before it consumes anything. */
+  async join(session: NatsSession, markedSequence: number): Promise<void> {
+    if (this.shared) {
+      this.#registry = await NodeRegistry.open(session.connection, this.replicas);
+      await this.#registry.tell(this.node, markedSequence);
+    }
+    this.#session = session;
+  }
+
+  /** The log is marked up to the command in message `sequence`. */
+  marked(sequence: number): void {
+    const session = this.#session;
+    const now = performance.now();
+    if (!session || session.over || this.#busy || now - this.#purgedMs < PURGE_INTERVAL_MS) return;
+    this.#busy = true;
+    this.#purgedMs = now;
+    this.#purge(session, sequence)
+      .catch((error: Error) => this.report("warn", "purge failed", { error: error.message })) // the next mark tries again
+      .finally(() => {
+        this.#busy = false;
+      });
+  }
+
+  async #purge(session: NatsSession, sequence: number): Promise<void> {
+    let before = sequence;
+    if (this.#registry) {
+      await this.#registry.tell(this.node, sequence);
+      for (const marked of (await this.#registry.all()).values()) before = Math.min(before, marked);
+    }
+    if (before <= Math.max(1, this.#purgedBefore)) return;
+    await session.jsm.streams.purge(STREAM, { seq: before });
+    this.#purgedBefore = before;
+  }
+}

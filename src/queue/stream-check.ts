@@ -1,0 +1,98 @@
+/**
+ * Judges, before anything is published or consumed, whether the stream still is the one that the log was
+ * made from. Pure; nats-queue.ts gathers what it needs and does what it says.
+ *
+ * | found | verdict |
+ * |---|---|
+ * | no stream, and nothing was ever consumed | `create` |
+ * | the ledger of another log | `refuse` outside, `lost` where the server is our own |
+ * | an empty log, and the stream's beginning is gone | `refuse` |
+ * | the last message taken by this process (else the last one logged) stands where it stood | `continue` |
+ * | the stream's metadata says that it continues exactly this position and crc | `continue` |
+ * | neither, but it did reach that far and has dropped messages that were not consumed | `gap` |
+ * | neither | `lost`: its tail is gone, whatever its last number is |
+ */
+
+import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
+
+export const METADATA = {
+  ledgerId: "ledger_id",
+  /** The log's last command ("<sequence>.<index>") and crc when the stream was made anew, and its first number. */
+  continuesCommand: "continues_command",
+  continuesCrc: "continues_crc",
+  continuesAt: "continues_at",
+} as const;
+
+export interface StreamFacts {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  /** Whether the message at `lastKnown` is the one that it was; false where it is another or is not there. */
+  readonly holdsLastKnown: boolean;
+}
+
+export interface QueueFacts {
+  /** Undefined where the stream does not exist. */
+  readonly stream: StreamFacts | undefined;
+  readonly log: LogPosition;
+  /** The last message that this process took; undefined before the first. */
+  readonly taken: number | undefined;
+}
+
+export type Verdict =
+  | { readonly do: "create" }
+  | { readonly do: "continue"; readonly next: number }
+  | { readonly do: "gap"; readonly next: number; readonly why: string }
+  | { readonly do: "lost"; readonly next: number; readonly why: string }
+  | { readonly do: "another"; readonly next: number; readonly why: string }
+  | { readonly do: "refuse"; readonly why: string };
+
+/** The last message that the node knows: that which is looked up for `holdsLastKnown`. 0 for none. */
+export function lastKnown({ log, taken }: Pick<QueueFacts, "log" | "taken">): number {
+  return taken ?? log.sequence;
+}
+
+export function judgeStream({ stream, log, taken }: QueueFacts): Verdict {
+  const known = lastKnown({ log, taken });
+  const next = known + 1;
+  if (!stream) {
+    return known === 0 ? { do: "create" } : { do: "lost", next, why: "the stream is gone" };
+  }
+  const { metadata, firstSequence, lastSequence, holdsLastKnown } = stream;
+  const ledgerId = metadata[METADATA.ledgerId];
+  if (ledgerId === undefined)
+    return { do: "another", next, why: "the stream was not made by Coffer: it has no ledger_id" };
+  if (log.ledgerId !== undefined && ledgerId !== log.ledgerId) {
+    return {
+      do: "another",
+      next,
+      why: `the stream belongs to ledger ${ledgerId}, this folder to ${log.ledgerId}`,
+    };
+  }
+  if (known === 0) {
+    if (firstSequence <= 1) return { do: "continue", next: 1 };
+    return {
+      do: "refuse",
+      why: `the stream begins at message ${firstSequence}, and this folder has none before: copy the log of another node`,
+    };
+  }
+  const continues =
+    metadata[METADATA.continuesCommand] === commandText(log) &&
+    metadata[METADATA.continuesCrc] === crcText(log.crc);
+  const continuesAt = Number(metadata[METADATA.continuesAt]);
+  if (continues && known < continuesAt) return { do: "continue", next: continuesAt };
+  // The message that was logged last may hold more commands: after a start it is read again.
+  if (holdsLastKnown) return { do: "continue", next: taken === undefined ? known : next };
+  if (firstSequence > next && lastSequence >= next) {
+    return {
+      do: "gap",
+      next: firstSequence,
+      why: `the stream begins at message ${firstSequence}, the next one would be ${next}`,
+    };
+  }
+  return {
+    do: "lost",
+    next,
+    why: `message ${known} of the stream is not the one that the log was made from`,
+  };
+}

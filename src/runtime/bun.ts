@@ -1,0 +1,57 @@
+import { dlopen, FFIType, suffix } from "bun:ffi";
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+// In a compiled executable this is a path into the executable itself.
+import natsServerPath from "../../build/tools/coffer-nats" with { type: "file" };
+import type { Runtime } from "./runtime.ts";
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+/** Where Bun keeps the files that a compiled executable carries. */
+const EMBEDDED_ROOTS = ["/$bunfs/", "B:\\~BUN\\", "B:/~BUN/"];
+/** A request's body may come late, but not for ever, in seconds. */
+const IDLE_TIMEOUT_SECONDS = 30;
+
+export const bunRuntime: Runtime = {
+  name: "bun",
+  version: Bun.version,
+
+  lock(path) {
+    const libc = process.platform === "darwin" ? `libSystem.B.${suffix}` : `libc.${suffix}.6`;
+    const { symbols } = dlopen(libc, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } });
+    const fd = openSync(path, "a");
+    if (symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+      closeSync(fd);
+      return undefined;
+    }
+    return { release: () => closeSync(fd) };
+  },
+
+  async serve(handler, { host, port }) {
+    const server = Bun.serve({
+      hostname: host,
+      port,
+      reusePort: false,
+      idleTimeout: IDLE_TIMEOUT_SECONDS,
+      // The gateway counts bodies itself, to answer with a problem where one is too large.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      fetch: (request) => handler.fetch(request),
+    });
+    return {
+      port: server.port ?? port,
+      stop: () => server.stop(false),
+      cut: () => server.stop(true),
+    };
+  },
+
+  natsServer(folder) {
+    if (!EMBEDDED_ROOTS.some((root) => natsServerPath.startsWith(root))) return natsServerPath;
+    const bytes = readFileSync(natsServerPath);
+    const path = join(folder, `coffer-nats-${Bun.hash(bytes).toString(16)}`);
+    if (!existsSync(path)) {
+      writeFileSync(`${path}.new`, bytes, { mode: 0o755 });
+      renameSync(`${path}.new`, path);
+    }
+    return path;
+  },
+};

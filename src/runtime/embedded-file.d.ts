@@ -1,0 +1,5 @@
+/** Files that the compiled executable carries. */
+declare module "*/coffer-nats" {
+  const path: string;
+  export default path;
+}

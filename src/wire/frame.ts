@@ -1,0 +1,402 @@
+/**
+ * The binary frame in which a gateway puts commands on the queue, version 1. Integers are little-endian.
+ *
+ * | bytes | what |
+ * |---|---|
+ * | 0–1 | CF 46: no JSON text begins so |
+ * | 2 | version, 1 |
+ * | 3 | 0 |
+ * | 4–19 | origin: the gateway's 128 random bits, drawn at every start |
+ * | 20–27 | number of the frame, from 1 at every start |
+ * | 28–31 | count of commands, 1 … 8,192 |
+ * | 32–35 | CRC-32 (zlib's) of bytes 0–31 and of all from 36 on |
+ * | 36– | the commands |
+ *
+ * A command: kind (1 byte), the lengths of `from`, `to` and `currency` (1 byte each; a currency of
+ * length 0 is the ledger's default), id (16), amount (8), then the bytes of `from`, `to`, `currency`.
+ * An opening of an account has its name in `to`, `@world` in `from`, and its initial balance as the
+ * amount; one of the ledger has its id, its format as the amount, and `strict` as the length of `to`.
+ *
+ * A frame whose crc does not fit is not a frame. One that is whole but of a version or kind that this
+ * node does not know stops the node: another might decide it.
+ */
+
+import { crc32 } from "node:zlib";
+import { type Money, money, ZERO } from "../domain/amount.ts";
+import type { Command, TransactionKind } from "../domain/commands.ts";
+import {
+  type AccountId,
+  type Currency,
+  MAX_ACCOUNT_LENGTH,
+  MAX_CURRENCY_LENGTH,
+  parseAccount,
+  parseCurrency,
+  type TransactionId,
+  WORLD,
+} from "../domain/names.ts";
+
+const MAGIC_0 = 0xcf;
+const MAGIC_1 = 0x46;
+const VERSION = 1;
+export const FRAME_HEADER_BYTES = 36;
+const CRC_AT = 32;
+const COMMAND_HEADER_BYTES = 28;
+const FIRST_BUFFER_BYTES = 64 * 1024;
+/** The most that one command takes. */
+export const MAX_COMMAND_BYTES = COMMAND_HEADER_BYTES + 2 * MAX_ACCOUNT_LENGTH + MAX_CURRENCY_LENGTH;
+/** The most commands in a frame; a batch over HTTP holds as many. */
+export const MAX_FRAME_COMMANDS = 8_192;
+
+const OPEN_LEDGER = 0;
+const KINDS: readonly (TransactionKind | undefined)[] = [
+  undefined,
+  "transfer",
+  "deposit",
+  "withdraw",
+  "open_account",
+];
+const KIND_NUMBERS = { transfer: 1, deposit: 2, withdraw: 3, open_account: 4 } as const;
+
+/** This node cannot decide what others may be able to decide: it must stop. */
+export class UnknownCommand extends Error {
+  override readonly name = "UnknownCommand";
+}
+
+/** A command's fields as ranges of bytes of `source`, so that none of them becomes a string on the way. */
+export interface TransferBytes {
+  source: Uint8Array;
+  idAt: number;
+  fromAt: number;
+  fromLength: number;
+  toAt: number;
+  toLength: number;
+  currencyAt: number;
+  currencyLength: number;
+  /** A safe integer. */
+  amount: number;
+}
+
+const HEX_VALUE = new Uint8Array(256).fill(255);
+for (let value = 0; value < 16; value++) {
+  HEX_VALUE["0123456789abcdef".charCodeAt(value)] = value;
+  HEX_VALUE["0123456789ABCDEF".charCodeAt(value)] = value;
+}
+
+/** Whether the 36 bytes at `at` are a UUID's text. */
+export function isUuidText(bytes: Uint8Array, at: number): boolean {
+  if (at + 36 > bytes.length) return false;
+  for (let i = 0; i < 36; i++) {
+    const byte = bytes[at + i] as number;
+    if (i === 8 || i === 13 || i === 18 || i === 23 ? byte !== 45 : HEX_VALUE[byte] === 255) return false;
+  }
+  return true;
+}
+
+/** Commands as they stand in a frame, one behind the other. */
+export interface EncodedCommands {
+  readonly bytes: Uint8Array;
+  readonly count: number;
+}
+
+/** Encodes commands in a buffer that grows to the largest request. */
+export class CommandWriter {
+  #buffer = new Uint8Array(FIRST_BUFFER_BYTES);
+  #view = new DataView(this.#buffer.buffer);
+  #length = 0;
+  #count = 0;
+
+  /** Everything since the last call, in bytes of their own. */
+  take(): EncodedCommands {
+    const encoded = { bytes: this.#buffer.slice(0, this.#length), count: this.#count };
+    this.discard();
+    return encoded;
+  }
+
+  discard(): void {
+    this.#length = 0;
+    this.#count = 0;
+  }
+
+  addBytes(transfer: TransferBytes): void {
+    const { source, amount, fromLength, toLength, currencyLength } = transfer;
+    const at = this.#begin(KIND_NUMBERS.transfer, fromLength, toLength, currencyLength);
+    const buffer = this.#buffer;
+    let from = transfer.idAt;
+    for (let byte = 0; byte < 16; byte++) {
+      if (byte === 4 || byte === 6 || byte === 8 || byte === 10) from++;
+      const high = HEX_VALUE[source[from] as number] as number;
+      buffer[at + 4 + byte] = (high << 4) | (HEX_VALUE[source[from + 1] as number] as number);
+      from += 2;
+    }
+    this.#view.setUint32(at + 20, amount >>> 0, true);
+    this.#view.setUint32(at + 24, (amount / 0x1_0000_0000) >>> 0, true);
+    let to = at + COMMAND_HEADER_BYTES;
+    to = copy(source, transfer.fromAt, fromLength, buffer, to);
+    to = copy(source, transfer.toAt, toLength, buffer, to);
+    this.#length = copy(source, transfer.currencyAt, currencyLength, buffer, to);
+  }
+
+  add(command: Command): void {
+    if (command.kind === "open_ledger") {
+      this.#addText(OPEN_LEDGER, command.ledger_id, "", "", command.currency, money(command.format));
+      this.#buffer[this.#length - command.currency.length - COMMAND_HEADER_BYTES + 2] = command.strict
+        ? 1
+        : 0;
+      return;
+    }
+    const kind = KIND_NUMBERS[command.kind];
+    if (command.kind === "open_account") {
+      this.#addText(
+        kind,
+        command.transaction_id,
+        WORLD,
+        command.account,
+        command.currency,
+        command.initial_balance,
+      );
+      return;
+    }
+    const { transaction_id, from_account, to_account, currency, amount } = command;
+    this.#addText(kind, transaction_id, from_account, to_account, currency, amount);
+  }
+
+  #addText(kind: number, id: string, from: string, to: string, currency: string, amount: Money): void {
+    const at = this.#begin(kind, from.length, to.length, currency.length);
+    const hex = id.replaceAll("-", "");
+    for (let byte = 0; byte < 16; byte++) {
+      this.#buffer[at + 4 + byte] = Number.parseInt(hex.slice(2 * byte, 2 * byte + 2), 16);
+    }
+    this.#view.setBigUint64(at + 20, BigInt(amount), true);
+    let position = at + COMMAND_HEADER_BYTES;
+    for (const text of [from, to, currency]) {
+      for (let i = 0; i < text.length; i++) this.#buffer[position++] = text.charCodeAt(i);
+    }
+    this.#length = position;
+  }
+
+  #begin(kind: number, fromLength: number, toLength: number, currencyLength: number): number {
+    const at = this.#length;
+    if (at + MAX_COMMAND_BYTES > this.#buffer.length) {
+      const larger = new Uint8Array(this.#buffer.length * 2);
+      larger.set(this.#buffer);
+      this.#buffer = larger;
+      this.#view = new DataView(larger.buffer);
+    }
+    this.#buffer[at] = kind;
+    this.#buffer[at + 1] = fromLength;
+    this.#buffer[at + 2] = toLength;
+    this.#buffer[at + 3] = currencyLength;
+    this.#count++;
+    return at;
+  }
+}
+
+function copy(source: Uint8Array, at: number, length: number, target: Uint8Array, to: number): number {
+  for (let i = 0; i < length; i++) target[to + i] = source[at + i] as number;
+  return to + length;
+}
+
+/** Puts encoded commands into a frame; all their counts together are at most MAX_FRAME_COMMANDS. */
+export function buildFrame(
+  origin: Uint8Array,
+  number: number,
+  commands: readonly EncodedCommands[],
+): Uint8Array {
+  let length = FRAME_HEADER_BYTES;
+  let count = 0;
+  for (const part of commands) {
+    length += part.bytes.length;
+    count += part.count;
+  }
+  const frame = new Uint8Array(length);
+  const view = new DataView(frame.buffer);
+  frame[0] = MAGIC_0;
+  frame[1] = MAGIC_1;
+  frame[2] = VERSION;
+  frame.set(origin, 4);
+  view.setBigUint64(20, BigInt(number), true);
+  view.setUint32(28, count, true);
+  let at = FRAME_HEADER_BYTES;
+  for (const { bytes } of commands) {
+    frame.set(bytes, at);
+    at += bytes.length;
+  }
+  view.setUint32(CRC_AT, frameCrc(frame), true);
+  return frame;
+}
+
+/** Cuts commands into parts of at most `maxBytes` each, which must be at least MAX_COMMAND_BYTES. */
+export function splitCommands({ bytes, count }: EncodedCommands, maxBytes: number): EncodedCommands[] {
+  if (bytes.length <= maxBytes) return [{ bytes, count }];
+  const parts: EncodedCommands[] = [];
+  let from = 0;
+  let partCount = 0;
+  let at = 0;
+  for (let index = 0; index < count; index++) {
+    const end = commandEnd(bytes, at);
+    if (end - from > maxBytes) {
+      parts.push({ bytes: bytes.subarray(from, at), count: partCount });
+      from = at;
+      partCount = 0;
+    }
+    partCount++;
+    at = end;
+  }
+  parts.push({ bytes: bytes.subarray(from, at), count: partCount });
+  return parts;
+}
+
+/** The ids of encoded commands, in order. */
+export function* transactionIds({ bytes, count }: EncodedCommands): Generator<TransactionId> {
+  let at = 0;
+  for (let index = 0; index < count; index++) {
+    yield uuid(bytes, at + 4);
+    at = commandEnd(bytes, at);
+  }
+}
+
+function commandEnd(bytes: Uint8Array, at: number): number {
+  return (
+    at +
+    COMMAND_HEADER_BYTES +
+    (bytes[at + 1] as number) +
+    (bytes[at + 2] as number) +
+    (bytes[at + 3] as number)
+  );
+}
+
+function frameCrc(frame: Uint8Array): number {
+  return crc32(frame.subarray(FRAME_HEADER_BYTES), crc32(frame.subarray(0, CRC_AT)));
+}
+
+export interface Frame {
+  /** 32 hex digits. */
+  readonly origin: string;
+  readonly number: number;
+  readonly commands: readonly Command[];
+}
+
+/** Whether a message claims to be a frame (anything else is JSON of an outside client). */
+export function looksLikeFrame(message: Uint8Array): boolean {
+  return message[0] === MAGIC_0 && message[1] === MAGIC_1;
+}
+
+/**
+ * Reads a frame. `defaultCurrency` is the ledger's. Returns undefined for a message that no gateway wrote
+ * (wrong crc, wrong lengths, malformed names). Throws UnknownCommand for a whole frame of another version.
+ */
+export function readFrame(message: Uint8Array, defaultCurrency: Currency | undefined): Frame | undefined {
+  if (message.length < FRAME_HEADER_BYTES) return undefined;
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  if (view.getUint32(CRC_AT, true) !== frameCrc(message)) return undefined;
+  if (message[2] !== VERSION)
+    throw new UnknownCommand(`a frame of version ${message[2]}; this node knows ${VERSION}`);
+  const count = view.getUint32(28, true);
+  if (count < 1 || count > MAX_FRAME_COMMANDS) return undefined;
+  const commands: Command[] = [];
+  let at = FRAME_HEADER_BYTES;
+  for (let index = 0; index < count; index++) {
+    if (at + COMMAND_HEADER_BYTES > message.length) return undefined;
+    const kind = message[at] as number;
+    if (kind >= KINDS.length) throw new UnknownCommand(`a command of kind ${kind}`);
+    const fromLength = message[at + 1] as number;
+    const toLength = kind === OPEN_LEDGER ? 0 : (message[at + 2] as number);
+    const currencyLength = message[at + 3] as number;
+    const from = at + COMMAND_HEADER_BYTES;
+    const to = from + fromLength;
+    const currency = to + toLength;
+    const end = currency + currencyLength;
+    if (end > message.length) return undefined;
+    const command = readCommand(message, view, at, kind, from, to, currency, end, defaultCurrency);
+    if (!command) return undefined;
+    commands.push(command);
+    at = end;
+  }
+  if (at !== message.length) return undefined;
+  return { origin: hex(message, 4, 20), number: Number(view.getBigUint64(20, true)), commands };
+}
+
+function readCommand(
+  message: Uint8Array,
+  view: DataView,
+  at: number,
+  kindNumber: number,
+  from: number,
+  to: number,
+  currencyAt: number,
+  end: number,
+  defaultCurrency: Currency | undefined,
+): Command | undefined {
+  const currency = end === currencyAt ? defaultCurrency : parseCurrency(ascii(message, currencyAt, end));
+  const amount = readMoney(view, at + 20);
+  const kind = KINDS[kindNumber];
+  if (!currency || amount === undefined) return undefined;
+  const id = uuid(message, at + 4);
+  if (!kind) {
+    if (to !== from) return undefined;
+    return {
+      kind: "open_ledger",
+      format: Number(amount),
+      ledger_id: id,
+      currency,
+      strict: message[at + 2] === 1,
+    };
+  }
+  const from_account =
+    kind === "transfer" || kind === "withdraw" ? account(message, from, to) : world(message, from, to);
+  const to_account = kind === "withdraw" ? world(message, to, currencyAt) : account(message, to, currencyAt);
+  if (!from_account || !to_account || from_account === to_account) return undefined;
+  if (kind === "open_account") {
+    return { kind, transaction_id: id, account: to_account, currency, initial_balance: amount };
+  }
+  if (amount === ZERO) return undefined;
+  return { kind, transaction_id: id, from_account, to_account, amount, currency };
+}
+
+/** Names that were seen lately, by a hash of their bytes: most names come again, and need no new string then. */
+const NAME_CACHE_SIZE = 1 << 16;
+const nameCache: (AccountId | undefined)[] = new Array(NAME_CACHE_SIZE);
+
+function account(message: Uint8Array, at: number, end: number): AccountId | undefined {
+  let hash = 0x811c9dc5;
+  for (let i = at; i < end; i++) hash = Math.imul(hash ^ (message[i] as number), 0x01000193);
+  const slot = (hash ^ (hash >>> 15)) & (NAME_CACHE_SIZE - 1);
+  const cached = nameCache[slot];
+  if (cached !== undefined && cached.length === end - at) {
+    let i = 0;
+    while (i < cached.length && cached.charCodeAt(i) === message[at + i]) i++;
+    if (i === cached.length) return cached;
+  }
+  const parsed = parseAccount(ascii(message, at, end));
+  if (parsed) nameCache[slot] = parsed;
+  return parsed;
+}
+
+function world(message: Uint8Array, at: number, end: number): AccountId | undefined {
+  return ascii(message, at, end) === WORLD ? WORLD : undefined;
+}
+
+function ascii(message: Uint8Array, at: number, end: number): string {
+  let text = "";
+  for (let i = at; i < end; i++) text += String.fromCharCode(message[i] as number);
+  return text;
+}
+
+function readMoney(view: DataView, at: number): Money | undefined {
+  const high = view.getUint32(at + 4, true);
+  if (high < 0x20_0000) return (high * 0x1_0000_0000 + view.getUint32(at, true)) as Money;
+  return high < 0x8000_0000 ? money(view.getBigUint64(at, true)) : undefined;
+}
+
+const BYTE_HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+function hex(bytes: Uint8Array, from: number, to: number): string {
+  let text = "";
+  for (let i = from; i < to; i++) text += BYTE_HEX[bytes[i] as number];
+  return text;
+}
+
+/** The text of the 16 bytes at `at`. */
+export function uuid(bytes: Uint8Array, at: number): TransactionId {
+  return `${hex(bytes, at, at + 4)}-${hex(bytes, at + 4, at + 6)}-${hex(bytes, at + 6, at + 8)}-${hex(bytes, at + 8, at + 10)}-${hex(bytes, at + 10, at + 16)}` as TransactionId;
+}

@@ -1,0 +1,87 @@
+/** The rooms of src/ and who may import whom; and what domain/ may not know. */
+
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize, relative } from "node:path";
+
+const SRC = join(import.meta.dir, "..", "src");
+
+/** What each room may import besides itself. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  domain: [],
+  batching: [],
+  ports: ["domain", "batching"],
+  wire: ["domain"],
+  engine: ["domain", "ports", "batching", "wire"],
+  queue: ["domain", "ports", "batching", "wire"],
+  eventlog: ["domain", "ports", "batching", "wire"],
+  projection: ["domain", "ports", "batching", "wire"],
+  gateway: ["domain", "ports", "batching", "wire"],
+  leadership: ["domain", "ports", "batching", "wire"],
+  runtime: [],
+  "config.ts": ["domain"],
+};
+/** These wire the others together and know them all. */
+const WIRES = ["node.ts", "main.ts", "cli"];
+
+const sources = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((path) =>
+  path.endsWith(".ts"),
+);
+
+function importsOf(path: string): string[] {
+  const text = readFileSync(join(SRC, path), "utf8");
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1] as string);
+}
+
+function roomOf(path: string): string {
+  return path.split("/")[0] as string;
+}
+
+test("rooms import only the rooms that they may", () => {
+  const wrong: string[] = [];
+  for (const path of sources) {
+    const room = roomOf(path);
+    if (WIRES.includes(room)) continue;
+    const allowed = MAY_IMPORT[room];
+    if (!allowed) {
+      wrong.push(`${path}: the room ${room} is not in the table`);
+      continue;
+    }
+    for (const name of importsOf(path)) {
+      if (!name.startsWith(".")) continue;
+      const target = normalize(relative(SRC, join(SRC, dirname(path), name)));
+      if (target.startsWith("../build/")) continue;
+      const targetRoom = roomOf(target);
+      if (targetRoom !== room && !allowed.includes(targetRoom)) wrong.push(`${path} imports ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test("domain imports nothing of the platform, and wire only its checksum", () => {
+  const foreign = (room: string) =>
+    sources
+      .filter((path) => roomOf(path) === room)
+      .flatMap((path) => importsOf(path).filter((name) => !name.startsWith(".")));
+  expect(foreign("domain")).toEqual([]);
+  expect(new Set(foreign("wire"))).toEqual(new Set(["node:zlib"]));
+});
+
+test("domain has no clock, no randomness, no waiting and no platform", () => {
+  const forbidden =
+    /\b(Date|Math\.random|crypto|process|Bun|Deno|await|async|console|setTimeout|performance)\b/;
+  const wrong: string[] = [];
+  for (const path of sources.filter((source) => roomOf(source) === "domain")) {
+    const code = readFileSync(join(SRC, path), "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
+    for (const line of code.split("\n")) if (forbidden.test(line)) wrong.push(`${path}: ${line.trim()}`);
+  }
+  expect(wrong).toEqual([]);
+});
+
+test("what only Bun or only Deno has is named in runtime/ alone", () => {
+  const wrong = sources.filter((path) => {
+    const text = readFileSync(join(SRC, path), "utf8");
+    return roomOf(path) !== "runtime" && /\bBun\.|"bun:|\bDeno\./.test(text);
+  });
+  expect(wrong).toEqual([]);
+});

@@ -1,0 +1,64 @@
+/** A real nats-server, as an outside one that nodes are pointed at. */
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { ROOT, TestProcess } from "./processes.ts";
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+export class NatsServer {
+  private constructor(
+    readonly folder: string,
+    readonly port: number,
+    public process: TestProcess,
+  ) {}
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts a server with JetStream on `folder`; on `port` where one is given. */
+  static async start(folder: string, port?: number): Promise<NatsServer> {
+    const on = port ?? (await freePort());
+    const server = new NatsServer(folder, on, launch(folder, on));
+    await server.process.line(/Server is ready/);
+    return server;
+  }
+
+  /** Starts it again, on the same port and, unless told otherwise, the same folder. */
+  async restart(folder = this.folder): Promise<NatsServer> {
+    return await NatsServer.start(folder, this.port);
+  }
+
+  crash(): Promise<void> {
+    return this.process.crash();
+  }
+
+  stop(): Promise<number | string> {
+    return this.process.stop();
+  }
+
+  connect(): Promise<NatsConnection> {
+    return connect({ servers: this.url, reconnect: false });
+  }
+}
+
+function launch(folder: string, port: number): TestProcess {
+  mkdirSync(folder, { recursive: true });
+  const config = join(folder, "server.conf");
+  writeFileSync(
+    config,
+    `host: 127.0.0.1\nport: ${port}\njetstream { store_dir: ${JSON.stringify(folder)}, max_file_store: 8G, sync_interval: always }\n`,
+  );
+  return new TestProcess(join(ROOT, "build", "tools", "nats-server"), ["-c", config]);
+}

@@ -1,0 +1,90 @@
+/** Child processes of tests: started, listened to, and ended by their process id. */
+
+import { afterAll } from "bun:test";
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+export const ROOT = join(import.meta.dir, "..", "..");
+
+const running = new Set<TestProcess>();
+
+export class TestProcess {
+  readonly stdout: string[] = [];
+  readonly stderr: string[] = [];
+  /** Resolves with the exit code, or the signal's name. */
+  readonly exited: Promise<number | string>;
+  readonly #child: ChildProcess;
+  #listeners: (() => void)[] = [];
+
+  constructor(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.#child = spawn(command, args, {
+      cwd: ROOT,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    running.add(this);
+    for (const [stream, lines] of [
+      [this.#child.stdout, this.stdout],
+      [this.#child.stderr, this.stderr],
+    ] as const) {
+      if (!stream) throw new Error("the child has no output");
+      createInterface({ input: stream }).on("line", (line) => {
+        lines.push(line);
+        for (const listener of this.#listeners) listener();
+      });
+    }
+    this.exited = new Promise((resolve) => {
+      this.#child.once("error", (error) => resolve(error.message));
+      this.#child.once("close", (code, signal) => {
+        running.delete(this);
+        resolve(signal ?? code ?? "no code");
+        for (const listener of this.#listeners) listener();
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** The first line of stdout or stderr that fits; throws where the process ends without one. */
+  async line(pattern: RegExp): Promise<RegExpExecArray> {
+    let ended = false;
+    this.exited.then(() => {
+      ended = true;
+    });
+    for (;;) {
+      for (const line of [...this.stdout, ...this.stderr]) {
+        const match = pattern.exec(line);
+        if (match) return match;
+      }
+      if (ended)
+        throw new Error(`no line like ${pattern} in:\n${[...this.stdout, ...this.stderr].join("\n")}`);
+      await new Promise<void>((resolve) => {
+        this.#listeners = [...this.#listeners, resolve];
+        this.exited.then(() => resolve());
+      });
+    }
+  }
+
+  /** Ends it with SIGTERM; returns the exit code. */
+  async stop(): Promise<number | string> {
+    this.kill("SIGTERM");
+    return await this.exited;
+  }
+
+  /** Ends it at once. */
+  async crash(): Promise<void> {
+    this.kill("SIGKILL");
+    await this.exited;
+  }
+}
+
+afterAll(async () => {
+  await Promise.all([...running].map((child) => child.crash()));
+});
