@@ -44,11 +44,16 @@ export const denoRuntime: Runtime = {
       onListen: (address: { port: number }) => listening.resolve(address.port),
     };
     const server = deno.serve(options, (request) => handler.fetch(request));
+    let finished = false;
+    const ended = () => {
+      finished = true;
+    };
+    server.finished.then(ended, ended);
     return {
       port: await listening.promise,
       stop: () => server.shutdown(),
       cut: async () => {
-        cut.abort();
+        if (!finished) cut.abort();
         await server.finished;
       },
     };

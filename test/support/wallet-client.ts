@@ -31,7 +31,13 @@ export class WalletClient {
     headers: Record<string, string> = { "content-type": "application/json" },
   ): Promise<WalletAnswer> {
     const payload = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
-    return read(await fetch(this.url + path, { method: "POST", headers, body: payload as BodyInit }));
+    return read(
+      await fetch(this.url + path, {
+        method: "POST",
+        headers,
+        body: payload as NonNullable<RequestInit["body"]>,
+      }),
+    );
   }
 
   transfer(request: TransferRequest): Promise<WalletAnswer> {
