@@ -4,15 +4,10 @@
  * It asserts what execute() promises, so that a log which breaks a promise stops its reader.
  */
 
-import { ZERO } from "./amount.ts";
 import type { MoneyCredited, WalletEvent } from "./events.ts";
+import { ImpossibleState } from "./impossible-state.ts";
 import type { Ledger } from "./ledger.ts";
 import { WORLD } from "./names.ts";
-
-/** The ledger would be in a state that must never be: a bug, or a log that is not one. */
-export class ImpossibleState extends Error {
-  override readonly name = "ImpossibleState";
-}
 
 export function apply(ledger: Ledger, event: WalletEvent): void {
   const seq = ledger.seq + 1;
@@ -40,13 +35,9 @@ export function apply(ledger: Ledger, event: WalletEvent): void {
         seq,
       });
       return;
-    case "MoneyDeducted": {
-      const payer = ledger.balances.get(event.account, event.currency);
-      if (event.account !== WORLD && (!payer || payer.available < ZERO))
-        impossible(seq, `${event.account} went below zero`);
+    case "MoneyDeducted":
       ledger.halfTransfer = event;
       return;
-    }
     case "MoneyCredited":
       credited(ledger, event);
       return;

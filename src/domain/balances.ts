@@ -4,8 +4,9 @@
  * The engine, the read model and replay each have one of their own; all of them change it only here.
  */
 
-import { add, type Money, subtract, ZERO } from "./amount.ts";
+import { add, MAX_MONEY, MIN_MONEY, type Money, subtract, ZERO } from "./amount.ts";
 import type { WalletEvent } from "./events.ts";
+import { ImpossibleState } from "./impossible-state.ts";
 import { type AccountId, type Currency, WORLD } from "./names.ts";
 
 export interface Balance {
@@ -24,6 +25,11 @@ export function total(balance: Balance): Money {
 
 export class Balances {
   readonly #currencies = new Map<Currency, Map<AccountId, Balance>>();
+  #lastCurrency: Currency | undefined;
+  #lastBalances: Map<AccountId, Balance> | undefined;
+  /** The balances that were changed last. */
+  #last: Balance | undefined;
+  #secondLast: Balance | undefined;
   #accounts = 0;
 
   /** How many (account, currency) pairs are open, `@world`'s not counted. */
@@ -32,7 +38,7 @@ export class Balances {
   }
 
   get(account: AccountId, currency: Currency): Balance | undefined {
-    return this.#currencies.get(currency)?.get(account);
+    return this.#lately(account, currency) ?? this.#of(currency)?.get(account);
   }
 
   currencies(): readonly Currency[] {
@@ -49,11 +55,13 @@ export class Balances {
       case "MoneyDeducted": {
         const payer = this.#touch(event.account, event.currency);
         payer.available = subtract(payer.available, event.amount);
+        if (isBelowLimit(payer)) impossible(payer);
         return;
       }
       case "MoneyCredited": {
         const receiver = this.#touch(event.account, event.currency);
         receiver.available = add(receiver.available, event.amount);
+        if (isAboveLimit(receiver)) impossible(receiver);
         return;
       }
       case "AccountOpened": {
@@ -62,6 +70,7 @@ export class Balances {
         opened.initial = event.initial_balance;
         const world = this.#touch(WORLD, event.currency);
         world.available = subtract(world.available, event.initial_balance);
+        if (isBelowLimit(world) || isAboveLimit(opened)) impossible(opened);
         return;
       }
       case "LedgerOpened":
@@ -71,7 +80,9 @@ export class Balances {
   }
 
   #touch(account: AccountId, currency: Currency): Balance {
-    let balances = this.#currencies.get(currency);
+    const lately = this.#lately(account, currency);
+    if (lately) return lately;
+    let balances = this.#of(currency);
     if (!balances) {
       balances = new Map();
       this.#currencies.set(currency, balances);
@@ -82,6 +93,38 @@ export class Balances {
       balances.set(account, balance);
       if (account !== WORLD) this.#accounts++;
     }
+    this.#secondLast = this.#last;
+    this.#last = balance;
     return balance;
   }
+
+  /** A command asks for the same two balances several times over. */
+  #lately(account: AccountId, currency: Currency): Balance | undefined {
+    const last = this.#last;
+    if (last && last.account === account && last.currency === currency) return last;
+    const secondLast = this.#secondLast;
+    if (secondLast && secondLast.account === account && secondLast.currency === currency) return secondLast;
+    return undefined;
+  }
+
+  /** Nearly always it is the currency of the time before. */
+  #of(currency: Currency): Map<AccountId, Balance> | undefined {
+    if (currency !== this.#lastCurrency || this.#lastBalances === undefined) {
+      this.#lastCurrency = currency;
+      this.#lastBalances = this.#currencies.get(currency);
+    }
+    return this.#lastBalances;
+  }
+}
+
+function isBelowLimit({ account, available }: Balance): boolean {
+  return available < 0 && (account !== WORLD || available < MIN_MONEY);
+}
+
+function isAboveLimit({ available }: Balance): boolean {
+  return typeof available === "bigint" && available > MAX_MONEY;
+}
+
+function impossible({ account, currency, available }: Balance): never {
+  throw new ImpossibleState(`impossible state: ${account} would have ${available} ${currency}`);
 }

@@ -25,8 +25,10 @@ const ID = 0; // 4
 const FROM = 4;
 const TO = 5;
 const AMOUNT = 6; // 2
-const SEQ = 8; // 2
-const META = 10; // kind: bits 0–3; rejection + 1, or 0: bits 4–11; currency: bits 12–31
+const CURRENCY = 8;
+const SEQ = 9; // 2; above a seq's 53 bits, the kind (4 bits) and the rejection + 1, or 0 (7 bits)
+const KIND_SHIFT = 21;
+const REJECTION_SHIFT = 25;
 
 /** Strings as small numbers. */
 class Names<T extends string> {
@@ -50,13 +52,11 @@ class Names<T extends string> {
   }
 }
 
-/** The four integers of the id that was read last. */
-const key = new Int32Array(4);
-
 const NIBBLE = new Uint8Array(128);
 for (let value = 0; value < 16; value++) NIBBLE["0123456789abcdef".charCodeAt(value)] = value;
 
-function readKey(id: TransactionId): void {
+/** The id as four integers. */
+function readKey(id: TransactionId, key: Int32Array): void {
   let at = 0;
   for (let part = 0; part < 4; part++) {
     let bits = 0;
@@ -77,6 +77,15 @@ function hash(a: number, b: number, c: number, d: number): number {
   return h ^ (h >>> 16);
 }
 
+function hashAt(record: Int32Array, at: number): number {
+  return hash(
+    record[at] as number,
+    record[at + 1] as number,
+    record[at + 2] as number,
+    record[at + 3] as number,
+  );
+}
+
 export class TransactionIndex implements DecidedTransactions {
   readonly #segments: Int32Array[] = [];
   readonly #accounts = new Names<DecidedTransaction["from_account"]>();
@@ -87,33 +96,50 @@ export class TransactionIndex implements DecidedTransactions {
   /** The larger table while it is being filled, and how many records it has. */
   #larger: Int32Array<ArrayBuffer> | undefined;
   #moved = 0;
+  /** The id that was looked for last, when, and its slot. */
+  readonly #key = new Int32Array(4);
+  #lastId: TransactionId | undefined;
+  #lastSize = -1;
+  #lastSlot = 0;
 
   get size(): number {
     return this.#size;
   }
 
   find(id: TransactionId): DecidedTransaction | undefined {
-    readKey(id);
-    const slot = this.#slotOf();
-    const number = (this.#table[slot] as number) - 1;
+    const number = (this.#table[this.#slotOf(id)] as number) - 1;
     return number < 0 ? undefined : this.#read(number);
   }
 
   /** Throws RangeError where the id was recorded before: it was decided twice. */
   record(id: TransactionId, decided: DecidedTransaction): void {
-    readKey(id);
-    const slot = this.#slotOf();
+    const slot = this.#slotOf(id);
     if (this.#table[slot] !== 0) throw new RangeError(`transaction ${id} was decided twice`);
     this.#table[slot] = this.#size + 1;
     this.#write(decided);
     this.#grow();
   }
 
-  /** The slot that holds `key`, or the free one where it belongs. */
-  #slotOf(): number {
+  /** The slot that holds the id, or the free one where it belongs; `#key` is the id then. */
+  #slotOf(id: TransactionId): number {
+    // An id is looked for, and recorded right after: the second time the answer is known.
+    if (id === this.#lastId && this.#size === this.#lastSize) return this.#lastSlot;
+    readKey(id, this.#key);
+    this.#lastId = id;
+    this.#lastSize = this.#size;
+    this.#lastSlot = this.#find();
+    return this.#lastSlot;
+  }
+
+  /** The slot of `#key`. */
+  #find(): number {
     const table = this.#table;
     const mask = table.length - 1;
-    const [a, b, c, d] = key as unknown as [number, number, number, number];
+    const key = this.#key;
+    const a = key[0] as number;
+    const b = key[1] as number;
+    const c = key[2] as number;
+    const d = key[3] as number;
     let slot = hash(a, b, c, d) & mask;
     for (;;) {
       const number = (table[slot] as number) - 1;
@@ -134,7 +160,7 @@ export class TransactionIndex implements DecidedTransactions {
     const at = (this.#size % SEGMENT_RECORDS) * RECORD_INTS;
     if (at === 0) this.#segments.push(new Int32Array(SEGMENT_RECORDS * RECORD_INTS));
     const segment = this.#segmentOf(this.#size);
-    segment.set(key, at + ID);
+    for (let part = 0; part < 4; part++) segment[at + ID + part] = this.#key[part] as number;
     segment[at + FROM] = this.#accounts.number(from_account);
     segment[at + TO] = this.#accounts.number(to_account);
     if (typeof amount === "number") {
@@ -144,19 +170,21 @@ export class TransactionIndex implements DecidedTransactions {
       segment[at + AMOUNT] = Number(BigInt.asIntN(32, amount));
       segment[at + AMOUNT + 1] = Number(BigInt.asIntN(32, (amount as bigint) >> 32n));
     }
-    segment[at + SEQ] = seq;
-    segment[at + SEQ + 1] = seq / 0x1_0000_0000;
+    segment[at + CURRENCY] = this.#currencies.number(currency);
     const rejection = reason === undefined ? 0 : REJECTIONS.indexOf(reason) + 1;
-    segment[at + META] =
-      TRANSACTION_KINDS.indexOf(kind) | (rejection << 4) | (this.#currencies.number(currency) << 12);
+    segment[at + SEQ] = seq;
+    segment[at + SEQ + 1] =
+      (seq / 0x1_0000_0000) |
+      (TRANSACTION_KINDS.indexOf(kind) << KIND_SHIFT) |
+      (rejection << REJECTION_SHIFT);
     this.#size++;
   }
 
   #read(number: number): DecidedTransaction {
     const segment = this.#segmentOf(number);
     const at = (number % SEGMENT_RECORDS) * RECORD_INTS;
-    const meta = segment[at + META] as number;
-    const kind = TRANSACTION_KINDS[meta & 15];
+    const top = segment[at + SEQ + 1] as number;
+    const kind = TRANSACTION_KINDS[(top >>> KIND_SHIFT) & 15];
     if (!kind) throw new RangeError(`record ${number} has no kind`);
     const high = segment[at + AMOUNT + 1] as number;
     const low = (segment[at + AMOUNT] as number) >>> 0;
@@ -165,9 +193,9 @@ export class TransactionIndex implements DecidedTransactions {
       from_account: this.#accounts.name(segment[at + FROM] as number),
       to_account: this.#accounts.name(segment[at + TO] as number),
       amount: money(high < 0x20_0000 ? high * 0x1_0000_0000 + low : (BigInt(high) << 32n) | BigInt(low)),
-      currency: this.#currencies.name(meta >>> 12),
-      reason: REJECTIONS[((meta >>> 4) & 255) - 1],
-      seq: ((segment[at + SEQ + 1] as number) >>> 0) * 0x1_0000_0000 + ((segment[at + SEQ] as number) >>> 0),
+      currency: this.#currencies.name(segment[at + CURRENCY] as number),
+      reason: REJECTIONS[(top >>> REJECTION_SHIFT) - 1],
+      seq: (top & 0x1f_ffff) * 0x1_0000_0000 + ((segment[at + SEQ] as number) >>> 0),
     };
   }
 
@@ -183,13 +211,7 @@ export class TransactionIndex implements DecidedTransactions {
     for (let number = this.#moved; number < end; number++) {
       const segment = this.#segmentOf(number);
       const at = (number % SEGMENT_RECORDS) * RECORD_INTS;
-      const [a, b, c, d] = [segment[at], segment[at + 1], segment[at + 2], segment[at + 3]] as [
-        number,
-        number,
-        number,
-        number,
-      ];
-      let slot = hash(a, b, c, d) & mask;
+      let slot = hashAt(segment, at) & mask;
       while (larger[slot] !== 0) slot = (slot + 1) & mask;
       larger[slot] = number + 1;
     }

@@ -17,7 +17,7 @@
  * they may live in the page cache alone.
  */
 
-import { ImpossibleState } from "../domain/apply.ts";
+import { ImpossibleState } from "../domain/impossible-state.ts";
 import type { AppendFile, DataFolder } from "../ports/append-file.ts";
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { BadLine } from "./line.ts";

@@ -1,6 +1,7 @@
 /** HTTP, version 1: routes, bodies and headers around the wallet service. */
 
 import { Elysia } from "elysia";
+import { pointer } from "../wire/strict-json.ts";
 import { type Answer, problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
 
@@ -13,10 +14,10 @@ export interface HttpOptions {
 }
 
 /** Which methods each path knows, to tell a wrong method from a wrong path. */
-const METHODS: readonly [path: RegExp, method: string][] = [
+const METHODS: readonly [path: RegExp, methods: string][] = [
   [/^\/v1\/wallet\/(transfer|transfers|accounts|deposit|withdraw)$/, "POST"],
-  [/^\/v1\/wallet\/balance\/[^/]+$/, "GET"],
-  [/^\/(v1\/ledger|health\/live|health\/ready)$/, "GET"],
+  [/^\/v1\/wallet\/balance\/[^/]+$/, "GET, HEAD"],
+  [/^\/(v1\/ledger|health\/live|health\/ready)$/, "GET, HEAD"],
 ];
 
 const BALANCE_PREFIX = "/v1/wallet/balance/";
@@ -24,7 +25,11 @@ const BALANCE_PREFIX = "/v1/wallet/balance/";
 const JSON_HEADERS = { "content-type": "application/json" };
 const REPLAYED_HEADERS = { ...JSON_HEADERS, "idempotent-replayed": "true" };
 
-export function createHttp(wallet: WalletService, options: HttpOptions) {
+export interface Http {
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   const posting =
     (serve: (body: Uint8Array) => Promise<Answer>) =>
     async ({ request }: { request: Request }) => {
@@ -32,10 +37,14 @@ export function createHttp(wallet: WalletService, options: HttpOptions) {
         return respond(problem("unsupported_media_type", "Send application/json."));
       }
       const body = await readBody(request, options.maxBodyBytes);
-      if (!body) return respond(problem("body_too_large", `A body may have ${options.maxBodyBytes} bytes.`));
+      if (body === "too large")
+        return respond(problem("body_too_large", `A body may have ${options.maxBodyBytes} bytes.`));
+      if (body === "cut off")
+        return respond(problem("invalid_request", "the body was cut off", { path: "" }));
       return respond(await serve(body));
     };
-  return new Elysia({ aot: true })
+  // A host may have a short name (http://db/…): without `standardHostname: false` its paths are not found.
+  const app = new Elysia({ aot: true, strictPath: true, handler: { standardHostname: false } })
     .onError(({ code, error, request }) => {
       if (code === "NOT_FOUND") return respond(nothingHere(request));
       options.failed(error);
@@ -66,7 +75,7 @@ export function createHttp(wallet: WalletService, options: HttpOptions) {
       posting((body) => wallet.move("withdraw", body)),
       { parse: "none" },
     )
-    .get("/v1/wallet/balance/:account_id", ({ request }) => respond(balance(wallet, new URL(request.url))))
+    .get("/v1/wallet/balance/:account_id", ({ request }) => respond(balance(wallet, request)))
     .get("/v1/ledger", () => respond(wallet.ledger()))
     .get("/health/live", () => new Response('{"status":"live"}', { headers: JSON_HEADERS }))
     .get("/health/ready", () => {
@@ -74,19 +83,30 @@ export function createHttp(wallet: WalletService, options: HttpOptions) {
       if (why !== undefined) return respond(problem("not_ready", why));
       return new Response('{"status":"ready"}', { headers: JSON_HEADERS });
     });
+  return {
+    fetch: (request) => (request.url.startsWith("/") ? withoutHost(app, request) : app.fetch(request)),
+  };
 }
 
-function balance(wallet: WalletService, { pathname, searchParams }: URL): Answer {
+/** A request whose URL could not be made of its Host header. HTTP/1.0, as many health checks speak it, has none. */
+function withoutHost(app: Http, request: Request): Response | Promise<Response> {
+  if (request.headers.has("host"))
+    return respond(problem("invalid_request", "is not the name of a host", { path: "/host" }));
+  return app.fetch(new Request(`http://localhost${request.url}`, request));
+}
+
+function balance(wallet: WalletService, request: Request): Answer {
+  const { path, query } = targetOf(request);
   let account: string;
   try {
-    account = decodeURIComponent(pathname.slice(BALANCE_PREFIX.length));
+    account = decodeURIComponent(path.slice(BALANCE_PREFIX.length));
   } catch {
     return problem("invalid_request", "is not a well-formed part of a URL", { path: "/account_id" });
   }
   let currency: string | undefined;
-  for (const [name, value] of searchParams) {
+  for (const [name, value] of new URLSearchParams(query)) {
     if (name !== "currency")
-      return problem("invalid_request", "is not a parameter of this request", { path: `/${name}` });
+      return problem("invalid_request", "is not a parameter of this request", { path: pointer("", name) });
     if (currency !== undefined) return problem("invalid_request", "stands here twice", { path: "/currency" });
     currency = value;
   }
@@ -94,10 +114,17 @@ function balance(wallet: WalletService, { pathname, searchParams }: URL): Answer
 }
 
 function nothingHere(request: Request): Answer & { allow?: string } {
-  const { pathname } = new URL(request.url);
-  const allow = METHODS.find(([path]) => path.test(pathname))?.[1];
+  const { path } = targetOf(request);
+  const allow = METHODS.find(([known]) => known.test(path))?.[1];
   if (allow === undefined) return problem("not_found", "No such path.");
   return { ...problem("method_not_allowed", `Use ${allow}.`), allow };
+}
+
+/** Path and query as they were sent: URL would rewrite them, and throws where the host is malformed. */
+function targetOf({ url }: Request): { path: string; query: string } {
+  const target = url.slice(url.indexOf("/", url.indexOf("//") + 2));
+  const end = target.indexOf("?");
+  return end < 0 ? { path: target, query: "" } : { path: target.slice(0, end), query: target.slice(end) };
 }
 
 /** Answers as HTTP. */
@@ -119,18 +146,22 @@ function isJson(contentType: string | null): boolean {
 
 const EMPTY = new Uint8Array();
 
-/** The whole body; undefined where it has more than `maxBytes`. A length that is announced is believed, and enforced by the server. */
-async function readBody(request: Request, maxBytes: number): Promise<Uint8Array | undefined> {
+/** The whole body, of at most `maxBytes`. A length that is announced is believed, and enforced by the server. */
+async function readBody(request: Request, maxBytes: number): Promise<Uint8Array | "too large" | "cut off"> {
   const announced = request.headers.get("content-length");
-  if (announced !== null)
-    return Number(announced) <= maxBytes ? new Uint8Array(await request.arrayBuffer()) : undefined;
-  if (!request.body) return EMPTY;
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request.body) {
-    length += chunk.length;
-    if (length > maxBytes) return undefined;
-    chunks.push(chunk);
+  if (announced !== null && Number(announced) > maxBytes) return "too large";
+  try {
+    if (announced !== null) return new Uint8Array(await request.arrayBuffer());
+    if (!request.body) return EMPTY;
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of request.body) {
+      length += chunk.length;
+      if (length > maxBytes) return "too large";
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks, length);
+  } catch {
+    return "cut off"; // only the connection can fail here, and with it goes whoever would read more
   }
-  return Buffer.concat(chunks, length);
 }

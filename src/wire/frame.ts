@@ -313,7 +313,7 @@ export function readFrame(message: Uint8Array, defaultCurrency: Currency | undef
     at = end;
   }
   if (at !== message.length) return undefined;
-  return { origin: hex(message, 4, 20), number: Number(view.getBigUint64(20, true)), commands };
+  return { origin: hex(message, 4, false), number: Number(view.getBigUint64(20, true)), commands };
 }
 
 function readCommand(
@@ -354,7 +354,7 @@ function readCommand(
 }
 
 /** Names that were seen lately, by a hash of their bytes: most names come again, and need no new string then. */
-const NAME_CACHE_SIZE = 1 << 16;
+const NAME_CACHE_SIZE = 1 << 18;
 const nameCache: (AccountId | undefined)[] = new Array(NAME_CACHE_SIZE);
 
 function account(message: Uint8Array, at: number, end: number): AccountId | undefined {
@@ -388,15 +388,22 @@ function readMoney(view: DataView, at: number): Money | undefined {
   return high < 0x8000_0000 ? money(view.getBigUint64(at, true)) : undefined;
 }
 
-const BYTE_HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+const HEX_DIGITS = Buffer.from("0123456789abcdef");
+const text = Buffer.alloc(36);
 
-function hex(bytes: Uint8Array, from: number, to: number): string {
-  let text = "";
-  for (let i = from; i < to; i++) text += BYTE_HEX[bytes[i] as number];
-  return text;
+/** The text of 16 bytes: 32 digits, with dashes 36. */
+function hex(bytes: Uint8Array, from: number, dashes: boolean): string {
+  let to = 0;
+  for (let i = 0; i < 16; i++) {
+    if (dashes && (i === 4 || i === 6 || i === 8 || i === 10)) text[to++] = 45;
+    const byte = bytes[from + i] as number;
+    text[to++] = HEX_DIGITS[byte >> 4] as number;
+    text[to++] = HEX_DIGITS[byte & 15] as number;
+  }
+  return text.toString("latin1", 0, to);
 }
 
 /** The text of the 16 bytes at `at`. */
 export function uuid(bytes: Uint8Array, at: number): TransactionId {
-  return `${hex(bytes, at, at + 4)}-${hex(bytes, at + 4, at + 6)}-${hex(bytes, at + 6, at + 8)}-${hex(bytes, at + 8, at + 10)}-${hex(bytes, at + 10, at + 16)}` as TransactionId;
+  return hex(bytes, at, true) as TransactionId;
 }

@@ -1,6 +1,5 @@
-/** Temporary folders that go with the test that made them. */
+/** Temporary folders, which are removed at the end of the run. */
 
-import { afterAll } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +12,6 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-afterAll(() => {
+export function removeTemporaryFolders(): void {
   for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
+}

@@ -1,6 +1,5 @@
 /** Child processes of tests: started, listened to, and ended by their process id. */
 
-import { afterAll } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -31,17 +30,27 @@ export class TestProcess {
       if (!stream) throw new Error("the child has no output");
       createInterface({ input: stream }).on("line", (line) => {
         lines.push(line);
-        for (const listener of this.#listeners) listener();
+        this.#changed();
       });
     }
     this.exited = new Promise((resolve) => {
-      this.#child.once("error", (error) => resolve(error.message));
+      this.#child.once("error", (error) => {
+        running.delete(this);
+        resolve(error.message);
+        this.#changed();
+      });
       this.#child.once("close", (code, signal) => {
         running.delete(this);
         resolve(signal ?? code ?? "no code");
-        for (const listener of this.#listeners) listener();
+        this.#changed();
       });
     });
+  }
+
+  #changed(): void {
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) listener();
   }
 
   get pid(): number {
@@ -54,20 +63,15 @@ export class TestProcess {
 
   /** The first line of stdout or stderr that fits; throws where the process ends without one. */
   async line(pattern: RegExp): Promise<RegExpExecArray> {
-    let ended = false;
-    this.exited.then(() => {
-      ended = true;
-    });
     for (;;) {
       for (const line of [...this.stdout, ...this.stderr]) {
         const match = pattern.exec(line);
         if (match) return match;
       }
-      if (ended)
+      if (!running.has(this))
         throw new Error(`no line like ${pattern} in:\n${[...this.stdout, ...this.stderr].join("\n")}`);
       await new Promise<void>((resolve) => {
-        this.#listeners = [...this.#listeners, resolve];
-        this.exited.then(() => resolve());
+        this.#listeners.push(resolve);
       });
     }
   }
@@ -85,6 +89,7 @@ export class TestProcess {
   }
 }
 
-afterAll(async () => {
+/** Ends every process that is still running. */
+export async function endTestProcesses(): Promise<void> {
   await Promise.all([...running].map((child) => child.crash()));
-});
+}

@@ -1,0 +1,13 @@
+/**
+ * Ends and removes, at the end of the whole run, what tests left behind. Preloaded by bunfig.toml: an
+ * afterAll in a module that many test files import runs only at the end of the first of them.
+ */
+
+import { afterAll } from "bun:test";
+import { removeTemporaryFolders } from "./folders.ts";
+import { endTestProcesses } from "./processes.ts";
+
+afterAll(async () => {
+  await endTestProcesses();
+  removeTemporaryFolders();
+});
