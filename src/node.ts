@@ -1,61 +1,59 @@
-/** One running node: wires the rooms together, starts them in order, and stops them. */
+/**
+ * One node: wires the rooms together, from the log's recovery to the answer of a caller.
+ *
+ * What it stands on (disk, clock, stream, randomness) is passed in: the machine's own by host.ts,
+ * simulated ones by the simulator.
+ */
 
-import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { v4, v7 } from "uuid";
-import type { Config } from "./config.ts";
 import { LOG_FORMAT } from "./domain/commands.ts";
 import type { WalletEvent } from "./domain/events.ts";
 import { type Currency, parseTransactionId, type TransactionId } from "./domain/names.ts";
 import { EngineLoop } from "./engine/engine-loop.ts";
 import { holdsCommand } from "./engine/last-command.ts";
 import { WalletEngine } from "./engine/wallet-engine.ts";
-import { DiskFolder } from "./eventlog/disk.ts";
 import { crcAt } from "./eventlog/lookup.ts";
 import { LogMark } from "./eventlog/mark.ts";
-import { type RecoveredLog, recoverLog } from "./eventlog/recovery.ts";
+import { recoverLog } from "./eventlog/recovery.ts";
 import { EventLogWriter } from "./eventlog/writer.ts";
 import { CommandSender } from "./gateway/command-sender.ts";
-import { createHttp } from "./gateway/http.ts";
 import { WalletService } from "./gateway/wallet-service.ts";
+import type { DataFolder } from "./ports/append-file.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { CommandMessages, CommandQueue, QueueState } from "./ports/command-queue.ts";
+import type { LogPosition } from "./ports/log-position.ts";
 import type { FrameOutcome, Outcomes } from "./ports/outcomes.ts";
 import { BalancesProjection } from "./projection/balances-projection.ts";
-import { EmbeddedServer } from "./queue/embedded-server.ts";
 import { NatsQueue, QueueRefused } from "./queue/nats-queue.ts";
-import type { NatsEndpoint, NatsSession } from "./queue/nats-session.ts";
-import { Positions } from "./queue/positions.ts";
-import { StreamPurge } from "./queue/purge.ts";
-import { serveTransfers } from "./queue/transfer-service.ts";
-import type { FileLock, HttpServer, Runtime } from "./runtime/runtime.ts";
+import type { PublishAnswer, StreamSession } from "./queue/stream-session.ts";
 import { buildFrame, CommandWriter } from "./wire/frame.ts";
 
-export const SERVE_SETTINGS = [
-  "data",
-  "host",
-  "port",
-  "currency",
-  "strict",
-  "natsUrl",
-  "streamMaxBytes",
-  "streamReplicas",
-  "remakeLostStream",
-  "acceptGap",
-  "outcomeTimeoutMs",
-  "maxWaitingCommands",
-  "maxBodyBytes",
-  "minFreeBytes",
-  "shutdownTimeoutMs",
-  "logLevel",
-] as const;
+/** What a node stands on. */
+export interface NodeParts<S extends StreamSession> {
+  readonly folder: DataFolder;
+  readonly clock: Clock;
+  /** Connects to the stream; `answered` hears what it says to frames. */
+  connect(answered: (answer: PublishAnswer) => void): Promise<S>;
+  /** A session has found its stream; called before anything is consumed or published. */
+  joined(session: S): Promise<void>;
+  /** 128 random bits. */
+  newOrigin(): Uint8Array;
+  newTransactionId(): TransactionId;
+  newLedgerId(): string;
+}
 
-export type ServeConfig = Config<(typeof SERVE_SETTINGS)[number]>;
+export interface NodeSettings {
+  /** Of the ledger's opening; undefined where nothing was said. */
+  readonly currency: Currency | undefined;
+  readonly strict: boolean | undefined;
+  readonly embedded: boolean;
+  readonly remakeLostStream: boolean;
+  readonly acceptGap: boolean;
+  readonly outcomeTimeoutMs: number;
+  readonly maxWaitingCommands: number;
+}
 
 /** Where a node tells what it does. */
 export interface NodeLog {
-  debug(facts: object, message: string): void;
   info(facts: object, message: string): void;
   warn(facts: object, message: string): void;
   error(facts: object, message: string): void;
@@ -70,58 +68,43 @@ const DEFAULT_CURRENCY = "USD" as Currency;
 /** Bytes of messages that the engine executes between two syncs of the log. */
 const ENGINE_BATCH_BYTES = 1 << 20;
 const ENGINE_LONG_POLL_MS = 1_000;
-const POSITION_INTERVAL_MS = 1_000;
-const DISK_CHECK_INTERVAL_MS = 1_000;
-/** For how long the folder may be held by a process that is just ending. */
-const LOCK_PATIENCE_MS = 2_000;
-const LOCK_RETRY_MS = 100;
 
-export const systemClock: Clock = {
-  nowMs: () => Date.now(),
-  after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
+/** What there is once the log is recovered. */
+interface Running<S extends StreamSession> {
+  readonly writer: EventLogWriter;
+  readonly loop: EngineLoop;
+  readonly queue: NatsQueue<S>;
+  crcAt(sequence: number, index: number): number | undefined;
+}
 
-export class WalletNode {
-  readonly #config: ServeConfig;
-  readonly #runtime: Runtime;
-  readonly #log: NodeLog;
-  readonly #name: string;
+export class WalletNode<S extends StreamSession> {
+  readonly wallet: WalletService;
+  readonly balances = new BalancesProjection();
   readonly #engine = new WalletEngine();
-  readonly #balances = new BalancesProjection();
+  readonly #sender: CommandSender;
   readonly #outcomes = new DirectOutcomes();
   readonly #failed = Promise.withResolvers<never>();
-  readonly #timers: ReturnType<typeof setInterval>[] = [];
-  readonly #purge: StreamPurge;
-  #positions: Positions | undefined;
-  #lock: FileLock | undefined;
-  #server: EmbeddedServer | undefined;
-  #http: HttpServer | undefined;
-  #writer: EventLogWriter | undefined;
-  #loop: EngineLoop | undefined;
-  #queue: NatsQueue | undefined;
-  #sender: CommandSender | undefined;
-  #recovered: RecoveredLog | undefined;
-  #running: Promise<unknown> = Promise.resolve();
+  readonly #opened = Promise.withResolvers<void>();
+  #running: Running<S> | undefined;
+  #finished: Promise<unknown> = Promise.resolve();
   #stopping = false;
-  #state = "starting";
-  /** Why commands are refused although the queue is open; undefined where they are not. */
-  #diskFull: string | undefined;
+  #paused: string | undefined;
+  #marked = 0;
 
-  constructor(config: ServeConfig, runtime: Runtime, log: NodeLog) {
-    this.#config = config;
-    this.#runtime = runtime;
-    this.#log = log;
-    mkdirSync(config.data, { recursive: true, mode: 0o750 });
-    this.#name = nodeName(config.data);
-    this.#purge = new StreamPurge(
-      this.#name,
-      config.natsUrl !== undefined,
-      config.streamReplicas,
-      (level, message, facts) => this.#log[level](facts, message),
-    );
+  /** `marked` hears of the message of each command that the log's mark has reached. */
+  constructor(
+    private readonly parts: NodeParts<S>,
+    private readonly settings: NodeSettings,
+    private readonly log: NodeLog,
+    private readonly marked: (sequence: number) => void = () => {},
+  ) {
+    const { maxWaitingCommands, outcomeTimeoutMs } = settings;
+    this.#sender = new CommandSender(this.#commands(), this.#outcomes, parts.clock, {
+      origin: parts.newOrigin(),
+      maxWaitingCommands,
+      outcomeTimeoutMs,
+    });
+    this.wallet = new WalletService(this.#sender, this.balances, () => parts.newTransactionId());
     this.#failed.promise.catch(() => {}); // whoever runs the node awaits it; until then it must not count as unhandled
   }
 
@@ -130,216 +113,100 @@ export class WalletNode {
     return this.#failed.promise;
   }
 
-  /** Why the node is not ready; undefined where it is. */
+  /** Resolves when commands are taken for the first time. */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
+  }
+
+  /** Why no commands are taken; undefined where they are. */
   unready(): string | undefined {
-    if (this.#state !== "running") return `the node is ${this.#state}`;
     const { state } = this.#commands();
     return state.open ? undefined : state.reason;
   }
 
-  /** Starts everything; resolves with the HTTP port when the node is ready. Rejects with NodeRefused and others. */
-  async start(): Promise<number> {
-    this.#lock = await this.#takeLock();
-    const wallet = this.#gateway();
-    const http = createHttp(wallet, {
-      maxBodyBytes: this.#config.maxBodyBytes,
-      unready: () => this.unready(),
-      failed: (error) => this.#log.error({ error: textOf(error) }, "a request failed"),
-    });
-    this.#http = await this.#runtime.serve(http, this.#config);
-    this.#state = "recovering";
-    const events = await this.#recover();
-    this.#state = "running";
-    this.#consume(events, wallet);
-    await Promise.race([this.#queueOpen(), this.failed]);
-    this.#checkOpening();
-    return this.#http.port;
+  /** Where the log on disk ends. */
+  get durable(): LogPosition {
+    return this.#part().writer.durable;
   }
 
-  /** Finishes what is under way, syncs, and ends every part. */
-  async stop(): Promise<void> {
-    if (this.#stopping) return;
-    this.#stopping = true;
-    this.#state = "stopping";
-    const answered = this.#http?.stop();
-    const patience = new Promise<void>((resolve) => setTimeout(resolve, this.#config.shutdownTimeoutMs / 2));
-    await Promise.race([this.#sender?.drained(), patience]);
-    this.#loop?.stop();
-    this.#queue?.stop();
-    await this.#running;
-    this.#sender?.close();
-    for (const timer of this.#timers) clearInterval(timer);
-    await this.#writer?.close();
-    await Promise.race([answered, patience]);
-    await this.#http?.cut();
-    await this.#server?.stop();
-    this.#lock?.release();
+  /** The message of the command at the log's mark; 0 for none. */
+  get markedSequence(): number {
+    return this.#marked;
   }
 
-  async #takeLock(): Promise<FileLock> {
-    const path = join(this.#config.data, "lock");
-    for (const until = performance.now() + LOCK_PATIENCE_MS; ; ) {
-      const lock = this.#runtime.lock(path);
-      if (lock) return lock;
-      if (performance.now() > until) throw new NodeRefused(`${this.#config.data} is held by another process`);
-      await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
-    }
+  /** The log's crc after a command; undefined where no such command wrote anything. */
+  crcAt(sequence: number, index: number): number | undefined {
+    return this.#part().crcAt(sequence, index);
   }
 
-  #gateway(): WalletService {
-    const { maxWaitingCommands, outcomeTimeoutMs } = this.#config;
-    const origin = crypto.getRandomValues(new Uint8Array(16));
-    this.#sender = new CommandSender(this.#commands(), this.#outcomes, systemClock, {
-      origin,
-      maxWaitingCommands,
-      outcomeTimeoutMs,
-    });
-    return new WalletService(this.#sender, this.#balances, () => v7() as TransactionId);
-  }
-
-  /** The queue as the gateway sees it: closed until it is there, and while the disk is full. */
-  #commands(): CommandQueue {
-    const away: QueueState = { open: false, reason: "the node is starting" };
-    const node = this;
-    return {
-      get state() {
-        if (node.#stopping) return { open: false, reason: "the node is stopping" };
-        if (node.#diskFull !== undefined) return { open: false, reason: node.#diskFull };
-        return node.#queue?.state ?? away;
-      },
-      get maxFrameBytes() {
-        return node.#queue?.maxFrameBytes ?? 0;
-      },
-      publish: (frame) => (node.#queue ? node.#queue.publish(frame) : frame.refused(away.reason)),
-      settle: (id) => node.#queue?.settle(id),
-    };
-  }
-
-  /** Reads the log into engine and read model; returns the events of its last command. */
-  async #recover(): Promise<readonly WalletEvent[]> {
-    const folder = new DiskFolder(this.#config.data);
-    const mark = LogMark.open(folder);
+  /** Reads the log into engine and read model. Rejects where it is damaged, or where a setting contradicts it. */
+  async recover(): Promise<void> {
+    const { folder, clock } = this.parts;
+    const mark = LogMark.read(folder);
     let last: readonly WalletEvent[] = [];
-    const started = performance.now();
-    this.#recovered = await recoverLog(folder, mark.found, ({ events }) => {
+    const startedMs = clock.nowMs();
+    const { file, position, torn } = await recoverLog(folder, mark, ({ events }) => {
       for (const event of events) this.#engine.apply(event);
-      this.#balances.apply(events);
+      this.balances.apply(events);
       last = events;
     });
-    const { file, position, torn } = this.#recovered;
-    if (torn) this.#log.warn(torn, "the log had a torn end, which was cut and kept");
-    this.#checkOpening();
-    this.#writer = new EventLogWriter(
+    if (torn) this.log.warn(torn, "the log had a torn end, which was cut and kept");
+    this.checkOpening();
+    this.#marked = mark?.sequence ?? 0;
+    const writer = new EventLogWriter(
       file,
-      mark,
+      LogMark.open(folder),
       position,
       this.#engine.ledger.opened?.currency,
-      systemClock,
-      ({ sequence }) => this.#purge.marked(sequence),
-      (error) => this.#fail(error),
-    );
-    this.#log.info({ events: position.seq, seconds: seconds(started) }, "recovered");
-    return last;
-  }
-
-  #consume(lastEvents: readonly WalletEvent[], wallet: WalletService): void {
-    const { writer, recovered } = { writer: defined(this.#writer), recovered: defined(this.#recovered) };
-    const start = recovered.position;
-    const { natsUrl, data, streamMaxBytes, streamReplicas, remakeLostStream, acceptGap } = this.#config;
-    this.#server = natsUrl === undefined ? this.#embeddedServer(data) : undefined;
-    const queue = new NatsQueue(
-      {
-        name: `coffer ${this.#name}`,
-        witness: {
-          start,
-          settled: (sequence) => defined(this.#loop).settled(sequence),
-          holdsLast: (message) =>
-            holdsCommand(message, start, lastEvents, this.#engine.ledger.opened?.currency),
-        },
-        endpoint: async (): Promise<NatsEndpoint> =>
-          this.#server?.endpoint() ?? { servers: (natsUrl ?? "").split(",") },
-        newLedgerId: () => v4(),
-        openingFrame: (ledgerId) => this.#openingFrame(ledgerId),
-        joined: (session) => this.#joined(session, wallet),
-        report: (level, message, facts) => this.#log[level](facts, message),
+      clock,
+      ({ sequence }) => {
+        this.#marked = sequence;
+        this.marked(sequence);
       },
-      {
-        embedded: natsUrl === undefined,
-        streamMaxBytes,
-        replicas: streamReplicas,
-        remakeLostStream,
-        acceptGap,
-      },
+      (error) => this.fail(error),
     );
-    this.#queue = queue;
-    const messages: CommandMessages = {
-      // On a full disk commands stay where they are safe: on the queue.
-      take: () => (this.#diskFull === undefined ? queue.take() : undefined),
-      wait: (timeoutMs) => queue.wait(timeoutMs),
-    };
-    const loop = new EngineLoop(
-      this.#engine,
-      messages,
-      writer,
-      ({ events, outcomes }) => {
-        this.#balances.apply(events);
-        for (const outcome of outcomes) this.#outcomes.publish(outcome);
-      },
-      ({ sequence }, why) => this.#log.warn({ sequence, why }, "a message of the stream is not a command"),
-      systemClock,
-      { batchBytes: ENGINE_BATCH_BYTES, maxReadTimeoutMs: ENGINE_LONG_POLL_MS },
-    );
-    this.#loop = loop;
-    this.#watchDisk();
-    this.#running = Promise.all([loop.run(), queue.run()]).catch((error) => this.#fail(error));
-  }
-
-  #embeddedServer(data: string): EmbeddedServer {
-    const folder = join(data, "nats");
-    mkdirSync(folder, { recursive: true, mode: 0o750 });
-    const executable = this.#runtime.natsServer(folder);
-    return new EmbeddedServer(executable, folder, randomUUID(), (level, message, facts) =>
-      this.#log[level](facts, message),
+    const queue = this.#queue(position, last);
+    const loop = this.#loop(writer, queue);
+    const crcOf = (sequence: number, index: number) => crcAt(file, writer.durable.bytes, sequence, index);
+    this.#running = { writer, loop, queue, crcAt: crcOf };
+    this.log.info(
+      { events: position.seq, seconds: Math.round(clock.nowMs() - startedMs) / 1_000 },
+      "recovered",
     );
   }
 
-  /** A connection has found its stream: register there, and serve what else goes over it. */
-  async #joined(session: NatsSession, wallet: WalletService): Promise<void> {
-    const writer = defined(this.#writer);
-    await this.#purge.join(session, writer.durable.sequence);
-    serveTransfers(
-      session.connection,
-      (request) => wallet.transferOrArray(request),
-      (error) => this.#log.error({ error: textOf(error) }, "a request failed"),
-    );
-    const { file } = defined(this.#recovered);
-    this.#positions ??= new Positions(
-      this.#name,
-      {
-        durable: () => writer.durable,
-        crcAt: (sequence, index) => crcAt(file, writer.durable.bytes, sequence, index),
-      },
-      (why) => this.#fail(new NodeRefused(why)),
-    );
-    const positions = this.#positions;
-    positions.join(session.connection);
-    const timer = setInterval(() => positions.tell(session.connection), POSITION_INTERVAL_MS);
-    session.onEnd(() => clearInterval(timer));
+  /** Consumes and takes commands, until stop() or a failure. */
+  run(): void {
+    const { loop, queue } = this.#part();
+    this.#finished = Promise.all([loop.run(), queue.run()]).catch((error) => this.fail(error));
   }
 
-  #openingFrame(ledgerId: string): Uint8Array {
-    const ledger_id = parseTransactionId(ledgerId);
-    if (!ledger_id) throw new QueueRefused(`the stream's ledger_id is not a UUID: ${ledgerId}`);
-    const { currency = DEFAULT_CURRENCY, strict = false } = this.#config;
-    const writer = new CommandWriter();
-    writer.add({ kind: "open_ledger", format: LOG_FORMAT, ledger_id, currency, strict });
-    return buildFrame(new Uint8Array(16), 0, [writer.take()]);
+  /** Refuses commands and leaves those of the queue where they are, until it is called without a reason. */
+  pause(reason: string | undefined): void {
+    this.#paused = reason;
+  }
+
+  /** Takes no more commands; resolves when those under way are answered, or after `patienceMs`. */
+  async drain(patienceMs: number): Promise<void> {
+    this.#stopping = true;
+    await Promise.race([this.#sender.drained(), this.#after(patienceMs)]);
+  }
+
+  /** Ends every part, with the log synced and its mark at the end. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const running = this.#running;
+    running?.loop.stop();
+    running?.queue.stop();
+    await this.#finished;
+    this.#sender.close();
+    await running?.writer.close();
   }
 
   /** Whether the settings that count at the opening are those of the ledger. Throws NodeRefused. */
-  #checkOpening(): void {
+  checkOpening(): void {
     const { opened } = this.#engine.ledger;
-    const { currency, strict } = this.#config;
+    const { currency, strict } = this.settings;
     if (!opened) return;
     if (currency !== undefined && currency !== opened.currency) {
       throw new NodeRefused(`--currency is ${currency}, but the ledger was opened with ${opened.currency}`);
@@ -349,37 +216,97 @@ export class WalletNode {
     }
   }
 
-  #queueOpen(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setInterval(() => {
-        if (this.unready() !== undefined) return;
-        clearInterval(timer);
-        resolve();
-      }, 10);
-      this.#timers.push(timer);
-    });
-  }
-
-  #watchDisk(): void {
-    const { data, minFreeBytes } = this.#config;
-    const look = () => {
-      const { bavail, bsize } = statfsSync(data);
-      const free = bavail * bsize;
-      const full =
-        free < minFreeBytes
-          ? `only ${free} bytes are free on the disk, of at least ${minFreeBytes}`
-          : undefined;
-      if ((full === undefined) !== (this.#diskFull === undefined))
-        this.#log.warn({ free, minFreeBytes }, full ?? "there is room on the disk again");
-      this.#diskFull = full;
-    };
-    look();
-    this.#timers.push(setInterval(look, DISK_CHECK_INTERVAL_MS));
-  }
-
-  #fail(error: unknown): void {
-    if (this.#stopping) this.#log.error({ error: textOf(error) }, "failed while stopping");
+  /** The node must stop at once, without an answer to whoever's outcome is not durable. */
+  fail(error: unknown): void {
     this.#failed.reject(error);
+  }
+
+  #part(): Running<S> {
+    if (!this.#running) throw new TypeError("the node is used before its log is recovered");
+    return this.#running;
+  }
+
+  /** The queue as the gateway sees it: closed until it is there, and while the node is paused. */
+  #commands(): CommandQueue {
+    const starting: QueueState = { open: false, reason: "the node is recovering" };
+    const state = (): QueueState => {
+      if (this.#stopping) return { open: false, reason: "the node is stopping" };
+      if (this.#paused !== undefined) return { open: false, reason: this.#paused };
+      return this.#running?.queue.state ?? starting;
+    };
+    const queue = () => this.#running?.queue;
+    return {
+      get state() {
+        return state();
+      },
+      get maxFrameBytes() {
+        return queue()?.maxFrameBytes ?? 0;
+      },
+      publish: (frame) =>
+        queue()?.publish(frame) ?? (this.#running ? undefined : frame.refused(starting.reason)),
+      settle: (id) => queue()?.settle(id),
+    };
+  }
+
+  #queue(start: LogPosition, lastEvents: readonly WalletEvent[]): NatsQueue<S> {
+    const { clock } = this.parts;
+    const { embedded, remakeLostStream, acceptGap } = this.settings;
+    return new NatsQueue<S>(
+      {
+        clock,
+        witness: {
+          start,
+          settled: (sequence) => this.#part().loop.settled(sequence),
+          holdsLast: (message) =>
+            holdsCommand(message, start, lastEvents, this.#engine.ledger.opened?.currency),
+        },
+        connect: (answered) => this.parts.connect(answered),
+        newLedgerId: () => this.parts.newLedgerId(),
+        openingFrame: (ledgerId) => this.#openingFrame(ledgerId),
+        joined: (session) => this.parts.joined(session),
+        opened: () => this.#opened.resolve(),
+        report: (level, message, facts) => this.log[level](facts, message),
+      },
+      { embedded, remakeLostStream, acceptGap },
+    );
+  }
+
+  #loop(writer: EventLogWriter, queue: NatsQueue<S>): EngineLoop {
+    const messages: CommandMessages = {
+      take: () => (this.#paused === undefined ? queue.take() : undefined),
+      wait: async (timeoutMs) => {
+        if (this.#paused === undefined) return await queue.wait(timeoutMs);
+        await this.#after(timeoutMs);
+        return false;
+      },
+    };
+    return new EngineLoop(
+      this.#engine,
+      messages,
+      writer,
+      ({ events, outcomes }) => {
+        this.balances.apply(events);
+        for (const outcome of outcomes) this.#outcomes.publish(outcome);
+      },
+      ({ sequence }, why) => this.log.warn({ sequence, why }, "a message of the stream is not a command"),
+      this.parts.clock,
+      { batchBytes: ENGINE_BATCH_BYTES, maxReadTimeoutMs: ENGINE_LONG_POLL_MS },
+    );
+  }
+
+  #openingFrame(ledgerId: string): Uint8Array {
+    const ledger_id = parseTransactionId(ledgerId);
+    if (!ledger_id) throw new QueueRefused(`the stream's ledger_id is not a UUID: ${ledgerId}`);
+    const { currency = DEFAULT_CURRENCY, strict = false } = this.settings;
+    const writer = new CommandWriter();
+    writer.add({ kind: "open_ledger", format: LOG_FORMAT, ledger_id, currency, strict });
+    return buildFrame(new Uint8Array(16), 0, [writer.take()]);
+  }
+
+  #after(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.parts.clock.after(milliseconds, resolve);
+    });
   }
 }
 
@@ -394,31 +321,4 @@ class DirectOutcomes implements Outcomes {
   subscribe(listener: (outcome: FrameOutcome) => void): void {
     this.#listeners.push(listener);
   }
-}
-
-/** The node's name among those that read one stream, made at its first start. */
-function nodeName(data: string): string {
-  const path = join(data, "node");
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-  const name = v4();
-  writeFileSync(`${path}.new`, `${name}\n`);
-  renameSync(`${path}.new`, path);
-  return name;
-}
-
-function defined<T>(value: T | undefined): T {
-  if (value === undefined) throw new TypeError("a part of the node is used before it is there");
-  return value;
-}
-
-export function textOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
-function seconds(sinceMs: number): number {
-  return Math.round(performance.now() - sinceMs) / 1_000;
 }

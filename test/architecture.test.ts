@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "config.ts": ["domain"],
 };
 /** These wire the others together and know them all. */
-const WIRES = ["node.ts", "main.ts", "cli"];
+const WIRES = ["node.ts", "host.ts", "main.ts", "cli"];
 
 const sources = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((path) =>
   path.endsWith(".ts"),

@@ -3,7 +3,8 @@ import pino from "pino";
 import { readConfig } from "../config.ts";
 import { NewerFormat } from "../eventlog/line.ts";
 import { DamagedLog } from "../eventlog/recovery.ts";
-import { NodeRefused, SERVE_SETTINGS, textOf, WalletNode } from "../node.ts";
+import { Host, SERVE_SETTINGS, textOf } from "../host.ts";
+import { NodeRefused } from "../node.ts";
 import { QueueRefused } from "../queue/nats-queue.ts";
 import { loadRuntime } from "../runtime/runtime.ts";
 import type { CliCommand } from "./cli.ts";
@@ -17,30 +18,35 @@ export const serve: CliCommand = {
     const config = readConfig(SERVE_SETTINGS, args, env);
     const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
     const stop = stopSignal();
+    const fail = (error: unknown) => {
+      // At once, without finishing anything: what was not durable must not be answered.
+      log.fatal({ error: isExpected(error) ? error.message : textOf(error) }, "the node stops");
+      process.exit(1);
+    };
+    process.on("uncaughtException", fail);
+    process.on("unhandledRejection", fail);
     try {
-      const node = new WalletNode(config, await loadRuntime(), log);
-      const starting = node.start();
+      const host = new Host(config, await loadRuntime(), log);
+      const starting = host.start();
       starting.catch(() => {}); // raced below
-      const started = await Promise.race([starting, node.failed, stop]);
+      const started = await Promise.race([starting, host.failed, stop]);
       if (typeof started === "number") {
         console.log(
           `listening on http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${started}`,
         );
-        await Promise.race([stop, node.failed]);
+        await Promise.race([stop, host.failed]);
       }
       log.info({}, "stopping");
       const forced = setTimeout(() => {
         log.error({ shutdownTimeoutMs: config.shutdownTimeoutMs }, "the stop took too long and is forced");
         process.exit(1);
       }, config.shutdownTimeoutMs);
-      await node.stop();
+      await host.stop();
       clearTimeout(forced);
       log.info({}, "stopped");
       process.exit(0);
     } catch (error) {
-      // At once, without finishing anything: what was not durable must not be answered.
-      log.fatal({ error: isExpected(error) ? error.message : textOf(error) }, "the node stops");
-      process.exit(1);
+      return fail(error);
     }
   },
 };

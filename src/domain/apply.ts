@@ -4,7 +4,7 @@
  * It asserts what execute() promises, so that a log which breaks a promise stops its reader.
  */
 
-import type { MoneyCredited, WalletEvent } from "./events.ts";
+import type { AccountOpened, MoneyCredited, WalletEvent } from "./events.ts";
 import { ImpossibleState } from "./impossible-state.ts";
 import type { Ledger } from "./ledger.ts";
 import { WORLD } from "./names.ts";
@@ -17,6 +17,8 @@ export function apply(ledger: Ledger, event: WalletEvent): void {
   if (debit && (event.type !== "MoneyCredited" || event.transaction_id !== debit.transaction_id)) {
     impossible(seq, `the credit of transaction ${debit.transaction_id} is missing`);
   }
+  if (event.type === "AccountOpened") assertCanOpen(ledger, event, seq);
+  if (event.type === "MoneyCredited" && ledger.opened?.strict) assertKnown(ledger, event, seq);
   ledger.balances.apply(event);
   ledger.seq = seq;
   switch (event.type) {
@@ -24,7 +26,6 @@ export function apply(ledger: Ledger, event: WalletEvent): void {
       ledger.opened = event;
       return;
     case "AccountOpened":
-      if (event.account === WORLD) impossible(seq, "@world cannot be opened");
       ledger.transactions.record(event.transaction_id, {
         kind: "open_account",
         from_account: WORLD,
@@ -55,6 +56,16 @@ export function apply(ledger: Ledger, event: WalletEvent): void {
       return;
     }
   }
+}
+
+function assertCanOpen({ balances }: Ledger, { account, currency }: AccountOpened, seq: number): void {
+  if (account === WORLD) impossible(seq, "@world cannot be opened");
+  if (balances.get(account, currency)) impossible(seq, `${account} is open in ${currency} already`);
+}
+
+function assertKnown({ balances }: Ledger, { account, currency }: MoneyCredited, seq: number): void {
+  if (account !== WORLD && !balances.get(account, currency))
+    impossible(seq, `${account} was never opened in ${currency}`);
 }
 
 function credited(ledger: Ledger, event: MoneyCredited): void {

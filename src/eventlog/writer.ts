@@ -22,7 +22,7 @@ export class EventLogWriter implements EventLog {
   readonly #encoder: LogEncoder;
   #durable: LogPosition;
   #failure: Error | undefined;
-  #markedAtMs = 0;
+  #markedAtMs = Number.NEGATIVE_INFINITY;
   #marking: Promise<void> = Promise.resolve();
 
   /**
@@ -75,7 +75,7 @@ export class EventLogWriter implements EventLog {
     }
     this.#durable = batch.end;
     const now = this.clock.nowMs();
-    if (now - this.#markedAtMs >= MARK_INTERVAL_MS || now < this.#markedAtMs) {
+    if (now - this.#markedAtMs >= MARK_INTERVAL_MS) {
       this.#markedAtMs = now;
       this.#marking = this.#marking
         .then(() => this.#writeMark())

@@ -109,7 +109,7 @@ export class CommandSender {
         anyTaken: false,
         resolve,
       };
-      if (this.#turn.length === 0) setImmediate(() => this.#flush());
+      if (this.#turn.length === 0) this.clock.soon(() => this.#flush());
       let at = 0;
       for (const part of splitCommands(commands, maxBytes)) {
         this.#turn.push({ ticket, commands: part, at });

@@ -112,7 +112,8 @@ export class WalletService {
   }
 
   async #plainTransfer(transfer: Readonly<TransferBytes>): Promise<Answer> {
-    this.#writer.addBytes(transfer);
+    if (transfer.idAt >= 0) this.#writer.addBytes(transfer);
+    else this.#writer.addBytes(transfer, Buffer.from(this.newId(), "latin1"), 0);
     const commands = this.#writer.take();
     const sent = await this.sender.send(commands);
     const id = uuid(commands.bytes, 4);

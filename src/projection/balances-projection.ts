@@ -24,11 +24,6 @@ export class BalancesProjection implements BalancesView {
     return this.#opened?.currency;
   }
 
-  /** Every balance that an event touched. */
-  balances(): Iterable<Readonly<{ account: AccountId; currency: Currency } & BalanceView>> {
-    return this.#balances;
-  }
-
   apply(events: readonly WalletEvent[]): void {
     for (const event of events) {
       this.#balances.apply(event);

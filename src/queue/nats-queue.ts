@@ -7,13 +7,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import {
-  DiscardPolicy,
-  JetStreamApiError,
-  RetentionPolicy,
-  StorageType,
-  type StreamInfo,
-} from "@nats-io/jetstream";
+import type { Clock } from "../ports/clock.ts";
 import type {
   CommandMessages,
   CommandQueue,
@@ -23,30 +17,16 @@ import type {
   QueueState,
 } from "../ports/command-queue.ts";
 import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
-import {
-  type NatsEndpoint,
-  NatsSession,
-  type PublishAnswer,
-  STREAM,
-  SUBJECT,
-  SUBJECTS,
-} from "./nats-session.ts";
 import { judgeStream, lastKnown, METADATA, type StreamFacts, type Verdict } from "./stream-check.ts";
+import type { PublishAnswer, StreamSession } from "./stream-session.ts";
 
 /** A frame without an answer for so long is sent again. */
 const ANSWER_TIMEOUT_MS = 2_000;
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
-/** JetStream's own codes. */
-const STREAM_NOT_FOUND = 10_059;
-const STREAM_NAME_IN_USE = 10_058;
-const WRONG_LAST_SEQUENCE = 10_071;
-
 export interface NatsQueueOptions {
   /** The server is our own child: what it has lost may be made anew without asking. */
   readonly embedded: boolean;
-  readonly streamMaxBytes: number;
-  readonly replicas: number;
   /** Makes a lost stream of an outside server anew. */
   readonly remakeLostStream: boolean;
   /** Goes on after messages that the stream has dropped unread. */
@@ -54,15 +34,18 @@ export interface NatsQueueOptions {
 }
 
 /** What the queue needs of its node. */
-export interface NatsQueueNode {
-  readonly name: string;
+export interface NatsQueueNode<S extends StreamSession> {
   readonly witness: LogWitness;
-  endpoint(): Promise<NatsEndpoint>;
+  readonly clock: Clock;
+  /** Connects; `answered` hears what the stream says to frames. */
+  connect(answered: (answer: PublishAnswer) => void): Promise<S>;
   /** The id of a new ledger, and the frame that opens the ledger of that id. */
   newLedgerId(): string;
   openingFrame(ledgerId: string): Uint8Array;
   /** A session has found its stream; called before anything is consumed or published. */
-  joined(session: NatsSession): Promise<void>;
+  joined(session: S): Promise<void>;
+  /** The queue is open for the first time, or again. */
+  opened(): void;
   /** What happened, for the node's log. */
   report(level: "info" | "warn", message: string, facts: Readonly<Record<string, unknown>>): void;
 }
@@ -79,9 +62,9 @@ interface Unsettled {
   answered: boolean;
 }
 
-export class NatsQueue implements CommandQueue, CommandMessages {
+export class NatsQueue<S extends StreamSession> implements CommandQueue, CommandMessages {
   #state: QueueState = { open: false, reason: "connecting to the queue" };
-  #session: NatsSession | undefined;
+  #session: S | undefined;
   #stopping = false;
   readonly #unsettled = new Map<string, Unsettled>();
   /** The last message that was taken, and what it looked like. */
@@ -90,9 +73,10 @@ export class NatsQueue implements CommandQueue, CommandMessages {
     | undefined;
   #wake: (() => void) | undefined;
   #wakeBackoff: (() => void) | undefined;
+  #stopResending: () => void = () => {};
 
   constructor(
-    private readonly node: NatsQueueNode,
+    private readonly node: NatsQueueNode<S>,
     private readonly options: NatsQueueOptions,
   ) {}
 
@@ -104,18 +88,13 @@ export class NatsQueue implements CommandQueue, CommandMessages {
     return this.#session?.maxFrameBytes ?? 0;
   }
 
-  /** The last message that was handed to the engine. */
-  get takenSequence(): number {
-    return this.#taken?.sequence ?? 0;
-  }
-
   publish(frame: OutgoingFrame): void {
     const session = this.#session;
     if (!session || !this.#state.open) {
       frame.refused(this.#state.open ? "the queue is away" : this.#state.reason);
       return;
     }
-    const unsettled: Unsettled = { frame, sentMs: performance.now(), sends: 1, answered: false };
+    const unsettled: Unsettled = { frame, sentMs: this.node.clock.nowMs(), sends: 1, answered: false };
     this.#unsettled.set(frame.id, unsettled);
     this.#send(session, unsettled);
   }
@@ -136,10 +115,10 @@ export class NatsQueue implements CommandQueue, CommandMessages {
   wait(timeoutMs: number): Promise<boolean> {
     if (this.#session?.waiting) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#wake?.(), timeoutMs);
+      const cancel = this.node.clock.after(timeoutMs, () => this.#wake?.());
       this.#wake = () => {
         this.#wake = undefined;
-        clearTimeout(timer);
+        cancel();
         resolve(this.#session?.waiting ?? false);
       };
     });
@@ -147,7 +126,7 @@ export class NatsQueue implements CommandQueue, CommandMessages {
 
   /** Runs session after session until stop(). Throws QueueRefused where the node must not go on. */
   async run(): Promise<void> {
-    const resend = setInterval(() => this.#resendUnanswered(), ANSWER_TIMEOUT_MS / 4);
+    this.#resendLater();
     try {
       for (
         let backoffMs = FIRST_BACKOFF_MS;
@@ -156,9 +135,7 @@ export class NatsQueue implements CommandQueue, CommandMessages {
       ) {
         let reason: string;
         try {
-          const session = await NatsSession.open(await this.node.endpoint(), this.node.name, (answer) =>
-            this.#answered(answer),
-          );
+          const session = await this.node.connect((answer) => this.#answered(answer));
           reason = await this.#live(session, () => {
             backoffMs = FIRST_BACKOFF_MS;
           });
@@ -172,7 +149,7 @@ export class NatsQueue implements CommandQueue, CommandMessages {
         await this.#pause(backoffMs);
       }
     } finally {
-      clearInterval(resend);
+      this.#stopResending();
       this.#state = { open: false, reason: "the node is stopping" };
       this.#session?.end("the node is stopping");
       this.#session = undefined;
@@ -189,7 +166,7 @@ export class NatsQueue implements CommandQueue, CommandMessages {
   }
 
   /** One session, to its end; returns why it ended. */
-  async #live(session: NatsSession, opened: () => void): Promise<string> {
+  async #live(session: S, opened: () => void): Promise<string> {
     try {
       if (this.#stopping) return "the node is stopping";
       const next = await this.#join(session);
@@ -202,7 +179,8 @@ export class NatsQueue implements CommandQueue, CommandMessages {
       if (session.over) return await session.ended;
       this.#state = { open: true };
       opened();
-      this.node.report("info", "queue open", { next, server: session.connection.getServer() });
+      this.node.opened();
+      this.node.report("info", "queue open", { next, server: session.server });
       this.#resendAll(session);
       return await session.ended;
     } finally {
@@ -212,36 +190,25 @@ export class NatsQueue implements CommandQueue, CommandMessages {
   }
 
   /** Looks at the stream, makes it where it is missing, and says where to go on. */
-  async #join(session: NatsSession): Promise<number> {
+  async #join(session: S): Promise<number> {
     const taken = this.#taken?.sequence;
     const log = await this.node.witness.settled(taken ?? 0);
-    const stream = await this.#facts(session, lastKnown({ log, taken }));
-    const verdict = judgeStream({ stream, log, taken });
+    const facts = await this.#facts(session, lastKnown({ log, taken }));
+    const verdict = judgeStream({ stream: facts, log, taken });
     return await this.#act(session, verdict, log);
   }
 
-  async #facts(session: NatsSession, known: number): Promise<StreamFacts | undefined> {
-    let info: StreamInfo;
-    try {
-      info = await session.jsm.streams.info(STREAM);
-    } catch (error) {
-      if (isApiError(error, STREAM_NOT_FOUND)) return undefined;
-      throw error;
-    }
-    const { config, state } = info;
-    return {
-      metadata: config.metadata ?? {},
-      firstSequence: state.first_seq,
-      lastSequence: state.last_seq,
-      holdsLastKnown: known > 0 && (await this.#holds(session, known)),
-    };
+  async #facts(session: S, known: number): Promise<StreamFacts | undefined> {
+    const stream = await session.stream();
+    if (!stream) return undefined;
+    const holdsLastKnown = known > 0 && (await this.#holds(session, known));
+    return { ...stream, holdsLastKnown, firstAfterKnown: await session.firstFrom(known + 1) };
   }
 
   /** Whether the stream's message `known` is the one that was taken or logged under that number. */
-  async #holds(session: NatsSession, known: number): Promise<boolean> {
-    const stored = await session.jsm.streams.getMessage(STREAM, { seq: known });
-    if (!stored) return false;
-    const message = { sequence: known, at: millisecondsOf(stored.timestamp), data: stored.data };
+  async #holds(session: S, known: number): Promise<boolean> {
+    const message = await session.message(known);
+    if (!message) return false;
     const taken = this.#taken;
     if (!taken) return this.node.witness.holdsLast(message);
     return (
@@ -250,11 +217,11 @@ export class NatsQueue implements CommandQueue, CommandMessages {
   }
 
   /** Does what the verdict says; returns the first message to consume. */
-  async #act(session: NatsSession, verdict: Verdict, log: LogPosition): Promise<number> {
+  async #act(session: S, verdict: Verdict, log: LogPosition): Promise<number> {
     const { embedded, remakeLostStream, acceptGap } = this.options;
     switch (verdict.do) {
       case "create":
-        await this.#create(session, 1, { [METADATA.ledgerId]: this.node.newLedgerId() });
+        await session.create(1, { [METADATA.ledgerId]: this.node.newLedgerId() });
         return 1;
       case "continue":
         return verdict.next;
@@ -280,65 +247,33 @@ export class NatsQueue implements CommandQueue, CommandMessages {
     }
   }
 
-  async #remake(session: NatsSession, next: number, log: LogPosition): Promise<number> {
-    try {
-      await session.jsm.streams.delete(STREAM);
-    } catch (error) {
-      if (!isApiError(error, STREAM_NOT_FOUND)) throw error;
-    }
+  async #remake(session: S, next: number, log: LogPosition): Promise<number> {
+    await session.remove();
     const metadata: Record<string, string> = { [METADATA.ledgerId]: log.ledgerId ?? this.node.newLedgerId() };
     if (log.seq > 0) {
       metadata[METADATA.continuesCommand] = commandText(log);
       metadata[METADATA.continuesCrc] = crcText(log.crc);
       metadata[METADATA.continuesAt] = String(next);
     }
-    await this.#create(session, next, metadata);
+    await session.create(next, metadata);
     return next;
-  }
-
-  async #create(
-    session: NatsSession,
-    firstSequence: number,
-    metadata: Record<string, string>,
-  ): Promise<void> {
-    try {
-      await session.jsm.streams.add({
-        name: STREAM,
-        subjects: [SUBJECTS],
-        retention: RetentionPolicy.Limits,
-        storage: StorageType.File,
-        discard: DiscardPolicy.New,
-        max_bytes: this.options.streamMaxBytes,
-        num_replicas: this.options.replicas,
-        allow_direct: false,
-        metadata,
-        ...(firstSequence > 1 ? { first_seq: firstSequence } : {}),
-      });
-    } catch (error) {
-      if (isApiError(error, STREAM_NAME_IN_USE))
-        throw new Error("another node made the stream at the same moment");
-      throw error;
-    }
   }
 
   /**
    * Waits until everything that the stream held is executed and on disk. Where nothing of it opened the
    * ledger, an opening is put behind it; if another node's was first, that is as good.
    */
-  async #catchUp(session: NatsSession, next: number): Promise<void> {
+  async #catchUp(session: S, next: number): Promise<void> {
     for (;;) {
-      const { config, state } = await session.jsm.streams.info(STREAM);
-      const reached = this.node.witness.settled(state.last_seq < next ? 0 : state.last_seq);
+      const stream = await session.stream();
+      if (!stream) throw new Error("the stream is gone");
+      const { metadata, lastSequence } = stream;
+      const reached = this.node.witness.settled(lastSequence < next ? 0 : lastSequence);
       const position = await Promise.race([reached, session.ended]);
       if (typeof position === "string" || position.seq > 0) return;
-      const ledgerId = config.metadata?.[METADATA.ledgerId];
+      const ledgerId = metadata[METADATA.ledgerId];
       if (ledgerId === undefined) throw new QueueRefused("the stream has no ledger_id");
-      try {
-        const expect = { lastSequence: state.last_seq };
-        await session.js.publish(SUBJECT, this.node.openingFrame(ledgerId), { expect });
-      } catch (error) {
-        if (!isApiError(error, WRONG_LAST_SEQUENCE)) throw error;
-      }
+      await session.publishAfter(lastSequence, this.node.openingFrame(ledgerId));
     }
   }
 
@@ -352,7 +287,7 @@ export class NatsQueue implements CommandQueue, CommandMessages {
     unsettled.frame.refused(refused);
   }
 
-  #send(session: NatsSession, unsettled: Unsettled): void {
+  #send(session: S, unsettled: Unsettled): void {
     try {
       session.publish(unsettled.frame.id, unsettled.frame.bytes);
     } catch (error) {
@@ -364,43 +299,39 @@ export class NatsQueue implements CommandQueue, CommandMessages {
   #resendUnanswered(): void {
     const session = this.#session;
     if (!session || !this.#state.open) return;
-    const before = performance.now() - ANSWER_TIMEOUT_MS;
+    const before = this.node.clock.nowMs() - ANSWER_TIMEOUT_MS;
     for (const unsettled of this.#unsettled.values()) {
       if (!unsettled.answered && unsettled.sentMs < before) this.#resend(session, unsettled);
     }
   }
 
-  #resendAll(session: NatsSession): void {
+  #resendAll(session: S): void {
     for (const unsettled of this.#unsettled.values()) this.#resend(session, unsettled);
   }
 
-  #resend(session: NatsSession, unsettled: Unsettled): void {
-    unsettled.sentMs = performance.now();
+  #resend(session: S, unsettled: Unsettled): void {
+    unsettled.sentMs = this.node.clock.nowMs();
     unsettled.sends++;
     unsettled.answered = false;
     unsettled.frame.resent();
     this.#send(session, unsettled);
   }
 
+  #resendLater(): void {
+    this.#stopResending = this.node.clock.after(ANSWER_TIMEOUT_MS / 4, () => {
+      this.#resendUnanswered();
+      this.#resendLater();
+    });
+  }
+
   async #pause(milliseconds: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
+      const cancel = this.node.clock.after(milliseconds, resolve);
       this.#wakeBackoff = () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
     });
     this.#wakeBackoff = undefined;
   }
-}
-
-function isApiError(error: unknown, code: number): boolean {
-  return error instanceof JetStreamApiError && error.code === code;
-}
-
-/** Of an RFC 3339 time, cut to the millisecond (a Date would round some of them). */
-function millisecondsOf(timestamp: string): number {
-  const match = /^(.{19})(?:\.([0-9]+))?(Z|[+-][0-9:]+)$/.exec(timestamp);
-  if (!match) throw new Error(`not a time: ${timestamp}`);
-  return Date.parse(`${match[1]}${match[3]}`) + Number((match[2] ?? "").padEnd(3, "0").slice(0, 3));
 }

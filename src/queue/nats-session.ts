@@ -9,13 +9,18 @@
 import {
   AckPolicy,
   DeliverPolicy,
+  DiscardPolicy,
+  JetStreamApiError,
   type JetStreamClient,
   type JetStreamManager,
   jetstream,
   jetstreamManager,
+  RetentionPolicy,
+  StorageType,
 } from "@nats-io/jetstream";
 import { connect, createInbox, headers, type Msg, type NatsConnection, nanos } from "@nats-io/transport-node";
 import type { QueueMessage } from "../ports/command-queue.ts";
+import type { PublishAnswer, StreamSession, StreamState } from "./stream-session.ts";
 
 export const STREAM = "COFFER_COMMANDS";
 export const SUBJECTS = "coffer.commands.*";
@@ -37,18 +42,22 @@ export interface NatsEndpoint {
   readonly token?: string;
 }
 
-/** What JetStream said to a frame. */
-export interface PublishAnswer {
-  readonly id: string;
-  /** Why it was refused; undefined where it was taken. */
-  readonly refused: string | undefined;
+/** How the stream is made where there is none. */
+export interface StreamSettings {
+  readonly maxBytes: number;
+  readonly replicas: number;
 }
+
+/** JetStream's own codes. */
+const STREAM_NOT_FOUND = 10_059;
+const STREAM_NAME_IN_USE = 10_058;
+const WRONG_LAST_SEQUENCE = 10_071;
 
 /** A message, or the server's question whether we have read up to here. */
 type Received = { readonly message: QueueMessage } | { readonly flow: Msg };
 
-export class NatsSession {
-  readonly js: JetStreamClient;
+export class NatsSession implements StreamSession {
+  readonly #js: JetStreamClient;
   /** Resolves with the reason when the session is over. */
   readonly ended: Promise<string>;
   readonly #atEnd: (() => void)[] = [];
@@ -66,9 +75,10 @@ export class NatsSession {
   private constructor(
     readonly connection: NatsConnection,
     readonly jsm: JetStreamManager,
+    private readonly settings: StreamSettings,
     answered: (answer: PublishAnswer) => void,
   ) {
-    this.js = jetstream(connection);
+    this.#js = jetstream(connection);
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -87,6 +97,7 @@ export class NatsSession {
   static async open(
     endpoint: NatsEndpoint,
     name: string,
+    settings: StreamSettings,
     answered: (answer: PublishAnswer) => void,
   ): Promise<NatsSession> {
     const connection = await connect({
@@ -98,11 +109,8 @@ export class NatsSession {
       maxPingOut: MAX_PINGS_OUT,
     });
     try {
-      return new NatsSession(
-        connection,
-        await jetstreamManager(connection, { timeout: CONNECT_TIMEOUT_MS }),
-        answered,
-      );
+      const manager = await jetstreamManager(connection, { timeout: CONNECT_TIMEOUT_MS });
+      return new NatsSession(connection, manager, settings, answered);
     } catch (error) {
       await connection.close();
       throw error;
@@ -113,8 +121,72 @@ export class NatsSession {
     return (this.connection.info?.max_payload ?? 0) - HEADER_ALLOWANCE_BYTES;
   }
 
+  get server(): string {
+    return this.connection.getServer();
+  }
+
   get over(): boolean {
     return this.#over;
+  }
+
+  async stream(): Promise<StreamState | undefined> {
+    try {
+      const { config, state } = await this.jsm.streams.info(STREAM);
+      return {
+        metadata: config.metadata ?? {},
+        firstSequence: state.first_seq,
+        lastSequence: state.last_seq,
+      };
+    } catch (error) {
+      if (isApiError(error, STREAM_NOT_FOUND)) return undefined;
+      throw error;
+    }
+  }
+
+  async message(sequence: number): Promise<QueueMessage | undefined> {
+    const stored = await this.jsm.streams.getMessage(STREAM, { seq: sequence });
+    return stored ? { sequence, at: millisecondsOf(stored.timestamp), data: stored.data } : undefined;
+  }
+
+  async firstFrom(sequence: number): Promise<number | undefined> {
+    const from = { seq: sequence, next_by_subj: SUBJECTS };
+    return (await this.jsm.streams.getMessage(STREAM, from))?.seq;
+  }
+
+  async create(firstSequence: number, metadata: Readonly<Record<string, string>>): Promise<void> {
+    try {
+      await this.jsm.streams.add({
+        name: STREAM,
+        subjects: [SUBJECTS],
+        retention: RetentionPolicy.Limits,
+        storage: StorageType.File,
+        discard: DiscardPolicy.New,
+        max_bytes: this.settings.maxBytes,
+        num_replicas: this.settings.replicas,
+        allow_direct: false,
+        metadata: { ...metadata },
+        ...(firstSequence > 1 ? { first_seq: firstSequence } : {}),
+      });
+    } catch (error) {
+      if (!isApiError(error, STREAM_NAME_IN_USE)) throw error;
+      throw new Error("another node made the stream at the same moment");
+    }
+  }
+
+  async remove(): Promise<void> {
+    try {
+      await this.jsm.streams.delete(STREAM);
+    } catch (error) {
+      if (!isApiError(error, STREAM_NOT_FOUND)) throw error;
+    }
+  }
+
+  async publishAfter(lastSequence: number, bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#js.publish(SUBJECT, bytes, { expect: { lastSequence } });
+    } catch (error) {
+      if (!isApiError(error, WRONG_LAST_SEQUENCE)) throw error;
+    }
   }
 
   /** Publishes a frame; its answer goes to `answered`. */
@@ -255,4 +327,15 @@ function refusalOf(answer: Msg): string | undefined {
   } catch {
     return "an answer that is not JSON";
   }
+}
+
+function isApiError(error: unknown, code: number): boolean {
+  return error instanceof JetStreamApiError && error.code === code;
+}
+
+/** Of an RFC 3339 time, cut to the millisecond (a Date would round some of them). */
+function millisecondsOf(timestamp: string): number {
+  const match = /^(.{19})(?:\.([0-9]+))?(Z|[+-][0-9:]+)$/.exec(timestamp);
+  if (!match) throw new Error(`not a time: ${timestamp}`);
+  return Date.parse(`${match[1]}${match[3]}`) + Number((match[2] ?? "").padEnd(3, "0").slice(0, 3));
 }

@@ -20,7 +20,7 @@ interface Claim {
 }
 
 export interface PositionsLog {
-  durable(): LogPosition;
+  readonly durable: LogPosition;
   /** The crc after a command that is in the log; undefined where it wrote nothing. */
   crcAt(sequence: number, index: number): number | undefined;
 }
@@ -50,7 +50,7 @@ export class Positions {
 
   /** Called once a second. */
   tell(connection: NatsConnection): void {
-    const durable = this.log.durable();
+    const { durable } = this.log;
     if (durable.ledgerId !== undefined && !connection.isClosed()) {
       const { ledgerId: ledger_id, seq } = durable;
       const claim: Claim = {
@@ -66,7 +66,7 @@ export class Positions {
   }
 
   #compare(claim: Claim): void {
-    const durable = this.log.durable();
+    const { durable } = this.log;
     this.#ahead.delete(claim.node);
     if (durable.ledgerId === undefined || claim.ledger_id !== durable.ledgerId) return;
     if (claim.seq > durable.seq) {

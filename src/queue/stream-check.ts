@@ -5,10 +5,11 @@
  * | found | verdict |
  * |---|---|
  * | no stream, and nothing was ever consumed | `create` |
- * | the ledger of another log | `refuse` outside, `lost` where the server is our own |
+ * | the ledger of another log, or none at all | `another` |
  * | an empty log, and the stream's beginning is gone | `refuse` |
- * | the last message taken by this process (else the last one logged) stands where it stood | `continue` |
  * | the stream's metadata says that it continues exactly this position and crc | `continue` |
+ * | the last message taken by this process (else the last one logged) stands where it stood | `continue` |
+ * | one of these two, but the message after it is gone, and later ones came | `gap` |
  * | neither, but it did reach that far and has dropped messages that were not consumed | `gap` |
  * | neither | `lost`: its tail is gone, whatever its last number is |
  */
@@ -29,6 +30,8 @@ export interface StreamFacts {
   readonly lastSequence: number;
   /** Whether the message at `lastKnown` is the one that it was; false where it is another or is not there. */
   readonly holdsLastKnown: boolean;
+  /** The first message after `lastKnown` that the stream holds; undefined where it holds none. */
+  readonly firstAfterKnown: number | undefined;
 }
 
 export interface QueueFacts {
@@ -58,7 +61,7 @@ export function judgeStream({ stream, log, taken }: QueueFacts): Verdict {
   if (!stream) {
     return known === 0 ? { do: "create" } : { do: "lost", next, why: "the stream is gone" };
   }
-  const { metadata, firstSequence, lastSequence, holdsLastKnown } = stream;
+  const { metadata, firstSequence, lastSequence, holdsLastKnown, firstAfterKnown } = stream;
   const ledgerId = metadata[METADATA.ledgerId];
   if (ledgerId === undefined)
     return { do: "another", next, why: "the stream was not made by Coffer: it has no ledger_id" };
@@ -69,30 +72,41 @@ export function judgeStream({ stream, log, taken }: QueueFacts): Verdict {
       why: `the stream belongs to ledger ${ledgerId}, this folder to ${log.ledgerId}`,
     };
   }
+  const continuation = continuationOf(metadata, log);
+  const from =
+    continuation !== undefined && known < continuation
+      ? continuation
+      : holdsLastKnown || known === 0
+        ? next
+        : undefined;
+  // What can be consumed next: of an empty stream, what comes next.
+  const found = firstAfterKnown ?? lastSequence + 1;
+  if (from !== undefined && found <= from) {
+    // The message that was logged last may hold more commands: after a start it is read again.
+    return { do: "continue", next: from === next && holdsLastKnown && taken === undefined ? known : from };
+  }
   if (known === 0) {
-    if (firstSequence <= 1) return { do: "continue", next: 1 };
     return {
       do: "refuse",
       why: `the stream begins at message ${firstSequence}, and this folder has none before: copy the log of another node`,
     };
   }
-  const continues =
-    metadata[METADATA.continuesCommand] === commandText(log) &&
-    metadata[METADATA.continuesCrc] === crcText(log.crc);
-  const continuesAt = Number(metadata[METADATA.continuesAt]);
-  if (continues && known < continuesAt) return { do: "continue", next: continuesAt };
-  // The message that was logged last may hold more commands: after a start it is read again.
-  if (holdsLastKnown) return { do: "continue", next: taken === undefined ? known : next };
-  if (firstSequence > next && lastSequence >= next) {
-    return {
-      do: "gap",
-      next: firstSequence,
-      why: `the stream begins at message ${firstSequence}, the next one would be ${next}`,
-    };
+  if (from !== undefined || (firstSequence > next && lastSequence >= next)) {
+    const why = `message ${from ?? next} of the stream is gone, the next that it has is ${found}`;
+    return { do: "gap", next: holdsLastKnown && taken === undefined ? known : found, why };
   }
   return {
     do: "lost",
     next,
     why: `message ${known} of the stream is not the one that the log was made from`,
   };
+}
+
+/** The stream's first number, where it was made anew to continue exactly this log; else undefined. */
+function continuationOf(metadata: Readonly<Record<string, string>>, log: LogPosition): number | undefined {
+  const at = Number(metadata[METADATA.continuesAt]);
+  const continues =
+    metadata[METADATA.continuesCommand] === commandText(log) &&
+    metadata[METADATA.continuesCrc] === crcText(log.crc);
+  return continues && Number.isSafeInteger(at) && at > 0 ? at : undefined;
 }

@@ -65,6 +65,7 @@ export class UnknownCommand extends Error {
 /** A command's fields as ranges of bytes of `source`, so that none of them becomes a string on the way. */
 export interface TransferBytes {
   source: Uint8Array;
+  /** -1 where the request leaves the id out. */
   idAt: number;
   fromAt: number;
   fromLength: number;
@@ -117,15 +118,16 @@ export class CommandWriter {
     this.#count = 0;
   }
 
-  addBytes(transfer: TransferBytes): void {
+  /** `idSource` holds the id's text at `idAt`: the request, unless its id was made here. */
+  addBytes(transfer: TransferBytes, idSource = transfer.source, idAt = transfer.idAt): void {
     const { source, amount, fromLength, toLength, currencyLength } = transfer;
     const at = this.#begin(KIND_NUMBERS.transfer, fromLength, toLength, currencyLength);
     const buffer = this.#buffer;
-    let from = transfer.idAt;
+    let from = idAt;
     for (let byte = 0; byte < 16; byte++) {
       if (byte === 4 || byte === 6 || byte === 8 || byte === 10) from++;
-      const high = HEX_VALUE[source[from] as number] as number;
-      buffer[at + 4 + byte] = (high << 4) | (HEX_VALUE[source[from + 1] as number] as number);
+      const high = HEX_VALUE[idSource[from] as number] as number;
+      buffer[at + 4 + byte] = (high << 4) | (HEX_VALUE[idSource[from + 1] as number] as number);
       from += 2;
     }
     this.#view.setUint32(at + 20, amount >>> 0, true);

@@ -1,0 +1,212 @@
+/** A node on this machine: its folder and lock, its nats-server or an outside one, HTTP, and what else goes over NATS. */
+
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { v4, v7 } from "uuid";
+import type { Config } from "./config.ts";
+import type { TransactionId } from "./domain/names.ts";
+import { DiskFolder } from "./eventlog/disk.ts";
+import { createHttp } from "./gateway/http.ts";
+import { type NodeLog, NodeRefused, WalletNode } from "./node.ts";
+import type { Clock } from "./ports/clock.ts";
+import { EmbeddedServer } from "./queue/embedded-server.ts";
+import { NatsSession } from "./queue/nats-session.ts";
+import { Positions } from "./queue/positions.ts";
+import { StreamPurge } from "./queue/purge.ts";
+import { serveTransfers } from "./queue/transfer-service.ts";
+import type { FileLock, HttpServer, Runtime } from "./runtime/runtime.ts";
+
+export const SERVE_SETTINGS = [
+  "data",
+  "host",
+  "port",
+  "currency",
+  "strict",
+  "natsUrl",
+  "streamMaxBytes",
+  "streamReplicas",
+  "remakeLostStream",
+  "acceptGap",
+  "outcomeTimeoutMs",
+  "maxWaitingCommands",
+  "maxBodyBytes",
+  "minFreeBytes",
+  "shutdownTimeoutMs",
+  "logLevel",
+] as const;
+
+export type ServeConfig = Config<(typeof SERVE_SETTINGS)[number]>;
+
+const POSITION_INTERVAL_MS = 1_000;
+const DISK_CHECK_INTERVAL_MS = 1_000;
+/** Connections may be kept open without a request: at a stop the last answers get a moment to leave. */
+const LAST_ANSWERS_MS = 250;
+/** For how long the folder may be held by a process that is just ending. */
+const LOCK_PATIENCE_MS = 2_000;
+const LOCK_RETRY_MS = 100;
+
+const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+  soon: (run) => {
+    setImmediate(run);
+  },
+};
+
+export class Host {
+  readonly #name: string;
+  readonly #node: WalletNode<NatsSession>;
+  readonly #purge: StreamPurge;
+  readonly #positions: Positions;
+  #server: EmbeddedServer | undefined;
+  #lock: FileLock | undefined;
+  #http: HttpServer | undefined;
+  #diskWatch: ReturnType<typeof setInterval> | undefined;
+
+  constructor(
+    private readonly config: ServeConfig,
+    private readonly runtime: Runtime,
+    private readonly log: NodeLog,
+  ) {
+    mkdirSync(config.data, { recursive: true, mode: 0o750 });
+    this.#name = nodeName(config.data);
+    const outside = config.natsUrl !== undefined;
+    this.#purge = new StreamPurge(this.#name, outside, config.streamReplicas, (level, message, facts) =>
+      log[level](facts, message),
+    );
+    this.#node = new WalletNode<NatsSession>(
+      {
+        folder: new DiskFolder(config.data),
+        clock: systemClock,
+        connect: (answered) => this.#connect(answered),
+        joined: (session) => this.#joined(session),
+        newOrigin: () => crypto.getRandomValues(new Uint8Array(16)),
+        newTransactionId: () => v7() as TransactionId,
+        newLedgerId: () => v4(),
+      },
+      { ...config, embedded: !outside },
+      log,
+      (sequence) => this.#purge.marked(sequence),
+    );
+    this.#positions = new Positions(this.#name, this.#node, (why) => this.#node.fail(new NodeRefused(why)));
+  }
+
+  /** Rejects with the reason when the node must stop at once. Never resolves. */
+  get failed(): Promise<never> {
+    return this.#node.failed;
+  }
+
+  /** Starts everything; resolves with the HTTP port when the node is ready. Rejects where it cannot start. */
+  async start(): Promise<number> {
+    this.#lock = await this.#takeLock();
+    const http = createHttp(this.#node.wallet, {
+      maxBodyBytes: this.config.maxBodyBytes,
+      unready: () => this.#node.unready(),
+      failed: (error) => this.#requestFailed(error),
+    });
+    this.#http = await this.runtime.serve(http, this.config);
+    await this.#node.recover();
+    if (this.config.natsUrl === undefined) this.#server = this.#embeddedServer();
+    this.#watchDisk();
+    this.#node.run();
+    await Promise.race([this.#node.opened, this.failed]);
+    this.#node.checkOpening();
+    return this.#http.port;
+  }
+
+  /** Finishes what is under way, syncs, and ends every part. */
+  async stop(): Promise<void> {
+    const answered = this.#http?.stop();
+    await this.#node.drain(this.config.shutdownTimeoutMs / 2);
+    await this.#node.stop();
+    clearInterval(this.#diskWatch);
+    await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS))]);
+    await this.#http?.cut();
+    await this.#server?.stop();
+    this.#lock?.release();
+  }
+
+  async #takeLock(): Promise<FileLock> {
+    const path = join(this.config.data, "lock");
+    for (const until = performance.now() + LOCK_PATIENCE_MS; ; ) {
+      const lock = this.runtime.lock(path);
+      if (lock) return lock;
+      if (performance.now() > until) throw new NodeRefused(`${this.config.data} is held by another process`);
+      await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+    }
+  }
+
+  #embeddedServer(): EmbeddedServer {
+    const folder = join(this.config.data, "nats");
+    mkdirSync(folder, { recursive: true, mode: 0o750 });
+    const executable = this.runtime.natsServer(folder);
+    return new EmbeddedServer(executable, folder, randomUUID(), (level, message, facts) =>
+      this.log[level](facts, message),
+    );
+  }
+
+  async #connect(answered: Parameters<typeof NatsSession.open>[3]): Promise<NatsSession> {
+    const { natsUrl, streamMaxBytes, streamReplicas } = this.config;
+    const endpoint = this.#server ? await this.#server.endpoint() : { servers: (natsUrl ?? "").split(",") };
+    const settings = { maxBytes: streamMaxBytes, replicas: streamReplicas };
+    return await NatsSession.open(endpoint, `coffer ${this.#name}`, settings, answered);
+  }
+
+  /** A connection has found its stream: register there, and serve what else goes over it. */
+  async #joined(session: NatsSession): Promise<void> {
+    await this.#purge.join(session, this.#node.markedSequence);
+    serveTransfers(
+      session.connection,
+      (request) => this.#node.wallet.transferOrArray(request),
+      (error) => this.#requestFailed(error),
+    );
+    this.#positions.join(session.connection);
+    const timer = setInterval(() => this.#positions.tell(session.connection), POSITION_INTERVAL_MS);
+    session.onEnd(() => clearInterval(timer));
+  }
+
+  /** Below `minFreeBytes` commands stay where they are safe: with their callers and on the queue. */
+  #watchDisk(): void {
+    const { data, minFreeBytes } = this.config;
+    let wasFull = false;
+    const look = () => {
+      const { bavail, bsize } = statfsSync(data);
+      const free = bavail * bsize;
+      const full = free < minFreeBytes;
+      this.#node.pause(
+        full ? `only ${free} bytes are free on the disk, of at least ${minFreeBytes}` : undefined,
+      );
+      if (full !== wasFull)
+        this.log.warn({ free, minFreeBytes }, full ? "the disk is full" : "the disk has room again");
+      wasFull = full;
+    };
+    look();
+    this.#diskWatch = setInterval(look, DISK_CHECK_INTERVAL_MS);
+  }
+
+  #requestFailed(error: unknown): void {
+    this.log.error({ error: textOf(error) }, "a request failed");
+  }
+}
+
+/** The node's name among those that read one stream, made at its first start. */
+function nodeName(data: string): string {
+  const path = join(data, "node");
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  const name = v4();
+  writeFileSync(`${path}.new`, `${name}\n`);
+  renameSync(`${path}.new`, path);
+  return name;
+}
+
+export function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
