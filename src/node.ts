@@ -152,10 +152,14 @@ export class WalletNode<S extends StreamSession> {
     });
     if (torn) this.log.warn(torn, "the log had a torn end, which was cut and kept");
     this.checkOpening();
-    this.#marked = mark?.sequence ?? 0;
+    // Before anything is appended there must be a mark: without one, what a crash leaves cannot be told from damage.
+    const newMark = LogMark.open(folder);
+    await newMark.write(position);
+    await folder.sync();
+    this.#marked = position.sequence;
     const writer = new EventLogWriter(
       file,
-      LogMark.open(folder),
+      newMark,
       position,
       this.#engine.ledger.opened?.currency,
       clock,

@@ -30,7 +30,7 @@ const sources = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((
 
 function importsOf(path: string): string[] {
   const text = readFileSync(join(SRC, path), "utf8");
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1] as string);
+  return [...text.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)"([^"]+)"/g)].map((match) => match[1] as string);
 }
 
 function roomOf(path: string): string {

@@ -6,7 +6,7 @@ import { DamagedLog } from "../eventlog/recovery.ts";
 import { Host, SERVE_SETTINGS, textOf } from "../host.ts";
 import { NodeRefused } from "../node.ts";
 import { QueueRefused } from "../queue/nats-queue.ts";
-import { loadRuntime } from "../runtime/runtime.ts";
+import { CannotListen, loadRuntime } from "../runtime/runtime.ts";
 import type { CliCommand } from "./cli.ts";
 
 export const serve: CliCommand = {
@@ -54,7 +54,9 @@ export const serve: CliCommand = {
 /** Errors that say all there is to say; of the others the stack is needed. */
 function isExpected(error: unknown): error is Error {
   if (error instanceof Error && "code" in error && "syscall" in error) return true;
-  return [NodeRefused, DamagedLog, NewerFormat, QueueRefused].some((kind) => error instanceof kind);
+  return [NodeRefused, CannotListen, DamagedLog, NewerFormat, QueueRefused].some(
+    (kind) => error instanceof kind,
+  );
 }
 
 /** Resolves at SIGTERM or SIGINT. */

@@ -43,6 +43,7 @@ export class EngineLoop {
   #stopping = false;
   /** The batch on its way to the disk. */
   #committing: Promise<void> = Promise.resolve();
+  readonly #broken = Promise.withResolvers<never>();
   /** The last message that is executed and on disk, and who waits for a later one. */
   #settledSequence = 0;
   #settling: (() => void)[] = [];
@@ -74,16 +75,9 @@ export class EngineLoop {
   }
 
   /** Runs until stop(), or until something fails: then it throws, and nothing more must be answered. */
-  async run(): Promise<void> {
-    while (!this.#stopping) {
-      const batch = await this.#consumer.next();
-      if (batch.length === 0) continue;
-      const executed = this.#execute(batch);
-      await this.#committing;
-      this.#committing = this.#commit(executed, batch[batch.length - 1]?.sequence ?? 0);
-      this.#committing.catch(() => {}); // rethrown by whoever awaits it next; without this it would count as unhandled meanwhile
-    }
-    await this.#committing;
+  run(): Promise<void> {
+    // A commit may fail while the loop waits for messages that never come.
+    return Promise.race([this.#consume(), this.#broken.promise]);
   }
 
   /** Ends run() after the batch under way. */
@@ -96,6 +90,18 @@ export class EngineLoop {
     while (this.#settledSequence < sequence)
       await new Promise<void>((resolve) => this.#settling.push(resolve));
     return this.log.durable;
+  }
+
+  async #consume(): Promise<void> {
+    while (!this.#stopping) {
+      const batch = await this.#consumer.next();
+      if (batch.length === 0) continue;
+      const executed = this.#execute(batch);
+      await this.#committing;
+      this.#committing = this.#commit(executed, batch[batch.length - 1]?.sequence ?? 0);
+      this.#committing.catch((error) => this.#broken.reject(error));
+    }
+    await this.#committing;
   }
 
   #execute(batch: readonly QueueMessage[]): Omit<Committed, "position"> {

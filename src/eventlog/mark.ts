@@ -9,6 +9,7 @@ import { crc32 } from "node:zlib";
 import { parseTransactionId } from "../domain/names.ts";
 import type { AppendFile, DataFolder } from "../ports/append-file.ts";
 import { crcText, type LogPosition } from "../ports/log-position.ts";
+import { writeAll } from "./write-all.ts";
 
 export const MARK_NAME = "events.mark";
 const SLOT_BYTES = 512;
@@ -53,9 +54,7 @@ export class LogMark {
     const generation = ++this.#generation;
     const bytes = Buffer.from(slotText({ generation, position }), "latin1");
     const at = (generation % 2) * SLOT_BYTES;
-    for (let written = 0; written < bytes.length; ) {
-      written += this.#file.write(bytes.subarray(written), at + written);
-    }
+    writeAll(this.#file, bytes, at);
     await this.#file.sync();
   }
 

@@ -7,8 +7,9 @@
 
 import { crc32 } from "node:zlib";
 import type { WalletEvent } from "../domain/events.ts";
+import type { Currency } from "../domain/names.ts";
 import type { AppendFile } from "../ports/append-file.ts";
-import { EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
+import { commandText, crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { BadLine, type CommandEnd, parseLine } from "./line.ts";
 
 export interface LoggedCommand {
@@ -30,14 +31,18 @@ export interface LogReading {
   readonly position: LogPosition;
   /** The file's length in bytes. */
   readonly size: number;
-  /** Undefined where the whole file is committed commands. */
-  readonly break: LogBreak | undefined;
+  /**
+   * Undefined where the whole file is committed commands. `committed` where the crc of the command that has
+   * the break fits: it was not torn, but it says what cannot be read, or what cannot be.
+   */
+  readonly break: (LogBreak & { readonly committed: boolean }) | undefined;
 }
 
 const CHUNK_BYTES = 1 << 20;
 /** No command's lines are longer than this; a longer run without a line's or a command's end is a break. */
 const MAX_COMMAND_LINES_BYTES = 64 << 20;
 const NEWLINE = 10;
+const COMMA = 44;
 const CRC_TAIL = /^,"crc":"([0-9a-f]{8})"\}$/;
 const CRC_TAIL_LENGTH = ',"crc":"00000000"}'.length;
 
@@ -53,112 +58,148 @@ export async function readLog(
 ): Promise<LogReading> {
   const size = file.size();
   const scan = new Scan(visit);
+  const left = await feed(file, 0, (buffer, length) => scan.take(buffer, length), progress);
+  if (left > 0) scan.endsHere();
+  return { position: scan.position, size, break: scan.break };
+}
+
+/**
+ * Gives `take` the file's bytes from `start` on, in a buffer that begins with the first one that it is not
+ * done with. It returns with how many it is done, or undefined to end the reading. Returns how many bytes
+ * were left at the end of the file, or where `take` was given MAX_COMMAND_LINES_BYTES and wanted more.
+ */
+async function feed(
+  file: AppendFile,
+  start: number,
+  take: (buffer: Buffer, length: number) => number | undefined,
+  progress: (bytes: number) => void = () => {},
+): Promise<number> {
   let buffer = Buffer.allocUnsafe(2 * CHUNK_BYTES);
-  let start = 0; // of the bytes in the buffer that are not part of a committed command, as an offset in the file
   let length = 0;
-  for (;;) {
+  for (let at = start; length <= MAX_COMMAND_LINES_BYTES; ) {
     if (buffer.length - length < CHUNK_BYTES) {
       const larger = Buffer.allocUnsafe(buffer.length * 2);
       buffer.copy(larger, 0, 0, length);
       buffer = larger;
     }
-    const read = file.read(buffer.subarray(length, length + CHUNK_BYTES), start + length);
+    const read = file.read(buffer.subarray(length, length + CHUNK_BYTES), at + length);
     if (read === 0) break;
     length += read;
-    const done = scan.take(buffer, length);
-    if (scan.break) return { position: scan.position, size, break: scan.break };
+    const done = take(buffer, length);
+    if (done === undefined) return 0;
     buffer.copyWithin(0, done, length);
-    start += done;
+    at += done;
     length -= done;
-    if (length > MAX_COMMAND_LINES_BYTES) break;
-    progress(start);
+    progress(at);
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
-  return { position: scan.position, size, break: length > 0 ? scan.unfinished() : undefined };
+  return length;
+}
+
+/** The crc that a line says which ends before `newline`; undefined where it is not a command's last. */
+function statedCrc(buffer: Buffer, lineAt: number, newline: number): number | undefined {
+  const tailAt = newline - CRC_TAIL_LENGTH;
+  if (tailAt < lineAt || buffer[tailAt] !== COMMA) return undefined;
+  const tail = CRC_TAIL.exec(buffer.toString("latin1", tailAt, newline));
+  return tail ? Number.parseInt(tail[1] as string, 16) : undefined;
 }
 
 class Scan {
   position: LogPosition = EMPTY_LOG;
-  break: LogBreak | undefined;
+  break: LogReading["break"];
+  #currency: Currency | undefined;
+  /** Of the current command: its events, its lines before the current one, and their bytes. */
   #events: WalletEvent[] = [];
-  /** Bytes of the current command that were scanned for whole lines. */
+  #lines = 0;
   #scanned = 0;
+  #end: CommandEnd | undefined;
+  /** The first line that is not as it should be; the command's crc tells what to think of it. */
+  #fault: LogBreak | undefined;
 
   constructor(private readonly visit: (command: LoggedCommand) => void) {}
 
-  /** Scans `buffer` up to `length`; its first byte is the first of the current command. Returns the bytes committed. */
-  take(buffer: Buffer, length: number): number {
+  /**
+   * Scans `buffer` up to `length`; its first byte is the first of the current command. Returns the bytes that
+   * are committed; undefined at a break.
+   */
+  take(buffer: Buffer, length: number): number | undefined {
     let commandAt = 0;
     for (;;) {
       const lineAt = commandAt + this.#scanned;
       const newline = buffer.indexOf(NEWLINE, lineAt);
       if (newline < 0 || newline >= length) return commandAt;
-      try {
-        const end = this.#line(buffer, commandAt, lineAt, newline);
+      const stated = statedCrc(buffer, lineAt, newline);
+      this.#line(buffer.toString("latin1", lineAt, newline), stated !== undefined);
+      if (stated === undefined) {
+        this.#lines++;
         this.#scanned = newline + 1 - commandAt;
-        if (!end) continue;
-      } catch (error) {
-        if (!(error instanceof BadLine)) throw error;
-        this.#fail(error.message);
-        return commandAt;
+        continue;
+      }
+      const crc = crc32(buffer.subarray(commandAt, newline - CRC_TAIL_LENGTH), this.position.crc);
+      if (crc === stated) this.#commit(crc, newline + 1 - commandAt);
+      else this.#fail(new BadLine(`"crc":"${crcText(crc)}", that of the bytes that stand here`));
+      if (this.#fault) {
+        this.break = { ...this.#fault, committed: crc === stated };
+        return undefined;
       }
       commandAt = newline + 1;
-      this.#scanned = 0;
     }
   }
 
-  /** The break at the end of a file whose last command is not whole. */
-  unfinished(): LogBreak {
-    this.#fail("the rest of the command");
-    return this.break as LogBreak;
+  /** The file ends within the current command. */
+  endsHere(): void {
+    this.#fail(new BadLine("the rest of the command"));
+    if (this.#fault) this.break = { ...this.#fault, committed: false };
   }
 
-  #line(buffer: Buffer, commandAt: number, lineAt: number, newline: number): boolean {
-    const text = buffer.toString("latin1", lineAt, newline);
-    const { seq, event, end } = parseLine(text, this.#currency);
-    const expectedSeq = this.position.seq + this.#events.length + 1;
-    if (seq !== expectedSeq) throw new BadLine(`"seq":${expectedSeq}`);
-    this.#events.push(event);
-    if (!end) return false;
-    const crc = crc32(buffer.subarray(commandAt, newline - CRC_TAIL_LENGTH), this.position.crc);
-    const tail = CRC_TAIL.exec(text.slice(-CRC_TAIL_LENGTH));
-    if (!tail || Number.parseInt(tail[1] as string, 16) !== crc) {
-      throw new BadLine(`"crc":"${crc.toString(16).padStart(8, "0")}", that of the bytes that stand here`);
+  #line(text: string, last: boolean): void {
+    if (this.#fault) return;
+    try {
+      const { seq, event, end } = parseLine(text, this.#currency);
+      const expectedSeq = this.position.seq + this.#lines + 1;
+      if (seq !== expectedSeq) throw new BadLine(`"seq":${expectedSeq}`);
+      if (last !== (end !== undefined)) throw new BadLine('"at", "command" and, as its last field, "crc"');
+      this.#events.push(event);
+      this.#end = end;
+    } catch (error) {
+      this.#fail(error);
     }
-    this.#commit(end, crc, newline + 1 - commandAt, event);
-    return true;
   }
 
-  #commit({ at, sequence, index }: CommandEnd, crc: number, bytes: number, event: WalletEvent): void {
+  /** The crc fits; the command is taken unless it has a fault. */
+  #commit(crc: number, bytes: number): void {
+    if (this.#fault) return;
+    const events = this.#events;
+    const last = events[events.length - 1];
+    if (!last || !this.#end) throw new TypeError("a command without lines");
     const before = this.position;
-    if (sequence < before.sequence || (sequence === before.sequence && index <= before.index)) {
-      throw new BadLine(`a command after ${before.sequence}.${before.index}`);
+    const { at, sequence, index } = this.#end;
+    const seq = before.seq + events.length;
+    const ledgerId = last.type === "LedgerOpened" ? last.ledger_id : before.ledgerId;
+    const position = { seq, bytes: before.bytes + bytes, sequence, index, crc, at, ledgerId };
+    try {
+      if (sequence < before.sequence || (sequence === before.sequence && index <= before.index))
+        throw new BadLine(`a command after ${commandText(before)}`);
+      if (at < before.at) throw new BadLine(`"at" not before ${before.at}`);
+      if (last.type === "MoneyDeducted")
+        throw new BadLine("the credit of this deduction in the same command");
+      this.visit({ events, end: position });
+    } catch (error) {
+      this.#fail(error);
+      return;
     }
-    if (at < before.at) throw new BadLine(`"at" not before ${before.at}`);
-    if (event.type === "LedgerOpened") this.#currency = event.currency;
-    const ledgerId = event.type === "LedgerOpened" ? event.ledger_id : before.ledgerId;
-    const end = {
-      seq: before.seq + this.#events.length,
-      bytes: before.bytes + bytes,
-      sequence,
-      index,
-      crc,
-      at,
-      ledgerId,
-    };
-    this.visit({ events: this.#events, end });
-    this.position = end;
+    if (last.type === "LedgerOpened") this.#currency = last.currency;
+    this.position = position;
     this.#events = [];
+    this.#lines = 0;
+    this.#scanned = 0;
   }
 
-  #currency: Parameters<typeof parseLine>[1];
-
-  #fail(expected: string): void {
-    this.break = {
-      line: this.position.seq + this.#events.length + 1,
-      offset: this.position.bytes + this.#scanned,
-      expected,
-    };
+  /** Remembers a BadLine as the current line's, unless an earlier one of the command had one; throws all else. */
+  #fail(error: unknown): void {
+    if (!(error instanceof BadLine)) throw error;
+    const line = this.position.seq + this.#lines + 1;
+    this.#fault ??= { line, offset: this.position.bytes + this.#scanned, expected: error.message };
   }
 }
 
@@ -166,30 +207,34 @@ class Scan {
  * Whether any command after `offset` is committed, taking its predecessor's crc as it stands there. Where
  * one is, the break at `offset` is no torn end: something in the middle was damaged.
  */
-export function hasCommandAfter(file: AppendFile, offset: number): boolean {
-  const bytes = Buffer.allocUnsafe(Math.max(0, file.size() - offset));
-  let length = 0;
-  while (length < bytes.length) {
-    const read = file.read(bytes.subarray(length), offset + length);
-    if (read === 0) break;
-    length += read;
-  }
-  let commandAt = -1;
-  let crcBefore = 0;
-  for (let lineAt = 0; lineAt < length; ) {
-    const newline = bytes.indexOf(NEWLINE, lineAt);
-    if (newline < 0 || newline >= length) return false;
-    const tail = CRC_TAIL.exec(
-      bytes.toString("latin1", Math.max(lineAt, newline - CRC_TAIL_LENGTH), newline),
-    );
-    if (tail) {
-      const crc = Number.parseInt(tail[1] as string, 16);
-      if (commandAt >= 0 && crc32(bytes.subarray(commandAt, newline - CRC_TAIL_LENGTH), crcBefore) === crc)
-        return true;
+export async function hasCommandAfter(file: AppendFile, offset: number): Promise<boolean> {
+  let found = false;
+  /** Undefined while no command is known to begin where the buffer does. */
+  let crcBefore: number | undefined;
+  let scanned = 0;
+  await feed(file, offset, (buffer, length) => {
+    let commandAt = 0;
+    for (;;) {
+      const lineAt = commandAt + scanned;
+      const newline = buffer.indexOf(NEWLINE, lineAt);
+      if (newline < 0 || newline >= length) break;
+      scanned = newline + 1 - commandAt;
+      const stated = statedCrc(buffer, lineAt, newline);
+      if (stated === undefined) continue;
+      const command = buffer.subarray(commandAt, newline - CRC_TAIL_LENGTH);
+      if (crcBefore !== undefined && crc32(command, crcBefore) === stated) {
+        found = true;
+        return undefined;
+      }
+      crcBefore = stated;
       commandAt = newline + 1;
-      crcBefore = crc;
+      scanned = 0;
     }
-    lineAt = newline + 1;
-  }
-  return false;
+    if (length - commandAt >= MAX_COMMAND_LINES_BYTES) crcBefore = undefined;
+    if (crcBefore !== undefined) return commandAt;
+    // Of what is no command, only what may be the beginning of a crc is of interest.
+    scanned = 0;
+    return Math.max(commandAt, length - CRC_TAIL_LENGTH);
+  });
+  return found;
 }

@@ -10,7 +10,7 @@
  * | a log shorter than its mark, or another one than the mark's | `damaged` |
  * | no whole mark, and a committed command after the break | `damaged`: the break is not at the end |
  * | no whole mark, and none | `torn` |
- * | a command whose crc fits, but whose events cannot be | `damaged` |
+ * | a command whose crc fits, but that cannot be read, or cannot be | `damaged`: it is committed |
  * | a newer format | NewerFormat is thrown |
  *
  * Recovery ends by writing the bytes after the mark once more in place and syncing them: after a crash
@@ -22,6 +22,7 @@ import type { AppendFile, DataFolder } from "../ports/append-file.ts";
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { BadLine } from "./line.ts";
 import { hasCommandAfter, type LogBreak, type LoggedCommand, readLog } from "./reader.ts";
+import { writeAll } from "./write-all.ts";
 
 export const LOG_NAME = "events.log";
 
@@ -57,7 +58,6 @@ export async function inspectLog(
   progress?: (bytes: number) => void,
 ): Promise<LogFinding> {
   let atMark: LogPosition | undefined;
-  let impossible = false;
   const reading = file
     ? await readLog(
         file,
@@ -66,7 +66,6 @@ export async function inspectLog(
             visit(command);
           } catch (error) {
             if (!(error instanceof ImpossibleState || error instanceof RangeError)) throw error;
-            impossible = true;
             throw new BadLine(`a possible state: ${error.message}`);
           }
           if (command.end.bytes === mark?.bytes) atMark = command.end;
@@ -80,8 +79,10 @@ export async function inspectLog(
     return { state: "damaged", position, size, break: { line: position.seq + 1, offset: size, expected } };
   }
   if (reading.break) {
-    const atEnd = mark ? position.bytes >= mark.bytes : !(file && hasCommandAfter(file, position.bytes));
-    if (!atEnd || impossible) return { state: "damaged", position, size, break: reading.break };
+    const atEnd = mark
+      ? position.bytes >= mark.bytes
+      : !(file && (await hasCommandAfter(file, position.bytes)));
+    if (!atEnd || reading.break.committed) return { state: "damaged", position, size, break: reading.break };
   }
   if (mark && mark.bytes > 0 && (!atMark || atMark.crc !== mark.crc || atMark.seq !== mark.seq)) {
     const expected = `the end of event ${mark.seq} with crc ${crcText(mark.crc)}, as its mark says`;
@@ -155,9 +156,7 @@ function copy(source: AppendFile, from: number, to: number, target: AppendFile, 
   for (let at = from; at < to; ) {
     const read = source.read(buffer.subarray(0, Math.min(COPY_BYTES, to - at)), at);
     if (read === 0) throw new Error(`the file ended at byte ${at} while it was copied`);
-    for (let written = 0; written < read; ) {
-      written += target.write(buffer.subarray(written, read), targetAt + at - from + written);
-    }
+    writeAll(target, buffer.subarray(0, read), targetAt + at - from);
     at += read;
   }
 }

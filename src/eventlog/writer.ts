@@ -12,8 +12,9 @@ import type { AppendFile } from "../ports/append-file.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
-import { LogEncoder } from "./encoder.ts";
+import { type EncodedBatch, LogEncoder } from "./encoder.ts";
 import type { LogMark } from "./mark.ts";
+import { writeAll } from "./write-all.ts";
 
 /** How long the mark may stay behind the log. */
 const MARK_INTERVAL_MS = 1_000;
@@ -22,6 +23,7 @@ export class EventLogWriter implements EventLog {
   readonly #encoder: LogEncoder;
   #durable: LogPosition;
   #failure: Error | undefined;
+  #committing: Promise<void> = Promise.resolve();
   #markedAtMs = Number.NEGATIVE_INFINITY;
   #marking: Promise<void> = Promise.resolve();
 
@@ -54,21 +56,20 @@ export class EventLogWriter implements EventLog {
     this.#encoder.append(events, at, sequence, index);
   }
 
-  /** One write and one sync. */
-  async commit(): Promise<void> {
-    if (this.#failure) throw this.#failure;
+  /** One write and one sync; where nothing was added, the one that is under way. */
+  commit(): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
     const batch = this.#encoder.take();
-    if (!batch) return;
+    if (batch) this.#committing = this.#append(batch);
+    return this.#committing;
+  }
+
+  async #append(batch: EncodedBatch): Promise<void> {
     if (batch.start.bytes !== this.#durable.bytes || batch.start.crc !== this.#durable.crc) {
       throw this.#fail(new Error("a batch that does not continue the log"));
     }
     try {
-      const { lines } = batch;
-      for (let written = 0; written < lines.length; ) {
-        const taken = this.file.write(lines.subarray(written), batch.start.bytes + written);
-        if (taken <= 0) throw new Error("the file takes no bytes");
-        written += taken;
-      }
+      writeAll(this.file, batch.lines, batch.start.bytes);
       await this.file.sync();
     } catch (error) {
       throw this.#fail(error);

@@ -27,7 +27,8 @@ export class EmbeddedServer {
   #stopping = false;
   #startedMs = 0;
   #backoffMs = 0;
-  readonly #bornMs = performance.now();
+  /** Since when another server is seen to hold the store. */
+  #heldSinceMs: number | undefined;
 
   /** `executable` is the server's path, `store` its folder, `token` what clients must show. */
   constructor(
@@ -90,11 +91,12 @@ export class EmbeddedServer {
     });
     return new Promise<NatsEndpoint>((resolve, reject) => {
       const late = setTimeout(() => {
-        child.kill("SIGKILL");
-        reject(new Error(`nats-server was not ready after ${START_TIMEOUT_MS} ms`));
+        errors.push(`it was not ready after ${START_TIMEOUT_MS} ms`);
+        child.kill("SIGKILL"); // the next one may start when this one has let go of the store
       }, START_TIMEOUT_MS);
       createInterface({ input: child.stdout }).once("line", (line) => {
         clearTimeout(late);
+        this.#heldSinceMs = undefined;
         const { port } = JSON.parse(line) as { port: number };
         this.report("info", "nats-server started", { pid: child.pid, port });
         resolve({ servers: `127.0.0.1:${port}`, token: this.token });
@@ -118,8 +120,8 @@ export class EmbeddedServer {
     if (this.#stopping) return new Error("the node is stopping");
     this.report("warn", "nats-server ended", { code, signal, restartMs: this.#backoffMs });
     const why = `nats-server ended with ${signal ?? code}: ${errors.at(-1) ?? "it said nothing"}`;
-    if (code === EXIT_STORE_HELD && performance.now() - this.#bornMs > HELD_PATIENCE_MS)
-      return new QueueRefused(why);
-    return new Error(why);
+    if (code !== EXIT_STORE_HELD) return new Error(why);
+    this.#heldSinceMs ??= this.#startedMs;
+    return performance.now() - this.#heldSinceMs > HELD_PATIENCE_MS ? new QueueRefused(why) : new Error(why);
   }
 }

@@ -24,6 +24,9 @@ import type { PublishAnswer, StreamSession } from "./stream-session.ts";
 const ANSWER_TIMEOUT_MS = 2_000;
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
+/** While the stream is read up to its end, how often is looked whether it still has what is waited for. */
+const CATCH_UP_LOOK_MS = 1_000;
+
 export interface NatsQueueOptions {
   /** The server is our own child: what it has lost may be made anew without asking. */
   readonly embedded: boolean;
@@ -65,6 +68,8 @@ interface Unsettled {
 export class NatsQueue<S extends StreamSession> implements CommandQueue, CommandMessages {
   #state: QueueState = { open: false, reason: "connecting to the queue" };
   #session: S | undefined;
+  /** Ends the session that lives or is still joining. */
+  #endSession: (reason: string) => void = () => {};
   #stopping = false;
   readonly #unsettled = new Map<string, Unsettled>();
   /** The last message that was taken, and what it looked like. */
@@ -92,6 +97,10 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const session = this.#session;
     if (!session || !this.#state.open) {
       frame.refused(this.#state.open ? "the queue is away" : this.#state.reason);
+      return;
+    }
+    if (frame.bytes.length > session.maxFrameBytes) {
+      frame.refused("the queue takes smaller messages only"); // another server than the one it was made for
       return;
     }
     const unsettled: Unsettled = { frame, sentMs: this.node.clock.nowMs(), sends: 1, answered: false };
@@ -160,13 +169,14 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   stop(): void {
     this.#stopping = true;
     this.#state = { open: false, reason: "the node is stopping" };
-    this.#session?.end("the node is stopping");
+    this.#endSession("the node is stopping");
     this.#wakeBackoff?.();
     this.#wake?.();
   }
 
   /** One session, to its end; returns why it ended. */
   async #live(session: S, opened: () => void): Promise<string> {
+    this.#endSession = (reason) => session.end(reason);
     try {
       if (this.#stopping) return "the node is stopping";
       const next = await this.#join(session);
@@ -249,13 +259,12 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
 
   async #remake(session: S, next: number, log: LogPosition): Promise<number> {
     await session.remove();
-    const metadata: Record<string, string> = { [METADATA.ledgerId]: log.ledgerId ?? this.node.newLedgerId() };
-    if (log.seq > 0) {
-      metadata[METADATA.continuesCommand] = commandText(log);
-      metadata[METADATA.continuesCrc] = crcText(log.crc);
-      metadata[METADATA.continuesAt] = String(next);
-    }
-    await session.create(next, metadata);
+    await session.create(next, {
+      [METADATA.ledgerId]: log.ledgerId ?? this.node.newLedgerId(),
+      [METADATA.continuesCommand]: commandText(log),
+      [METADATA.continuesCrc]: crcText(log.crc),
+      [METADATA.continuesAt]: String(next),
+    });
     return next;
   }
 
@@ -268,12 +277,28 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       const stream = await session.stream();
       if (!stream) throw new Error("the stream is gone");
       const { metadata, lastSequence } = stream;
-      const reached = this.node.witness.settled(lastSequence < next ? 0 : lastSequence);
-      const position = await Promise.race([reached, session.ended]);
-      if (typeof position === "string" || position.seq > 0) return;
+      const position = await this.#reach(session, lastSequence < next ? 0 : lastSequence, next - 1);
+      if (position === undefined || position.seq > 0) return;
       const ledgerId = metadata[METADATA.ledgerId];
       if (ledgerId === undefined) throw new QueueRefused("the stream has no ledger_id");
       await session.publishAfter(lastSequence, this.node.openingFrame(ledgerId));
+    }
+  }
+
+  /** Resolves when message `sequence` is executed and on disk; with undefined where the session ended before. */
+  async #reach(session: S, sequence: number, before: number): Promise<LogPosition | undefined> {
+    const reached = this.node.witness.settled(sequence);
+    for (;;) {
+      const { promise: late, resolve } = Promise.withResolvers<"late">();
+      const cancel = this.node.clock.after(CATCH_UP_LOOK_MS, () => resolve("late"));
+      const first = await Promise.race([reached, session.ended, late]);
+      cancel();
+      if (typeof first !== "string") return first;
+      if (session.over) return undefined;
+      // The stream's last messages may have been deleted: they never come.
+      const waited = Math.max(this.#taken?.sequence ?? 0, before) + 1;
+      if (waited <= sequence && (await session.firstFrom(waited)) === undefined)
+        session.end(`the stream's messages from ${waited} to ${sequence} are gone`);
     }
   }
 
@@ -288,6 +313,8 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   }
 
   #send(session: S, unsettled: Unsettled): void {
+    // What another server took is too large for this one: only the outcome, or its end, is certain.
+    if (unsettled.frame.bytes.length > session.maxFrameBytes) return;
     try {
       session.publish(unsettled.frame.id, unsettled.frame.bytes);
     } catch (error) {

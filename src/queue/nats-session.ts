@@ -64,6 +64,8 @@ export class NatsSession implements StreamSession {
   #end: (reason: string) => void = () => {};
   #over = false;
   #received: Received[] = [];
+  /** How many questions of the server are among them. */
+  #flows = 0;
   #head = 0;
   #arrived: (() => void) | undefined;
   #lastSignMs = 0;
@@ -217,6 +219,7 @@ export class NatsSession implements StreamSession {
       mem_storage: true,
       num_replicas: 1,
     });
+    if (this.#over) return;
     this.#lastSignMs = performance.now();
     this.#watch = setInterval(() => {
       if (performance.now() - this.#lastSignMs > MISSED_HEARTBEAT_MS)
@@ -233,6 +236,7 @@ export class NatsSession implements StreamSession {
         this.#head = 0;
       }
       if ("flow" in received) {
+        this.#flows--;
         this.#respond(received.flow);
         continue;
       }
@@ -260,7 +264,8 @@ export class NatsSession implements StreamSession {
 
   /** Calls `run` when the session is over. */
   onEnd(run: () => void): void {
-    this.#atEnd.push(run);
+    if (this.#over) run();
+    else this.#atEnd.push(run);
   }
 
   end(reason: string): void {
@@ -288,9 +293,14 @@ export class NatsSession implements StreamSession {
     this.#lastSignMs = performance.now();
     if (message.headers && message.headers.code === 100) {
       const stalled = message.headers.get("Nats-Consumer-Stalled");
-      if (message.reply) this.#received.push({ flow: message });
-      else if (stalled) this.end("the stream is stalled");
-      else return;
+      if (message.reply) {
+        this.#received.push({ flow: message });
+        this.#flows++;
+      } else {
+        // The server waits for an answer: one that is still to be read here, or one that has crossed this.
+        if (stalled && this.#flows === 0 && !this.#over) this.connection.publish(stalled);
+        return;
+      }
     } else {
       const stamp = stampOf(message.reply ?? "");
       if (!stamp) this.end("a message of the stream has no number");

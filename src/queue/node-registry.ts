@@ -24,7 +24,7 @@ export class NodeRegistry {
     const nodes = new Map<string, number>();
     for await (const node of await this.bucket.keys()) {
       const entry = await this.bucket.get(node);
-      if (entry && entry.operation === "PUT") nodes.set(node, Number(entry.string()));
+      if (entry && entry.operation === "PUT") nodes.set(node, sequenceOf(entry.string()));
     }
     return nodes;
   }
@@ -36,4 +36,9 @@ export class NodeRegistry {
     await this.bucket.purge(node);
     return true;
   }
+}
+
+/** Others may write to the bucket: what is no number keeps every message. */
+function sequenceOf(text: string): number {
+  return /^[0-9]{1,15}$/.test(text) ? Number(text) : 0;
 }

@@ -42,7 +42,8 @@ export class Positions {
       callback: (error, message) => {
         if (error) return;
         const claim = claimOf(message.data);
-        if (claim && claim.node !== this.node) this.#compare(claim);
+        // Its own too: a copied folder has the same name.
+        if (claim) this.#compare(claim);
       },
     });
     this.tell(connection);
@@ -73,14 +74,18 @@ export class Positions {
       if (this.#ahead.size < MAX_NODES) this.#ahead.set(claim.node, claim);
       return;
     }
-    const [sequence, index] = claim.command.split(".").map(Number) as [number, number];
-    const crc = this.log.crcAt(sequence, index);
+    const crc = claim.command === commandText(durable) ? durable.crc : this.#crcAfter(claim.command);
     const here = crc === undefined ? "no such command" : crcText(crc);
     if (here !== claim.crc) {
       this.diverged(
         `node ${claim.node} has crc ${claim.crc} after command ${claim.command}, this one has ${here}: the logs differ`,
       );
     }
+  }
+
+  #crcAfter(command: string): number | undefined {
+    const [sequence, index] = command.split(".").map(Number) as [number, number];
+    return this.log.crcAt(sequence, index);
   }
 }
 

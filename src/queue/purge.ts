@@ -12,6 +12,7 @@ const PURGE_INTERVAL_MS = 5_000;
 export class StreamPurge {
   #session: NatsSession | undefined;
   #registry: NodeRegistry | undefined;
+  #marked = 0;
   #purgedMs = Number.NEGATIVE_INFINITY;
   #purgedBefore = 0;
   #busy = false;
@@ -35,17 +36,26 @@ export class StreamPurge {
       await this.#registry.tell(this.node, markedSequence);
     }
     this.#session = session;
+    this.#marked = markedSequence;
+    // Also without a new mark: a full stream takes no command that would set one.
+    const timer = setInterval(() => this.#look(), PURGE_INTERVAL_MS);
+    session.onEnd(() => clearInterval(timer));
   }
 
   /** The log is marked up to the command in message `sequence`. */
   marked(sequence: number): void {
+    this.#marked = sequence;
+    this.#look();
+  }
+
+  #look(): void {
     const session = this.#session;
     const now = performance.now();
     if (!session || session.over || this.#busy || now - this.#purgedMs < PURGE_INTERVAL_MS) return;
     this.#busy = true;
     this.#purgedMs = now;
-    this.#purge(session, sequence)
-      .catch((error: Error) => this.report("warn", "purge failed", { error: error.message })) // the next mark tries again
+    this.#purge(session, this.#marked)
+      .catch((error: Error) => this.report("warn", "purge failed", { error: error.message })) // the next look tries again
       .finally(() => {
         this.#busy = false;
       });

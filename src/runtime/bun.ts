@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSyn
 import { join } from "node:path";
 // In a compiled executable this is a path into the executable itself.
 import natsServerPath from "../../build/tools/coffer-nats" with { type: "file" };
-import type { Runtime } from "./runtime.ts";
+import { CannotListen, type HttpAddress, type HttpHandler, type Runtime } from "./runtime.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -27,18 +27,10 @@ export const bunRuntime: Runtime = {
     return { release: () => closeSync(fd) };
   },
 
-  async serve(handler, { host, port }) {
-    const server = Bun.serve({
-      hostname: host,
-      port,
-      reusePort: false,
-      idleTimeout: IDLE_TIMEOUT_SECONDS,
-      // The gateway counts bodies itself, to answer with a problem where one is too large.
-      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch: (request) => handler.fetch(request),
-    });
+  async serve(handler, address) {
+    const server = listen(handler, address);
     return {
-      port: server.port ?? port,
+      port: server.port ?? address.port,
       stop: () => server.stop(false),
       cut: () => server.stop(true),
     };
@@ -48,10 +40,27 @@ export const bunRuntime: Runtime = {
     if (!EMBEDDED_ROOTS.some((root) => natsServerPath.startsWith(root))) return natsServerPath;
     const bytes = readFileSync(natsServerPath);
     const path = join(folder, `coffer-nats-${Bun.hash(bytes).toString(16)}`);
-    if (!existsSync(path)) {
+    // A crash of the machine may have left less than the whole.
+    if (!existsSync(path) || !readFileSync(path).equals(bytes)) {
       writeFileSync(`${path}.new`, bytes, { mode: 0o755 });
       renameSync(`${path}.new`, path);
     }
     return path;
   },
 };
+
+function listen(handler: HttpHandler, address: HttpAddress) {
+  try {
+    return Bun.serve({
+      hostname: address.host,
+      port: address.port,
+      reusePort: false,
+      idleTimeout: IDLE_TIMEOUT_SECONDS,
+      // The gateway counts bodies itself, to answer with a problem where one is too large.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      fetch: (request) => handler.fetch(request),
+    });
+  } catch (error) {
+    throw new CannotListen(address, error);
+  }
+}

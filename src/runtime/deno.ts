@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { Runtime } from "./runtime.ts";
+import { CannotListen, type HttpAddress, type HttpHandler, type Runtime } from "./runtime.ts";
 
 /** As much of Deno's own types as is used here: its type package and Bun's cannot live in one program. */
 interface DenoGlobal {
@@ -34,16 +34,10 @@ export const denoRuntime: Runtime = {
     return { release: () => file.close() };
   },
 
-  async serve(handler, { host, port }) {
+  async serve(handler, address) {
     const cut = new AbortController();
     const listening = Promise.withResolvers<number>();
-    const options = {
-      hostname: host,
-      port,
-      signal: cut.signal,
-      onListen: (address: { port: number }) => listening.resolve(address.port),
-    };
-    const server = deno.serve(options, (request) => handler.fetch(request));
+    const server = listen(handler, address, cut.signal, listening.resolve);
     let finished = false;
     const ended = () => {
       finished = true;
@@ -63,3 +57,19 @@ export const denoRuntime: Runtime = {
     return fileURLToPath(new URL("../../build/tools/coffer-nats", import.meta.url));
   },
 };
+
+function listen(
+  handler: HttpHandler,
+  address: HttpAddress,
+  signal: AbortSignal,
+  listening: (port: number) => void,
+) {
+  const { host: hostname, port } = address;
+  try {
+    return deno.serve({ hostname, port, signal, onListen: (at) => listening(at.port) }, (request) =>
+      handler.fetch(request),
+    );
+  } catch (error) {
+    throw new CannotListen(address, error);
+  }
+}

@@ -18,13 +18,27 @@ export interface HttpHandler {
   fetch(request: Request): Response | Promise<Response>;
 }
 
+/** The address cannot be listened on; the message names it and says why. */
+export class CannotListen extends Error {
+  override readonly name = "CannotListen";
+
+  constructor({ host, port }: HttpAddress, cause: unknown) {
+    super(`cannot listen on ${host}:${port}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+}
+
+export interface HttpAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface Runtime {
   readonly name: "bun" | "deno";
   readonly version: string;
   /** Undefined where another process holds it. Makes the file where it is missing. */
   lock(path: string): FileLock | undefined;
-  /** Throws where the address is in use. */
-  serve(handler: HttpHandler, address: { readonly host: string; readonly port: number }): Promise<HttpServer>;
+  /** Throws CannotListen, where the address is in use or another's. */
+  serve(handler: HttpHandler, address: HttpAddress): Promise<HttpServer>;
   /** The path of the embedded nats-server; a compiled executable puts it into `folder` first. */
   natsServer(folder: string): string;
 }

@@ -108,6 +108,14 @@ export class SimulatedDisk {
     return this.#files.get(name)?.cached ?? new Uint8Array();
   }
 
+  /** A process died; what it wrote stays in the cache. */
+  processDied(): void {
+    for (const file of this.#files.values()) {
+      for (const sector of file.writing) file.dirty.add(sector);
+      file.writing.clear();
+    }
+  }
+
   /** The machine loses its memory: of everything that was not synced, a random part stays. */
   loseCache(): void {
     for (const [name, file] of this.#files) {

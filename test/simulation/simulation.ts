@@ -1,0 +1,356 @@
+/**
+ * One simulated history of a node, made from a seed: the real node (engine, log, recovery, batching,
+ * queue, gateway) on a simulated disk, clock, network and stream, with callers, under faults.
+ *
+ * After every step the auditor compares what callers were told with the bytes on the disk.
+ */
+
+import { crc32 } from "node:zlib";
+import type { TransactionId } from "../../src/domain/names.ts";
+import { MARK_NAME } from "../../src/eventlog/mark.ts";
+import { DamagedLog, LOG_NAME } from "../../src/eventlog/recovery.ts";
+import { type NodeLog, WalletNode } from "../../src/node.ts";
+import { type Asked, Auditor, Violation } from "./auditor.ts";
+import { nextRequest, type Request, toldOf } from "./clients.ts";
+import { Dead, SimulatedDisk } from "./disk.ts";
+import { Random } from "./random.ts";
+import { SimulatedServer, type SimulatedSession } from "./stream.ts";
+import { SimulatedTime } from "./time.ts";
+
+const STEPS = 1_200;
+const MAX_CALLERS = 6;
+const OUTCOME_TIMEOUT_MS = 4_000;
+/** For how many steps a node may need to come back when nothing is broken any more. */
+const MAX_CALM_STEPS = 4_000;
+
+/** A process: dead after its crash, with everything that it had begun. */
+interface Process {
+  dead: boolean;
+  node: WalletNode<SimulatedSession>;
+  recovered: boolean;
+  /** Requests that it has not answered. */
+  readonly open: Set<Request>;
+}
+
+export interface Summary {
+  readonly seed: number;
+  readonly events: number;
+  readonly answered: number;
+  readonly crashes: number;
+}
+
+export class Simulation {
+  readonly #random: Random;
+  readonly #time = new SimulatedTime();
+  readonly #disk: SimulatedDisk;
+  readonly #server: SimulatedServer;
+  readonly #auditor = new Auditor();
+  readonly #history: Asked[] = [];
+  /** What happened, for whoever has to find out why a seed fails. */
+  readonly trace: string[] = [];
+  readonly #faults: boolean;
+  #process: Process | undefined;
+  #violation: unknown;
+  #answered = 0;
+  #crashes = 0;
+  #calm = false;
+
+  constructor(
+    readonly seed: number,
+    { faults = true }: { faults?: boolean } = {},
+  ) {
+    this.#random = new Random(seed);
+    this.#disk = new SimulatedDisk(this.#random, this.#time);
+    this.#server = new SimulatedServer(this.#random, this.#time);
+    this.#faults = faults;
+  }
+
+  /** Throws Violation, or whatever else must not have happened. */
+  async run(): Promise<Summary> {
+    this.#start();
+    for (let step = 0; step < STEPS; step++) {
+      if (this.#faults) await this.#maybeBreak();
+      this.#maybeAsk();
+      await this.#step();
+    }
+    await this.#comeToRest();
+    return { seed: this.seed, events: this.#auditor.seq, answered: this.#answered, crashes: this.#crashes };
+  }
+
+  async #step(): Promise<void> {
+    this.#time.step();
+    await settled();
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#violation !== undefined) throw this.#violation;
+    this.#auditor.log(this.#disk.durable(LOG_NAME));
+    const process = this.#process;
+    if (!process?.recovered || process.dead) return;
+    const { balances } = process.node;
+    if (balances.seq > this.#auditor.seq) throw new Violation("the read model is ahead of what is durable");
+    if (balances.seq < this.#auditor.seq) return; // after a recovery that is under way, or a commit just now
+    for (const [account, balance] of this.#auditor.balances) {
+      const shown = balances.balance(account as never, "USD" as never);
+      if (BigInt(shown?.available ?? 0) !== balance) {
+        throw new Violation(`${account} has ${balance}, the read model shows ${shown?.available}`);
+      }
+    }
+    const sum = balances.ledger()?.totals[0]?.sum;
+    if (sum !== undefined && sum !== 0) throw new Violation(`the read model's sum is ${sum}`);
+  }
+
+  #start(): void {
+    const process: Process = { dead: false, recovered: false, open: new Set(), node: undefined as never };
+    const log: NodeLog = {
+      info: (facts, message) => this.#say(message, facts),
+      warn: (facts, message) => this.#say(message, facts),
+      error: (facts, message) => this.#say(message, facts),
+    };
+    process.node = new WalletNode<SimulatedSession>(
+      {
+        folder: this.#disk.folder(process),
+        clock: this.#time.clockOf(process),
+        connect: (answered) => this.#server.connect(process, answered),
+        joined: async () => {},
+        newOrigin: () => this.#random.bytes(16),
+        newTransactionId: () => this.#random.uuid() as TransactionId,
+        newLedgerId: () => this.#random.uuid(),
+      },
+      {
+        currency: undefined,
+        strict: undefined,
+        embedded: true,
+        remakeLostStream: false,
+        acceptGap: false,
+        outcomeTimeoutMs: OUTCOME_TIMEOUT_MS,
+        maxWaitingCommands: 200,
+      },
+      log,
+      (sequence) => {
+        if (!process.dead && this.#server.up && this.#random.chance(0.5)) this.#server.purge(sequence);
+      },
+    );
+    this.#process = process;
+    process.node.failed.catch((error) => this.#stopped(process, error));
+    process.node.recover().then(
+      () => {
+        if (process.dead) return;
+        process.recovered = true;
+        process.node.run();
+      },
+      (error) => this.#stopped(process, error),
+    );
+  }
+
+  /** The node stopped by itself, as it must after some faults; it is started again, as an operator would. */
+  #stopped(process: Process, error: unknown): void {
+    if (process.dead || error instanceof Dead) return;
+    const known = error instanceof Error && "code" in error && ["EIO", "ENOSPC"].includes(String(error.code));
+    if (!known) {
+      this.#violation ??= error;
+      return;
+    }
+    this.#say("the node stopped", { error: String(error) });
+    this.#kill(process);
+    this.#restartLater();
+  }
+
+  #kill(process: Process): void {
+    process.dead = true;
+    this.#time.forget(process);
+    this.#disk.processDied();
+    this.#process = undefined;
+    process.open.clear();
+  }
+
+  #restartLater(): void {
+    this.#time.after(this, this.#random.between(1, 500), () => {
+      this.#disk.faults.full = false;
+      if (!this.#process) this.#start();
+    });
+  }
+
+  async #maybeBreak(): Promise<void> {
+    const random = this.#random;
+    const process = this.#process;
+    if (process && random.chance(0.004)) {
+      this.#crashes++;
+      const machine = random.chance(0.6);
+      this.#say(machine ? "the machine crashes" : "the process crashes", {});
+      this.#kill(process);
+      if (machine) {
+        this.#disk.loseCache();
+        if (this.#server.up) this.#crashServer(true);
+      }
+      if (random.chance(0.3)) await this.#flipABit();
+      this.#restartLater();
+    }
+    if (this.#server.up && random.chance(0.004)) this.#crashServer(random.chance(0.5));
+    if (random.chance(0.05)) this.#server.sync();
+    if (random.chance(0.002)) this.#server.jumpClock();
+    if (random.chance(0.01)) {
+      const network = this.#server.faults;
+      network.lost = random.pick([0, 0, 0.01, 0.05]);
+      network.doubled = random.pick([0, 0, 0.05, 0.2]);
+      network.refused = random.pick([0, 0, 0, 0.2]);
+      network.maxDelayMs = random.pick([1, 5, 50, 800]);
+      const disk = this.#disk.faults;
+      disk.shortWrite = random.pick([0, 0.1, 0.5]);
+      disk.writeFails = random.pick([0, 0, 0, 0.02]);
+      disk.syncFails = random.pick([0, 0, 0, 0.02]);
+      disk.full = random.chance(0.03);
+      disk.maxSyncMs = random.pick([0, 3, 40, 400]);
+    }
+  }
+
+  #crashServer(loseTail: boolean): void {
+    this.#say("the server crashes", { loseTail });
+    this.#server.crash(loseTail);
+    if (loseTail && this.#random.chance(0.1)) this.#server.wipe();
+    this.#time.after(this, this.#random.between(1, 3_000), () => this.#server.restart());
+  }
+
+  /** Before the mark, every flipped bit must be found, and nothing be changed by finding it. */
+  async #flipABit(): Promise<void> {
+    const marked = markedBytes(this.#disk.durable(MARK_NAME));
+    if (marked === 0) return;
+    const back = this.#disk.flipBit(LOG_NAME, this.#random.below(marked));
+    const before = this.#disk.cached(LOG_NAME).slice();
+    const finder = { dead: false };
+    const node = new WalletNode<SimulatedSession>(
+      {
+        folder: this.#disk.folder(finder),
+        clock: this.#time.clockOf(finder),
+        connect: () => new Promise(() => {}),
+        joined: async () => {},
+        newOrigin: () => new Uint8Array(16),
+        newTransactionId: () => this.#random.uuid() as TransactionId,
+        newLedgerId: () => this.#random.uuid(),
+      },
+      {
+        currency: undefined,
+        strict: undefined,
+        embedded: true,
+        remakeLostStream: false,
+        acceptGap: false,
+        outcomeTimeoutMs: 1,
+        maxWaitingCommands: 1,
+      },
+      { info: () => {}, warn: () => {}, error: () => {} },
+    );
+    let found: unknown;
+    const recovering = node.recover().catch((error) => {
+      found = error;
+    });
+    for (let turn = 0; turn < 20 && found === undefined; turn++) await settled();
+    if (found === undefined) await Promise.race([recovering, settled()]);
+    finder.dead = true;
+    this.#time.forget(finder);
+    // A bit of the format's number may make it a newer format, which is refused as well.
+    if (!(found instanceof DamagedLog) && !(found instanceof Error && found.name === "NewerFormat")) {
+      throw new Violation(`a flipped bit was not found: ${found}`);
+    }
+    if (Buffer.compare(before, this.#disk.cached(LOG_NAME)) !== 0)
+      throw new Violation("a damaged log was changed");
+    back();
+  }
+
+  #maybeAsk(): void {
+    const process = this.#process;
+    if (!process || process.open.size >= MAX_CALLERS || !this.#random.chance(this.#calm ? 0.05 : 0.5)) return;
+    const request = nextRequest(this.#random, this.#history);
+    process.open.add(request);
+    request.send(process.node.wallet).then(
+      (answer) => {
+        if (process.dead || !process.open.delete(request)) return;
+        try {
+          const told = toldOf(request, answer);
+          if (!told) return;
+          this.#auditor.log(this.#disk.durable(LOG_NAME));
+          for (const [index, asked] of request.asked.entries()) {
+            this.#auditor.answered(asked, told[index] as (typeof told)[number]);
+          }
+          this.#answered += told.length;
+        } catch (error) {
+          this.#violation ??= error;
+        }
+      },
+      (error) => {
+        if (!process.dead) this.#violation ??= error;
+      },
+    );
+  }
+
+  /** No more faults: everything must come back, every caller must be answered, and all must add up. */
+  async #comeToRest(): Promise<void> {
+    this.#calm = true;
+    this.#disk.faults = { shortWrite: 0, writeFails: 0, syncFails: 0, full: false, maxSyncMs: 1 };
+    this.#server.faults = { lost: 0, doubled: 0, refused: 0, maxDelayMs: 1 };
+    if (!this.#server.up) this.#server.restart();
+    const isCalm = () =>
+      this.#process?.recovered === true &&
+      this.#process.node.unready() === undefined &&
+      this.#process.open.size === 0;
+    for (let step = 0; !isCalm(); step++) {
+      if (step > MAX_CALM_STEPS)
+        throw new Violation(`the node does not come back: ${this.#process?.node.unready()}`);
+      await this.#step();
+    }
+    await this.#finish((this.#process as Process).node);
+    this.#auditor.all();
+    await this.#readAgain();
+  }
+
+  async #finish(node: WalletNode<SimulatedSession>): Promise<void> {
+    let done = false;
+    const stopping = node.drain(1_000).then(() => node.stop());
+    stopping.then(
+      () => {
+        done = true;
+      },
+      (error) => {
+        this.#violation ??= error;
+      },
+    );
+    for (let step = 0; !done; step++) {
+      if (step > MAX_CALM_STEPS) throw new Violation("the node does not stop");
+      await this.#step();
+    }
+  }
+
+  /** What a fresh process reads is what the last one showed. */
+  async #readAgain(): Promise<void> {
+    this.#start();
+    for (let step = 0; this.#process?.recovered !== true; step++) {
+      if (step > MAX_CALM_STEPS) throw new Violation("the log cannot be read again");
+      await this.#step();
+    }
+    if (this.#process.node.balances.seq !== this.#auditor.seq)
+      throw new Violation("replay differs from what was live");
+    this.#check();
+    this.#kill(this.#process);
+  }
+
+  #say(message: string, facts: object): void {
+    this.trace.push(`${this.#time.nowMs.toFixed(0).padStart(8)} ${message} ${JSON.stringify(facts)}`);
+  }
+}
+
+/** Lets every promise go on that can. */
+async function settled(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+/** What the newest whole slot of the mark says, read by its text. */
+function markedBytes(mark: Uint8Array): number {
+  let newest = { generation: -1, bytes: 0 };
+  for (const line of Buffer.from(mark).toString("latin1").split("\n")) {
+    const [, body, check] = /^(\{.*),"check":"([0-9a-f]{8})"\} *$/.exec(line) ?? [];
+    if (crc32(`${body}}`).toString(16).padStart(8, "0") !== check) continue; // torn: the other one counts
+    const slot = JSON.parse(`${body}}`);
+    if (slot.generation > newest.generation) newest = slot;
+  }
+  return newest.bytes;
+}
