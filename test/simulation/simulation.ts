@@ -9,6 +9,7 @@ import { crc32 } from "node:zlib";
 import type { TransactionId } from "../../src/domain/names.ts";
 import { MARK_NAME } from "../../src/eventlog/mark.ts";
 import { DamagedLog, LOG_NAME } from "../../src/eventlog/recovery.ts";
+import type { Answer } from "../../src/gateway/problems.ts";
 import { type NodeLog, WalletNode } from "../../src/node.ts";
 import { type Asked, Auditor, Violation } from "./auditor.ts";
 import { nextRequest, type Request, toldOf } from "./clients.ts";
@@ -298,9 +299,31 @@ export class Simulation {
         throw new Violation(`the node does not come back: ${this.#process?.node.unready()}`);
       await this.#step();
     }
-    await this.#finish((this.#process as Process).node);
+    const { node } = this.#process as Process;
+    await this.#probe(node);
+    await this.#finish(node);
     this.#auditor.all();
     await this.#readAgain();
+  }
+
+  /** A node that says that it is ready takes commands. */
+  async #probe(node: WalletNode<SimulatedSession>): Promise<void> {
+    let answer: Answer | undefined;
+    node.wallet.move("deposit", new TextEncoder().encode('{"account_id":"probe","amount":1}')).then(
+      (told) => {
+        answer = told;
+      },
+      (error) => {
+        this.#violation ??= error;
+      },
+    );
+    for (let step = 0; !answer; step++) {
+      if (step > MAX_CALM_STEPS) throw new Violation("a ready node does not answer");
+      await this.#step();
+    }
+    if (answer.status !== 200 && answer.status !== 422) {
+      throw new Violation(`a ready node took no command: ${answer.body}`);
+    }
   }
 
   async #finish(node: WalletNode<SimulatedSession>): Promise<void> {

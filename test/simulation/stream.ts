@@ -37,7 +37,7 @@ interface Stream {
 }
 
 const EPOCH_MS = 1_800_000_000_000;
-const MAX_FRAME_BYTES = 1_024; // small, so that batches are split
+const MAX_FRAME_BYTES = 400; // small, so that batches are split
 const HEARTBEAT_MS = 500;
 const REQUEST_TIMEOUT_MS = 2_000;
 
