@@ -9,12 +9,13 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { CofferNode, coffer, replay } from "../test/support/coffer.ts";
 import { removeTemporaryFolders, temporaryFolder } from "../test/support/folders.ts";
+import { LedgerAudit } from "../test/support/ledger-audit.ts";
 import { endTestProcesses, ROOT, TestProcess } from "../test/support/processes.ts";
-import { audit, type Counts } from "./audit.ts";
-import { fundedAccounts } from "./plan.ts";
+import { SEED } from "../test/support/seed.ts";
+import { auditAnswers, type Counts } from "./audit.ts";
+import { type Funded, fundedAccounts } from "./plan.ts";
 
 export interface LoadReport {
-  readonly seed: number;
   readonly counts: Readonly<Counts>;
   readonly requestsPerSecond: number;
   /** Of a request, in milliseconds. */
@@ -25,6 +26,7 @@ export interface LoadReport {
   readonly folder: string;
 }
 
+/** `seed` is a 32-bit integer. Throws where k6 fails: it could not go on, or an answer was neither 200 nor 422. */
 export async function runLoad(seconds: number, seed: number): Promise<LoadReport> {
   const folder = temporaryFolder();
   const data = join(folder, "data");
@@ -53,7 +55,7 @@ export async function runLoad(seconds: number, seed: number): Promise<LoadReport
     { BASE_URL: node.url, SEED: String(seed), SECONDS: String(seconds), SUMMARY: summary },
   );
   const code = await k6.exited;
-  if (code !== 0) problems.push(`k6 ended with ${code}: ${k6.stderr.slice(-5).join(" | ")}`);
+  if (code !== 0) throw new Error(`k6 ended with ${code}: ${k6.stderr.slice(-5).join("\n")}`);
 
   const after = await node.client.ledger();
   const sumAfter = await sumOf(node, accounts);
@@ -62,10 +64,14 @@ export async function runLoad(seconds: number, seed: number): Promise<LoadReport
   );
   expect("the node's exit code", await node.stop(), 0);
 
-  const opened = new Set(openings.map(({ body }) => body.transaction_id as string));
-  const audited = await audit(join(data, "events.log"), answers, seed, opened);
-  problems.push(...audited.problems);
-  const { counts, replay: log } = audited;
+  const ledger = new LedgerAudit(join(data, "events.log"));
+  openings.forEach(({ body: { transaction_id: id, seq } }, index) => {
+    const { account: to, balance: amount } = accounts[index] as Funded;
+    ledger.told({ id, kind: "open_account", from: "@world", to, amount }, { rejected: false, seq });
+  });
+  const counts = await auditAnswers(ledger, answers, seed);
+  const { replay: log } = ledger;
+  problems.push(...ledger.problems());
   const moved = counts.deposited - counts.withdrawn;
   expect("the sum over the accounts after", sumAfter, before.totals[0].in_circulation + moved);
   expect("GET /v1/ledger", after, {
@@ -85,7 +91,7 @@ export async function runLoad(seconds: number, seed: number): Promise<LoadReport
   const { metrics } = JSON.parse(readFileSync(summary, "utf8"));
   const requestsPerSecond = metrics.http_reqs.values.rate;
   const latency = metrics.http_req_duration.values;
-  return { seed, counts, requestsPerSecond, latency, problems, folder };
+  return { counts, requestsPerSecond, latency, problems, folder };
 }
 
 async function sumOf(node: CofferNode, accounts: readonly { readonly account: string }[]): Promise<number> {
@@ -100,10 +106,8 @@ if (import.meta.main) {
     console.error("k6/run.ts: --seconds must be a positive integer");
     process.exit(2);
   }
-  const seed = Number(process.env.COFFER_SEED ?? Math.floor(Math.random() * 2 ** 31));
-  console.log(`seed ${seed}`);
   try {
-    const { counts, requestsPerSecond, latency, problems, folder } = await runLoad(seconds, seed);
+    const { counts, requestsPerSecond, latency, problems, folder } = await runLoad(seconds, SEED);
     console.log(`requests      ${counts.requests}, ${Math.round(requestsPerSecond)} a second`);
     console.log(
       `latency       median ${latency.med.toFixed(1)} ms, p95 ${latency["p(95)"].toFixed(1)} ms, p99 ${latency["p(99)"].toFixed(1)} ms`,

@@ -1,6 +1,7 @@
 /** The commands of coffer: what each is called, takes and says. */
 
 import { type SettingName, settingsHelp, WrongSetting } from "../config.ts";
+import { isExplained } from "./command-failed.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -23,6 +24,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CliCommand>>> = {
   version: async () => (await import("./version.ts")).version,
 };
 
+const EXIT_FAILED = 1;
 const EXIT_WRONG_USAGE = 2;
 
 /** Runs one command; returns the exit code: 0 done, 1 failed, 2 wrong flags. */
@@ -52,9 +54,13 @@ export async function runCli(args: readonly string[], env: Env): Promise<number>
   try {
     return await command.run(rest, env);
   } catch (error) {
-    if (!(error instanceof WrongSetting)) throw error;
-    console.error(`coffer ${command.name}: ${error.message}; see coffer ${command.name} --help`);
-    return EXIT_WRONG_USAGE;
+    if (error instanceof WrongSetting) {
+      console.error(`coffer ${command.name}: ${error.message}; see coffer ${command.name} --help`);
+      return EXIT_WRONG_USAGE;
+    }
+    if (!isExplained(error)) throw error;
+    console.error(`coffer ${command.name}: ${error.message}`);
+    return EXIT_FAILED;
   }
 }
 

@@ -2,6 +2,7 @@ import { connect } from "@nats-io/transport-node";
 import { readConfig, WrongSetting } from "../config.ts";
 import { NodeRegistry } from "../queue/node-registry.ts";
 import type { CliCommand } from "./cli.ts";
+import { CommandFailed } from "./command-failed.ts";
 
 const SETTINGS = ["natsUrl", "streamReplicas"] as const;
 
@@ -19,18 +20,29 @@ export const queue: CliCommand = {
     const { natsUrl, streamReplicas } = readConfig(SETTINGS, rest, env);
     if (natsUrl === undefined)
       throw new WrongSetting("--nats-url is needed: a queue of its own has no other nodes");
-    const connection = await connect({ servers: natsUrl.split(","), name: "coffer queue", reconnect: false });
     try {
-      const registry = await NodeRegistry.open(connection, streamReplicas);
-      if (node === undefined) {
-        for (const [name, sequence] of await registry.all()) console.log(`${name} ${sequence}`);
-        return 0;
-      }
-      if (await registry.forget(node)) return 0;
-      console.error(`coffer queue: no node ${node} is registered`);
-      return 1;
-    } finally {
-      await connection.close();
+      return await ask(natsUrl, streamReplicas, node);
+    } catch (error) {
+      // Not the URL itself: it may hold a password.
+      const why = error instanceof Error ? error.message : String(error);
+      throw new CommandFailed(`the server of --nats-url does not answer as it should: ${why}`);
     }
   },
 };
+
+/** Lists the nodes, or forgets `node`. */
+async function ask(natsUrl: string, replicas: number, node: string | undefined): Promise<number> {
+  const connection = await connect({ servers: natsUrl.split(","), name: "coffer queue", reconnect: false });
+  try {
+    const registry = await NodeRegistry.open(connection, replicas);
+    if (node === undefined) {
+      for (const [name, sequence] of await registry.all()) console.log(`${name} ${sequence}`);
+      return 0;
+    }
+    if (await registry.forget(node)) return 0;
+    console.error(`coffer queue: no node ${node} is registered`);
+    return 1;
+  } finally {
+    await connection.close();
+  }
+}

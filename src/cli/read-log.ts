@@ -6,8 +6,10 @@ import { total } from "../domain/balances.ts";
 import { type Currency, WORLD } from "../domain/names.ts";
 import { WalletEngine } from "../engine/wallet-engine.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
+import { NewerFormat } from "../eventlog/line.ts";
 import { LogMark } from "../eventlog/mark.ts";
 import { inspectLog, LOG_NAME, type LogFinding } from "../eventlog/recovery.ts";
+import { CommandFailed } from "./command-failed.ts";
 import { showProgress } from "./progress.ts";
 
 export interface LogSummary {
@@ -18,14 +20,14 @@ export interface LogSummary {
   readonly seconds: number;
 }
 
-/** Reads without a lock and without changing anything. Throws where there is no log, and NewerFormat. */
+/** Reads without a lock and without changing anything. Throws CommandFailed where there is no log, or one of a newer format. */
 export async function readWholeLog(data: string): Promise<LogSummary> {
   const folder = new DiskFolder(data, false);
   // The mark before the log: it may only move on meanwhile.
   const mark = LogMark.read(folder);
   const file = folder.open(LOG_NAME, false);
   const path = folder.path(LOG_NAME);
-  if (!file) throw new Error(`${path} is not there`);
+  if (!file) throw new CommandFailed(`${path} is not there`);
   const engine = new WalletEngine();
   let commands = 0;
   const started = performance.now();
@@ -41,6 +43,8 @@ export async function readWholeLog(data: string): Promise<LogSummary> {
       progress.at,
     );
     return { path, finding, engine, commands, seconds: (performance.now() - started) / 1_000 };
+  } catch (error) {
+    throw error instanceof NewerFormat ? new CommandFailed(`${path}: ${error.message}`) : error;
   } finally {
     progress.end();
     file.close();

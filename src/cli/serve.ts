@@ -8,6 +8,7 @@ import { NodeRefused } from "../node.ts";
 import { QueueRefused } from "../queue/nats-queue.ts";
 import { CannotListen, loadRuntime } from "../runtime/runtime.ts";
 import type { CliCommand } from "./cli.ts";
+import { isExplained } from "./command-failed.ts";
 
 export const serve: CliCommand = {
   name: "serve",
@@ -51,9 +52,8 @@ export const serve: CliCommand = {
   },
 };
 
-/** Errors that say all there is to say; of the others the stack is needed. */
 function isExpected(error: unknown): error is Error {
-  if (error instanceof Error && "code" in error && "syscall" in error) return true;
+  if (isExplained(error)) return true;
   return [NodeRefused, CannotListen, DamagedLog, NewerFormat, QueueRefused].some(
     (kind) => error instanceof kind,
   );

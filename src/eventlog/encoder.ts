@@ -174,13 +174,13 @@ export class LogEncoder {
     let rest = value;
     while (rest > MAX_INT32) {
       const tenth = Math.floor(rest / 10);
-      buffer[--at] = 48 + rest - tenth * 10;
+      buffer[--at] = 48 + (rest - tenth * 10); // 48 + rest might not be exact
       rest = tenth;
     }
     let small = rest | 0;
     while (at > this.#length) {
       const tenth = (small / 10) | 0;
-      buffer[--at] = 48 + small - tenth * 10;
+      buffer[--at] = 48 + (small - tenth * 10);
       small = tenth;
     }
     this.#length = end;

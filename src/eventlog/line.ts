@@ -67,6 +67,7 @@ function readEvent(fields: Fields, text: string, defaultCurrency: Currency | und
     const format = integer(fields, "format");
     if (format > LOG_FORMAT)
       throw new NewerFormat(`events.log has format ${format}; this version reads ${LOG_FORMAT}`);
+    if (format < LOG_FORMAT) throw new BadLine(`"format":${LOG_FORMAT}`);
     const ledger_id = id(fields, "ledger_id");
     return {
       type,
@@ -176,10 +177,17 @@ function initialBalance(fields: Fields, text: string): Money {
   return value;
 }
 
-/** A number's digits. JSON.parse rounds above 2^53, so there they are read from the line itself. */
+/** JSON.parse as ECMAScript has it, whose reviver is told the text of each value; TypeScript does not know yet. */
+const parseWithSource = JSON.parse as (
+  text: string,
+  reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
+) => unknown;
+
+/** A number's digits. JSON.parse rounds above 2^53, so there they are taken from the line itself. */
 function digits(fields: Fields, name: string, text: string): string {
   const value = fields[name];
   if (typeof value !== "number") throw new BadLine(`"${name}" as an integer`);
   if (Number.isSafeInteger(value)) return String(value);
-  return new RegExp(`"${name}":([0-9]+)[,}]`).exec(text)?.[1] ?? "";
+  const sources = parseWithSource(text, (key, inner, { source }) => (key === name ? source : inner));
+  return String((sources as Fields)[name]);
 }

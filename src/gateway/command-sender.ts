@@ -17,6 +17,7 @@ import {
   MAX_COMMAND_BYTES,
   MAX_FRAME_COMMANDS,
   splitCommands,
+  transactionIds,
 } from "../wire/frame.ts";
 
 /** How often what waits too long is looked for. */
@@ -33,7 +34,7 @@ export interface SenderOptions {
 export type Sent =
   | { readonly state: "done"; readonly outcomes: readonly Outcome[] }
   /** None of it entered the queue. */
-  | { readonly state: "unavailable" | "overloaded"; readonly why: string }
+  | { readonly state: "unavailable" | "overloaded" | "too_large"; readonly why: string }
   /** Nobody knows yet: it is safe to send it again under the same ids. */
   | { readonly state: "unknown"; readonly why: string };
 
@@ -92,6 +93,9 @@ export class CommandSender {
     const { state } = this.queue;
     if (!state.open) return Promise.resolve({ state: "unavailable", why: state.reason });
     const { maxWaitingCommands } = this.options;
+    if (commands.count > maxWaitingCommands) {
+      return Promise.resolve({ state: "too_large", why: `at most ${maxWaitingCommands} commands may wait` });
+    }
     if (this.#waiting + commands.count > maxWaitingCommands) {
       return Promise.resolve({
         state: "overloaded",
@@ -184,12 +188,13 @@ export class CommandSender {
     const frame = this.#frames.get(number);
     if (!frame || frame.count !== outcomes.length) return;
     this.#settle(number, frame);
+    const own = frame.resent ? ownRepeats(frame, outcomes) : undefined;
     let from = 0;
     for (const { ticket, commands, at } of frame.parts) {
       for (let i = 0; i < commands.count; i++) {
-        const outcome = outcomes[from++] as Outcome;
-        ticket.outcomes[at + i] =
-          frame.resent && outcome.replayed ? { ...outcome, replayed: false } : outcome;
+        const outcome = outcomes[from] as Outcome;
+        ticket.outcomes[at + i] = own?.has(from) ? ({ ...outcome, replayed: false } as Outcome) : outcome;
+        from++;
       }
       ticket.anyTaken = true;
       this.#finish(ticket, commands.count);
@@ -236,4 +241,27 @@ export class CommandSender {
       if (this.#frames.size > 0) this.#sweepLater();
     });
   }
+}
+
+/**
+ * Of a frame that was sent more than once: the places of the repeats that are of itself. Where anything in it
+ * was decided for the first time, all of it was, and every repeat is the caller's own.
+ */
+function ownRepeats({ parts }: WaitingFrame, outcomes: readonly Outcome[]): ReadonlySet<number> {
+  const own = new Set<number>();
+  if (
+    outcomes.some(({ status, replayed }) => (status === "committed" || status === "rejected") && !replayed)
+  ) {
+    return own;
+  }
+  const seen = new Set<string>();
+  let place = 0;
+  for (const { commands } of parts) {
+    for (const id of transactionIds(commands)) {
+      if (!seen.has(id)) own.add(place);
+      seen.add(id);
+      place++;
+    }
+  }
+  return own;
 }

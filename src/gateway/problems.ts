@@ -10,7 +10,7 @@ const TITLES = {
   transaction_id_conflict: [409, "The transaction id was used for something else"],
   account_exists: [409, "The account is open, with another initial balance"],
   body_too_large: [413, "The body is too large"],
-  batch_too_large: [413, "The batch is too large for one message of the queue"],
+  batch_too_large: [413, "The batch is larger than what is taken at once"],
   unsupported_media_type: [415, "The body must be application/json"],
   internal_error: [500, "Something went wrong here"],
   queue_unavailable: [503, "The command queue is not available"],

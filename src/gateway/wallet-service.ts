@@ -213,13 +213,19 @@ function refused({ reason }: Refused, transaction_id: TransactionId): Answer {
   return problem(reason, REFUSALS[reason], { transaction_id });
 }
 
+const FAILURES = {
+  unavailable: "queue_unavailable",
+  overloaded: "overloaded",
+  too_large: "batch_too_large",
+} as const;
+
 function failed(
   { state, why }: Exclude<Sent, { state: "done" }>,
   members: { transaction_id?: string; transaction_ids?: readonly string[] | undefined },
 ): Answer {
   if (state === "unknown")
     return problem("outcome_unknown", `${why}. Send it again with the same id.`, members);
-  return problem(state === "overloaded" ? "overloaded" : "queue_unavailable", why, members);
+  return problem(FAILURES[state], why, members);
 }
 
 function notOpen(): Answer {

@@ -20,6 +20,7 @@ const HEALTHY_MS = 10_000;
 const EXIT_STORE_HELD = 3;
 /** For how long a store may be held by a server that is just ending. */
 const HELD_PATIENCE_MS = 8_000;
+const HELD_RETRY_MS = 500;
 
 export class EmbeddedServer {
   #child: ChildProcess | undefined;
@@ -58,10 +59,10 @@ export class EmbeddedServer {
     this.#stopping = true;
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
     const kill = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
     child.stdin?.end();
-    await exited;
+    await ended;
     clearTimeout(kill);
   }
 
@@ -103,9 +104,11 @@ export class EmbeddedServer {
       });
       child.once("error", (error) => {
         clearTimeout(late);
+        this.#child = undefined;
         reject(new QueueRefused(`nats-server cannot be run: ${error.message}`));
       });
-      child.once("exit", (code, signal) => {
+      // Not at "exit": what it said last may not have been read then.
+      child.once("close", (code, signal) => {
         clearTimeout(late);
         reject(this.#exited(code, signal, errors));
       });
@@ -117,6 +120,7 @@ export class EmbeddedServer {
     this.#endpoint = undefined;
     if (performance.now() - this.#startedMs > HEALTHY_MS) this.#backoffMs = 0;
     else this.#backoffMs = Math.min(Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2), MAX_BACKOFF_MS);
+    if (code === EXIT_STORE_HELD) this.#backoffMs = Math.min(this.#backoffMs, HELD_RETRY_MS);
     if (this.#stopping) return new Error("the node is stopping");
     this.report("warn", "nats-server ended", { code, signal, restartMs: this.#backoffMs });
     const why = `nats-server ended with ${signal ?? code}: ${errors.at(-1) ?? "it said nothing"}`;

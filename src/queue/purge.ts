@@ -8,6 +8,8 @@ import { STREAM } from "./nats-session.ts";
 import { NodeRegistry } from "./node-registry.ts";
 
 const PURGE_INTERVAL_MS = 5_000;
+/** How often is looked whether it is time. */
+const LOOK_INTERVAL_MS = 1_000;
 
 export class StreamPurge {
   #session: NatsSession | undefined;
@@ -38,7 +40,7 @@ export class StreamPurge {
     this.#session = session;
     this.#marked = markedSequence;
     // Also without a new mark: a full stream takes no command that would set one.
-    const timer = setInterval(() => this.#look(), PURGE_INTERVAL_MS);
+    const timer = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
     session.onEnd(() => clearInterval(timer));
   }
 

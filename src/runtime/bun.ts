@@ -55,6 +55,7 @@ function listen(handler: HttpHandler, address: HttpAddress) {
       hostname: address.host,
       port: address.port,
       reusePort: false,
+      development: false, // else what throws is shown to callers, with its source
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       // The gateway counts bodies itself, to answer with a problem where one is too large.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,

@@ -15,7 +15,8 @@
  * A command: kind (1 byte), the lengths of `from`, `to` and `currency` (1 byte each; a currency of
  * length 0 is the ledger's default), id (16), amount (8), then the bytes of `from`, `to`, `currency`.
  * An opening of an account has its name in `to`, `@world` in `from`, and its initial balance as the
- * amount; one of the ledger has its id, its format as the amount, and `strict` as the length of `to`.
+ * amount; one of the ledger has its id, its format as the amount, nothing in `from`, and in `to`
+ * "strict" or nothing.
  *
  * A frame whose crc does not fit is not a frame. One that is whole but of a version or kind that this
  * node does not know stops the node: another might decide it.
@@ -48,6 +49,7 @@ export const MAX_COMMAND_BYTES = COMMAND_HEADER_BYTES + 2 * MAX_ACCOUNT_LENGTH +
 export const MAX_FRAME_COMMANDS = 8_192;
 
 const OPEN_LEDGER = 0;
+const STRICT = "strict";
 const KINDS: readonly (TransactionKind | undefined)[] = [
   undefined,
   "transfer",
@@ -140,10 +142,8 @@ export class CommandWriter {
 
   add(command: Command): void {
     if (command.kind === "open_ledger") {
-      this.#addText(OPEN_LEDGER, command.ledger_id, "", "", command.currency, money(command.format));
-      this.#buffer[this.#length - command.currency.length - COMMAND_HEADER_BYTES + 2] = command.strict
-        ? 1
-        : 0;
+      const strict = command.strict ? STRICT : "";
+      this.#addText(OPEN_LEDGER, command.ledger_id, "", strict, command.currency, money(command.format));
       return;
     }
     const kind = KIND_NUMBERS[command.kind];
@@ -302,7 +302,7 @@ export function readFrame(message: Uint8Array, defaultCurrency: Currency | undef
     const kind = message[at] as number;
     if (kind >= KINDS.length) throw new UnknownCommand(`a command of kind ${kind}`);
     const fromLength = message[at + 1] as number;
-    const toLength = kind === OPEN_LEDGER ? 0 : (message[at + 2] as number);
+    const toLength = message[at + 2] as number;
     const currencyLength = message[at + 3] as number;
     const from = at + COMMAND_HEADER_BYTES;
     const to = from + fromLength;
@@ -335,13 +335,14 @@ function readCommand(
   if (!currency || amount === undefined) return undefined;
   const id = uuid(message, at + 4);
   if (!kind) {
-    if (to !== from) return undefined;
+    const strict = ascii(message, to, currencyAt);
+    if (to !== from || (strict !== STRICT && strict !== "")) return undefined;
     return {
       kind: "open_ledger",
       format: Number(amount),
       ledger_id: id,
       currency,
-      strict: message[at + 2] === 1,
+      strict: strict === STRICT,
     };
   }
   const from_account =

@@ -116,7 +116,12 @@ export function ledgerOpened({ strict = false, currency: code = "USD" } = {}) {
 }
 
 export function accountOpened(name: string, initial: Integer = 0, more: More = {}) {
-  const { transaction_id, account: opened, currency: code, initial_balance } = openAccount(name, initial, more);
+  const {
+    transaction_id,
+    account: opened,
+    currency: code,
+    initial_balance,
+  } = openAccount(name, initial, more);
   return { type: "AccountOpened", transaction_id, account: opened, currency: code, initial_balance } as const;
 }
 
@@ -204,6 +209,7 @@ function when(engine: WalletEngine, commands: readonly Command[]) {
     expectSound(engine.ledger);
   }
   return {
+    // biome-ignore lint/suspicious/noThenProperty: given, when, then; nothing awaits it
     then: (...checks: readonly Check[]) => {
       for (const check of checks) check({ engine, events, outcomes });
     },
@@ -211,7 +217,10 @@ function when(engine: WalletEngine, commands: readonly Command[]) {
 }
 
 /** All that is known about a ledger, and about these commands' ids in it. */
-function pictureOf({ opened, seq, halfTransfer, balances, transactions }: Ledger, commands: readonly Command[]) {
+function pictureOf(
+  { opened, seq, halfTransfer, balances, transactions }: Ledger,
+  commands: readonly Command[],
+) {
   const decided = commands.map((command) =>
     command.kind === "open_ledger" ? undefined : transactions.find(command.transaction_id),
   );

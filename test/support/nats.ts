@@ -16,10 +16,16 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+export interface NatsServerOptions {
+  /** The largest message that the server takes, in bytes. */
+  readonly maxPayload?: number;
+}
+
 export class NatsServer {
   private constructor(
     readonly folder: string,
     readonly port: number,
+    private readonly options: NatsServerOptions,
     public process: TestProcess,
   ) {}
 
@@ -28,16 +34,16 @@ export class NatsServer {
   }
 
   /** Starts a server with JetStream on `folder`; on `port` where one is given. */
-  static async start(folder: string, port?: number): Promise<NatsServer> {
+  static async start(folder: string, port?: number, options: NatsServerOptions = {}): Promise<NatsServer> {
     const on = port ?? (await freePort());
-    const server = new NatsServer(folder, on, launch(folder, on));
+    const server = new NatsServer(folder, on, options, launch(folder, on, options));
     await server.process.line(/Server is ready/);
     return server;
   }
 
   /** Starts it again, on the same port and, unless told otherwise, the same folder. */
   async restart(folder = this.folder): Promise<NatsServer> {
-    return await NatsServer.start(folder, this.port);
+    return await NatsServer.start(folder, this.port, this.options);
   }
 
   crash(): Promise<void> {
@@ -53,12 +59,12 @@ export class NatsServer {
   }
 }
 
-function launch(folder: string, port: number): TestProcess {
+function launch(folder: string, port: number, { maxPayload = 1 << 20 }: NatsServerOptions): TestProcess {
   mkdirSync(folder, { recursive: true });
   const config = join(folder, "server.conf");
   writeFileSync(
     config,
-    `host: 127.0.0.1\nport: ${port}\njetstream { store_dir: ${JSON.stringify(folder)}, max_file_store: 8G, sync_interval: always }\n`,
+    `host: 127.0.0.1\nport: ${port}\nmax_payload: ${maxPayload}\njetstream { store_dir: ${JSON.stringify(folder)}, max_file_store: 8G, sync_interval: always }\n`,
   );
   return new TestProcess(join(ROOT, "build", "tools", "nats-server"), ["-c", config]);
 }

@@ -1,6 +1,7 @@
 /** Child processes of tests: started, listened to, and ended by their process id. */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -92,4 +93,14 @@ export class TestProcess {
 /** Ends every process that is still running. */
 export async function endTestProcesses(): Promise<void> {
   await Promise.all([...running].map((child) => child.crash()));
+}
+
+/** Whether a process runs. One that has ended does not, even where nobody has asked for its exit code yet. */
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return !["Z", "X"].includes(stat[stat.lastIndexOf(")") + 2] ?? "");
+  } catch {
+    return false;
+  }
 }

@@ -1,0 +1,225 @@
+/** The settings: their defaults, ranges, environment variables, which wins, and what a wrong one is told. */
+
+import { describe, expect, test } from "bun:test";
+import {
+  readConfig,
+  SETTINGS,
+  type SettingName,
+  settingsHelp,
+  variableOf,
+  WrongSetting,
+} from "../src/config.ts";
+
+const NAMES = Object.keys(SETTINGS) as SettingName[];
+
+/** What each setting is, written down a second time: flag, variable, default, and texts on both sides of its check. */
+const EXPECTED: Readonly<
+  Record<
+    SettingName,
+    {
+      readonly flag: string;
+      readonly variable: string;
+      readonly byDefault: unknown;
+      readonly good: readonly (readonly [text: string, value: unknown])[];
+      readonly bad: readonly string[];
+    }
+  >
+> = {
+  data: {
+    flag: "data",
+    variable: "COFFER_DATA",
+    byDefault: "./data",
+    good: [
+      ["/var/lib/coffer", "/var/lib/coffer"],
+      [" ", " "],
+    ],
+    bad: [],
+  },
+  host: {
+    flag: "host",
+    variable: "COFFER_HOST",
+    byDefault: "127.0.0.1",
+    good: [
+      ["127.0.0.1", "127.0.0.1"],
+      ["127.1.2.3", "127.1.2.3"],
+      ["::1", "::1"],
+      ["localhost", "localhost"],
+    ],
+    bad: [
+      "0.0.0.0",
+      "::",
+      "192.168.1.1",
+      "example.com",
+      "127.0.0.1.example.com",
+      "127.1",
+      "localhost.example.com",
+      "[::1]",
+      "128.0.0.1",
+    ],
+  },
+  port: integer("port", "COFFER_PORT", 8_080, 0, 65_535),
+  currency: {
+    flag: "currency",
+    variable: "COFFER_CURRENCY",
+    byDefault: undefined,
+    good: [
+      ["USD", "USD"],
+      ["XAU", "XAU"],
+      ["ABCDEFGHIJKL", "ABCDEFGHIJKL"],
+    ],
+    bad: ["usd", "US", "1SD", "ABCDEFGHIJKLM", "U-D", "USD "],
+  },
+  strict: toggle("strict", "COFFER_STRICT", undefined),
+  natsUrl: {
+    flag: "nats-url",
+    variable: "NATS_URL",
+    byDefault: undefined,
+    good: [
+      ["nats://127.0.0.1:4222", "nats://127.0.0.1:4222"],
+      ["a:1,b:2", "a:1,b:2"],
+    ],
+    bad: [],
+  },
+  streamMaxBytes: integer("stream-max-bytes", "COFFER_STREAM_MAX_BYTES", 2 ** 30, 2 ** 20, 2 ** 53 - 1),
+  streamReplicas: integer("stream-replicas", "COFFER_STREAM_REPLICAS", 1, 1, 5),
+  remakeLostStream: toggle("remake-lost-stream", "COFFER_REMAKE_LOST_STREAM", false),
+  acceptGap: toggle("accept-gap", "COFFER_ACCEPT_GAP", false),
+  outcomeTimeoutMs: integer("outcome-timeout-ms", "COFFER_OUTCOME_TIMEOUT_MS", 10_000, 1, 2 ** 31 - 1),
+  maxWaitingCommands: integer("max-waiting-commands", "COFFER_MAX_WAITING_COMMANDS", 262_144, 1, 2 ** 30),
+  maxBodyBytes: integer("max-body-bytes", "COFFER_MAX_BODY_BYTES", 4 * 2 ** 20, 1_024, 64 * 2 ** 20),
+  minFreeBytes: integer("min-free-bytes", "COFFER_MIN_FREE_BYTES", 64 * 2 ** 20, 0, 2 ** 53 - 1),
+  shutdownTimeoutMs: integer("shutdown-timeout-ms", "COFFER_SHUTDOWN_TIMEOUT_MS", 15_000, 100, 2 ** 31 - 1),
+  logLevel: {
+    flag: "log-level",
+    variable: "COFFER_LOG_LEVEL",
+    byDefault: "info",
+    good: ["debug", "info", "warn", "error"].map((level) => [level, level] as const),
+    bad: ["INFO", "trace", "fatal", "inf", "30"],
+  },
+  json: toggle("json", "COFFER_JSON", false),
+};
+
+function integer(flag: string, variable: string, byDefault: number, min: number, max: number) {
+  const good = [min, min + 1, max - 1, max].map((value) => [String(value), value] as const);
+  const beyond = [String(BigInt(min) - 1n), String(BigInt(max) + 1n)];
+  const bad = [
+    ...beyond,
+    "1.5",
+    "1e3",
+    "0x400",
+    "ten",
+    " 5",
+    "5 ",
+    "5ms",
+    "+5",
+    "5_000",
+    "NaN",
+    "Infinity",
+    "9".repeat(30),
+  ];
+  return { flag, variable, byDefault, good, bad };
+}
+
+function toggle(flag: string, variable: string, byDefault: unknown) {
+  const good = [
+    ["true", true],
+    ["false", false],
+  ] as const;
+  return { flag, variable, byDefault, good, bad: ["yes", "1", "TRUE", "on", " true"] };
+}
+
+function read(
+  name: SettingName,
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>> = {},
+): unknown {
+  return readConfig([name], args, env)[name];
+}
+
+function messageOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof WrongSetting) return error.message;
+    throw error;
+  }
+  throw new Error("it was not refused");
+}
+
+for (const name of NAMES) {
+  const { flag, variable, byDefault, good, bad } = EXPECTED[name];
+  const isSwitch = SETTINGS[name].value === undefined;
+
+  describe(`--${flag}`, () => {
+    test(`is ${String(byDefault)} where nothing is said`, () => {
+      expect(read(name, [])).toBe(byDefault);
+      expect(read(name, [], { [variable]: "" })).toBe(byDefault);
+      expect(read(name, [], { [variable]: undefined })).toBe(byDefault);
+    });
+
+    test(`is also ${variable}`, () => {
+      expect(variableOf(name)).toBe(variable);
+      for (const [text, value] of good) expect(read(name, [], { [variable]: text })).toBe(value);
+      for (const text of bad) {
+        const message = messageOf(() => read(name, [], { [variable]: text }));
+        expect(message).toStartWith(`${variable} must be `);
+        expect(message).toEndWith(`not "${text}"`);
+      }
+    });
+
+    test("wins over its variable", () => {
+      if (isSwitch) {
+        expect(read(name, [`--${flag}`])).toBe(true);
+        expect(read(name, [`--${flag}`], { [variable]: "false" })).toBe(true);
+        expect(messageOf(() => read(name, [`--${flag}=false`]))).toContain(`--${flag}`);
+        return;
+      }
+      const other = good[0]?.[0];
+      for (const [text, value] of good) {
+        expect(read(name, [`--${flag}`, text], { [variable]: other })).toBe(value);
+        expect(read(name, [`--${flag}=${text}`], { [variable]: bad[0] })).toBe(value);
+        expect(read(name, [`--${flag}`, String(other), `--${flag}`, text])).toBe(value);
+      }
+    });
+
+    if (!isSwitch) {
+      test("is refused, with its name, where its value is wrong or missing", () => {
+        for (const text of [...bad, ""]) {
+          expect(messageOf(() => read(name, [`--${flag}=${text}`]))).toMatch(
+            new RegExp(`^--${flag} must .*, not "`),
+          );
+        }
+        expect(messageOf(() => read(name, [`--${flag}`]))).toContain(`--${flag}`);
+      });
+    }
+
+    test("is explained with its variable and its default", () => {
+      const [head, help] = settingsHelp([name]).split("\n") as [string, string];
+      expect(head).toMatch(new RegExp(`^ {2}--${flag}( |$)`));
+      expect(help.trim().length).toBeGreaterThan(variable.length + 10);
+      expect(help).toEndWith(`; ${variable}`);
+      const shown = typeof byDefault === "boolean" ? undefined : byDefault;
+      if (shown !== undefined) expect(help).toContain(`(default ${shown})`);
+    });
+  });
+}
+
+test("a flag of another command, an unknown one, and a loose word are refused by name", () => {
+  expect(messageOf(() => readConfig(["data"], ["--port", "1"], {}))).toContain("--port");
+  expect(messageOf(() => readConfig(["port"], ["--porte", "1"], {}))).toContain("--porte");
+  expect(messageOf(() => readConfig(["port"], ["-p", "1"], {}))).toContain("-p");
+  expect(messageOf(() => readConfig(["port"], ["--no-port"], {}))).toContain("--no-port");
+  expect(messageOf(() => readConfig(["port"], ["8080"], {}))).toContain("8080");
+  expect(messageOf(() => readConfig(["port"], ["--", "8080"], {}))).toContain("8080");
+});
+
+test("only the settings that were asked for are read", () => {
+  expect(
+    readConfig(["port", "json"], ["--port", "1"], { COFFER_DATA: "x", COFFER_HOST: "not loopback" }),
+  ).toEqual({ port: 1, json: false });
+});
+
+test("every setting has a flag and a variable of its own", () => {
+  expect(new Set(NAMES.map((name) => SETTINGS[name].flag)).size).toBe(NAMES.length);
+  expect(new Set(NAMES.map(variableOf)).size).toBe(NAMES.length);
+});

@@ -1,0 +1,137 @@
+/** How a node ends: at a signal, under load, and when its nats-server does not cooperate. */
+
+import { describe, expect, test } from "bun:test";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { CofferNode, RUNTIME_NAMES, type RuntimeName } from "../support/coffer.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { replayIndependently } from "../support/independent-replay.ts";
+import { isRunning } from "../support/processes.ts";
+import { randomIntegers } from "../support/seed.ts";
+import { Tellers } from "../support/tellers.ts";
+
+const AT_ONCE = 32;
+
+const logOf = (node: CofferNode) => join(node.data, "events.log");
+
+/** Up to which byte and event the log is marked: the newer one of the mark's two slots. */
+function markOf(node: CofferNode): { bytes: number; seq: number } {
+  const slots = readFileSync(join(node.data, "events.mark"), "latin1")
+    .split("\n")
+    .filter((slot) => slot.trim() !== "")
+    .map((slot) => JSON.parse(slot));
+  return slots.sort((a, b) => b.generation - a.generation)[0];
+}
+
+describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
+  test.each(["SIGTERM", "SIGINT"] as const)(
+    "%s under load: everything accepted is answered, the log is marked to its end, and the exit is clean",
+    async (signal) => {
+      const node = await CofferNode.start(temporaryFolder(), { runtime });
+      const nats = await node.natsPid();
+      const tellers = new Tellers(randomIntegers());
+      const working = tellers.work(node.client, 100_000, AT_ONCE);
+      await eventually("there is load", () => tellers.acknowledged > 200);
+      node.process.kill(signal);
+      expect(await node.process.exited).toBe(0);
+      tellers.stop();
+      await working;
+      expect(tellers.problems(logOf(node))).toEqual([]);
+      const { seq } = JSON.parse(readFileSync(logOf(node), "latin1").trimEnd().split("\n").at(-1)!);
+      expect(markOf(node)).toMatchObject({ bytes: statSync(logOf(node)).size, seq });
+      expect(isRunning(nats)).toBe(false);
+      expect(node.process.stderr.at(-1)).toContain('"stopped"');
+    },
+  );
+
+  test.each(["SIGTERM", "SIGINT"] as const)(
+    "%s to the whole process group, as service managers and terminals send it, ends it as cleanly",
+    async (signal) => {
+      const node = await CofferNode.start(temporaryFolder(), { runtime });
+      const nats = await node.natsPid();
+      const tellers = new Tellers(randomIntegers());
+      const working = tellers.work(node.client, 100_000, AT_ONCE);
+      await eventually("there is load", () => tellers.acknowledged > 200);
+      process.kill(nats, signal);
+      node.process.kill(signal);
+      expect(await node.process.exited).toBe(0);
+      tellers.stop();
+      await working;
+      expect(tellers.problems(logOf(node))).toEqual([]);
+      expect(isRunning(await node.natsPid())).toBe(false);
+    },
+  );
+
+  test("requests that were accepted before a stop are answered, and none after it", async () => {
+    const node = await CofferNode.start(temporaryFolder(), { runtime });
+    const nats = await node.natsPid();
+    process.kill(nats, "SIGSTOP");
+    const waiting = Array.from({ length: AT_ONCE }, (_, index) => node.client.deposit("alice", 1 + index));
+    for (let i = 0; i < 5; i++) await node.client.ledger(); // by now the requests are there
+    node.process.kill("SIGTERM");
+    await node.process.line(/"stopping"/);
+    const late = node.client.deposit("alice", 1).then(
+      ({ status }) => status,
+      () => 0,
+    );
+    process.kill(nats, "SIGCONT");
+    const answers = await Promise.all(waiting);
+    expect(answers.map(({ status }) => status)).toEqual(Array(AT_ONCE).fill(200));
+    expect([0, 503]).toContain(await late);
+    expect(await node.process.exited).toBe(0);
+    const total = BigInt((AT_ONCE * (AT_ONCE + 1)) / 2);
+    expect(replayIndependently(logOf(node)).balances.get("alice,USD")?.available).toBe(total);
+  });
+
+  test("SIGTERM while the node starts ends it as cleanly", async () => {
+    const node = CofferNode.launch(temporaryFolder(), { runtime });
+    await node.process.line(/"recovered"/);
+    expect(await node.stop()).toBe(0);
+  });
+
+  test("a nats-server does not outlive a node that was killed", async () => {
+    const node = await CofferNode.start(temporaryFolder(), { runtime });
+    const nats = await node.natsPid();
+    expect(isRunning(nats)).toBe(true);
+    await node.crash();
+    await eventually("the nats-server has ended", () => !isRunning(nats));
+  });
+});
+
+/** At once, for they wait most of the time. */
+const underEach = (run: (runtime: RuntimeName) => Promise<void>) => Promise.all(RUNTIME_NAMES.map(run));
+
+test("a nats-server that hangs does not keep a node from stopping, and is not left behind", async () => {
+  await underEach(async (runtime) => {
+    const flags = ["--outcome-timeout-ms", "500"];
+    const node = await CofferNode.start(temporaryFolder(), { runtime, flags });
+    const tellers = new Tellers(randomIntegers());
+    await tellers.work(node.client, 50, 8);
+    const nats = await node.natsPid();
+    process.kill(nats, "SIGSTOP");
+    const working = tellers.work(node.client, 8, 8);
+    expect(await node.stop()).toBe(0);
+    await working;
+    expect(isRunning(nats)).toBe(false);
+    expect(tellers.problems(logOf(node))).toEqual([]);
+
+    const again = await CofferNode.start(node.data, { runtime });
+    await tellers.settle(again.client);
+    expect(tellers.unsettled).toBe(0);
+    expect(await again.stop()).toBe(0);
+    expect(tellers.problems(logOf(again))).toEqual([]);
+  });
+});
+
+test("a stop that would take too long is forced, and the exit code says so", async () => {
+  await underEach(async (runtime) => {
+    const flags = ["--shutdown-timeout-ms", "300"];
+    const node = await CofferNode.start(temporaryFolder(), { runtime, flags });
+    const nats = await node.natsPid();
+    process.kill(nats, "SIGSTOP");
+    expect(await node.stop()).toBe(1);
+    expect(node.process.stderr.at(-1)).toContain("is forced");
+    if (isRunning(nats)) process.kill(nats, "SIGKILL");
+  });
+});

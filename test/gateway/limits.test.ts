@@ -1,0 +1,301 @@
+/** What a node answers when there is too much, when the queue is slow or gone, and when the disk is full. */
+
+import { expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { readFileSync, rmSync, statfsSync } from "node:fs";
+import { join } from "node:path";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { CofferNode } from "../support/coffer.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { newId } from "../support/ledger-specs.ts";
+import { freePort, NatsServer } from "../support/nats.ts";
+import { RawConnection } from "../support/raw-http.ts";
+import { type WalletAnswer, WalletClient } from "../support/wallet-client.ts";
+import { expectProblem, linesOf, REPLAYED, UUID_V7 } from "./answer-specs.ts";
+import { TRANSFER } from "./bad-bodies.ts";
+
+const GIB = 2 ** 30;
+
+interface Setting {
+  readonly node: CofferNode;
+  readonly server: NatsServer;
+  readonly log: string;
+}
+
+/** A node on a nats-server of its own, where alice has 1,000. */
+async function setting(flags: readonly string[] = []): Promise<Setting> {
+  const folder = temporaryFolder();
+  const server = await NatsServer.start(join(folder, "nats"));
+  const data = join(folder, "data");
+  const node = await CofferNode.start(data, { flags: ["--nats-url", server.url, ...flags] });
+  expect((await node.client.open("alice", 1_000)).status).toBe(201);
+  return { node, server, log: join(data, "events.log") };
+}
+
+async function end({ node, server }: Pick<Setting, "node" | "server">): Promise<void> {
+  await node.crash();
+  await server.crash();
+}
+
+function payment(amount = 1) {
+  return { transaction_id: newId(), from_account: "alice", to_account: "bob", amount };
+}
+
+async function lastSequence(server: NatsServer): Promise<number> {
+  const connection = await server.connect();
+  const { state } = await (await jetstreamManager(connection)).streams.info("COFFER_COMMANDS");
+  await connection.close();
+  return state.last_seq;
+}
+
+/** Up to which message the stream's consumers were given them. */
+async function deliveredSequence(server: NatsServer): Promise<number> {
+  const connection = await server.connect();
+  const consumers = await (await jetstreamManager(connection)).consumers.list("COFFER_COMMANDS").next();
+  await connection.close();
+  return Math.max(0, ...consumers.map(({ delivered }) => delivered.stream_seq));
+}
+
+function expectRefused(answer: WalletAnswer, code: string, more: object = {}): void {
+  expectProblem(answer, 503, code, more);
+  expect(Number(answer.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+}
+
+test("a batch of more commands than may wait is refused, and nothing of it enters", async () => {
+  const { node, server, log } = await setting(["--max-waiting-commands", "10"]);
+  const before = [await lastSequence(server), readFileSync(log, "latin1")];
+  const transfers = Array.from({ length: 11 }, () => payment());
+  expectRefused(await node.client.transfers(transfers), "overloaded");
+  expect([await lastSequence(server), readFileSync(log, "latin1")]).toEqual(before);
+  expect((await node.client.transfers(transfers.slice(1))).body.committed).toBe(10);
+  await end({ node, server });
+});
+
+test("whoever comes while too many commands wait is refused at once, and those that wait get their answers", async () => {
+  const { node, server, log } = await setting(["--max-waiting-commands", "10"]);
+  const sequence = await lastSequence(server);
+  server.process.kill("SIGSTOP");
+  const payments = Array.from({ length: 30 }, () => payment());
+  let answered = 0;
+  const answers = payments.map(async (request) => {
+    const answer = await node.client.transfer(request);
+    // The queue stands still: whatever is answered now was refused. When all that may be are, it goes on.
+    if (++answered === 20) server.process.kill("SIGCONT");
+    return { request, answer };
+  });
+  const refused: string[] = [];
+  for (const { request, answer } of await Promise.all(answers)) {
+    const { transaction_id } = request;
+    if (answer.status === 200) continue;
+    expectRefused(answer, "overloaded", { transaction_id });
+    refused.push(transaction_id);
+  }
+  expect(refused).toHaveLength(20);
+  for (const id of refused) expect(linesOf(log, id)).toEqual([]);
+  expect(await node.client.balance("bob")).toBe(10);
+  expect(await lastSequence(server)).toBeLessThanOrEqual(sequence + 10);
+  await end({ node, server });
+});
+
+test("an outcome that does not come in time is unknown, and safe to ask for again", async () => {
+  const { node, server, log } = await setting(["--outcome-timeout-ms", "300"]);
+  const { client } = node;
+  server.process.kill("SIGSTOP");
+  const given = payment(7);
+  const opening = newId();
+  const { transaction_id: _, ...withoutId } = given;
+  const [first, last] = [payment(), payment()];
+  const batch = [first, { ...withoutId, amount: 2 }, last];
+  const plainBatch = [payment(), payment()];
+  const [transfer, made, batched, plain, opened, deposited, withdrawn] = await Promise.all([
+    client.transfer(given),
+    client.transfer(withoutId),
+    client.transfers(batch),
+    client.transfers(plainBatch),
+    client.open("carol", 5, { transaction_id: opening }),
+    client.deposit("dave", 6),
+    client.withdraw("alice", 3),
+  ]);
+  expectProblem(transfer, 504, "outcome_unknown", { transaction_id: given.transaction_id });
+  expectProblem(plain, 504, "outcome_unknown", {});
+  expectProblem(opened, 504, "outcome_unknown", { transaction_id: opening });
+  for (const answer of [made, deposited, withdrawn]) {
+    const { transaction_id } = answer.body;
+    expectProblem(answer, 504, "outcome_unknown", { transaction_id });
+    expect(transaction_id).toMatch(UUID_V7);
+  }
+  const { transaction_ids } = batched.body;
+  expectProblem(batched, 504, "outcome_unknown", { transaction_ids });
+  expect([transaction_ids[0], transaction_ids[2]]).toEqual([first.transaction_id, last.transaction_id]);
+  expect(transaction_ids[1]).toMatch(UUID_V7);
+
+  server.process.kill("SIGCONT");
+  const again = async (send: () => Promise<WalletAnswer>) => {
+    let answer = await send();
+    await eventually("the outcome is known", async () => {
+      if (answer.status >= 500) answer = await send();
+      return answer.status < 500;
+    });
+    return answer;
+  };
+  const transaction_id = made.body.transaction_id;
+  expect((await again(() => client.transfer(given))).status).toBe(200);
+  expect((await again(() => client.transfer({ ...withoutId, transaction_id }))).status).toBe(200);
+  expect((await again(() => client.open("carol", 5, { transaction_id: opening }))).status).toBe(201);
+  expect(
+    (await again(() => client.deposit("dave", 6, { transaction_id: deposited.body.transaction_id }))).status,
+  ).toBe(200);
+  expect(
+    (await again(() => client.withdraw("alice", 3, { transaction_id: withdrawn.body.transaction_id })))
+      .status,
+  ).toBe(200);
+  const sameBatch = batch.map((one, index) => ({ ...one, transaction_id: transaction_ids[index] }));
+  const { body } = await again(() => client.transfers(sameBatch));
+  expect([body.committed + body.replayed, body.failed]).toEqual([3, 0]);
+  expect((await again(() => client.transfers(plainBatch))).body.failed).toBe(0);
+  expect((await again(() => client.transfer(given))).headers.get(REPLAYED)).toBe("true");
+  expect([
+    await client.balance("alice"),
+    await client.balance("bob"),
+    await client.balance("carol"),
+    await client.balance("dave"),
+  ]).toEqual([1_000 - 7 - 7 - 4 - 2 - 3, 7 + 7 + 4 + 2, 5, 6]);
+  for (const id of [given.transaction_id, transaction_id, ...transaction_ids])
+    expect(linesOf(log, id)).toHaveLength(2);
+  expect(linesOf(log, opening)).toHaveLength(1);
+  await end({ node, server });
+});
+
+test("without its queue a node refuses commands, still reads, and says that it is not ready", async () => {
+  const { node, server } = await setting();
+  const { client } = node;
+  await server.crash();
+  await eventually("the node notices", async () => (await client.get("/health/ready")).status === 503);
+  const request = payment();
+  expectRefused(await client.transfer(request), "queue_unavailable", {
+    transaction_id: request.transaction_id,
+  });
+  expectRefused(await client.transfers([payment()]), "queue_unavailable");
+  expectRefused(await client.get("/health/ready"), "not_ready");
+  expect((await client.get("/health/live")).status).toBe(200);
+  expect(await client.balance("alice")).toBe(1_000);
+  expect((await client.ledger()).accounts).toBe(1);
+  expect((await client.transfer({ ...request, amount: 0 })).status).toBe(400);
+  const back = await server.restart();
+  await eventually("the node is ready", async () => (await client.get("/health/ready")).status === 200);
+  const answer = await client.transfer(request);
+  expect([answer.status, answer.headers.get(REPLAYED)]).toEqual([200, null]);
+  await end({ node, server: back });
+});
+
+test("a body of any length is refused without being kept", async () => {
+  const { node, server } = await setting();
+  const block = Buffer.alloc(1 << 16, " ");
+  const chunk = Buffer.concat([Buffer.from("10000\r\n"), block, Buffer.from("\r\n")]);
+  const blocks = 4_096;
+  const before = peakBytes(node);
+  for (const [header, piece, last] of [
+    [`Content-Length: ${blocks * block.length}`, block, ""],
+    ["Transfer-Encoding: chunked", chunk, "0\r\n\r\n"],
+  ] as const) {
+    const connection = await RawConnection.open(node.url);
+    await connection.send(
+      `POST ${TRANSFER} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${header}\r\n\r\n`,
+    );
+    for (let sent = 0; sent < blocks && (await connection.send(piece)); sent++);
+    const open = await connection.send(last);
+    expect((await connection.answer())?.status).toBe(413);
+    // The connection is either closed or as good as before.
+    if (open && (await connection.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"))) {
+      const next = await connection.answer();
+      if (next) expect([next.status, next.text]).toEqual([200, '{"status":"live"}']);
+    }
+    connection.cut();
+  }
+  expect(peakBytes(node) - before).toBeLessThan((blocks * block.length) / 4);
+  expect(await node.client.balance("alice")).toBe(1_000);
+  await end({ node, server });
+});
+
+/** The most memory that the node ever had. */
+function peakBytes({ process: { pid } }: CofferNode): number {
+  const kibibytes = /^VmHWM:\s+([0-9]+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kibibytes) * 1_024;
+}
+
+test("on a full disk a node starts, reads, refuses commands, and leaves those of others on the queue", async () => {
+  const { node, server, log } = await setting();
+  expect(await node.stop()).toBe(0);
+  const waiting = payment(10);
+  const connection = await server.connect();
+  connection.publish("coffer.commands.0", JSON.stringify(waiting));
+  await connection.flush();
+  await connection.close();
+  const [sequence, before] = [await lastSequence(server), readFileSync(log, "latin1")];
+
+  const port = await freePort();
+  const full = CofferNode.launch(node.data, {
+    flags: ["--nats-url", server.url, "--port", String(port), "--min-free-bytes", String(2 ** 53 - 1)],
+  });
+  full.client = new WalletClient(`http://127.0.0.1:${port}`);
+  await eventually("the node can be read", async () => {
+    try {
+      return (await full.client.get("/v1/wallet/balance/alice")).body?.balance === 1_000;
+    } catch {
+      return false; // it does not listen yet
+    }
+  });
+  expectRefused(await full.client.get("/health/ready"), "not_ready");
+  const request = payment();
+  expectRefused(await full.client.transfer(request), "queue_unavailable", {
+    transaction_id: request.transaction_id,
+  });
+  await eventually(
+    "the waiting command has come",
+    async () => (await deliveredSequence(server)) === sequence,
+  );
+  expect((await full.client.ledger()).seq).toBe(2);
+  expect(full.process.stdout).toEqual([]);
+  expect(await full.stop()).toBe(0);
+  expect(readFileSync(log, "latin1")).toBe(before);
+
+  const again = await CofferNode.start(node.data, { flags: ["--nats-url", server.url] });
+  await eventually(
+    "the waiting command is decided",
+    async () => (await again.client.balance("alice")) === 990,
+  );
+  expect(linesOf(log, waiting.transaction_id)).toHaveLength(2);
+  expect(linesOf(log, request.transaction_id)).toEqual([]);
+  await end({ node: again, server });
+});
+
+test("when the disk fills up commands are refused, until there is room again", async () => {
+  const folder = temporaryFolder();
+  const { bavail, bsize } = statfsSync(folder);
+  const size = Math.min(2 * GIB, Math.floor((bavail * bsize) / 2));
+  const node = await CofferNode.start(join(folder, "data"), {
+    flags: ["--min-free-bytes", String(bavail * bsize - Math.floor(size / 2))],
+  });
+  const { client } = node;
+  await client.open("alice", 1_000);
+  const filler = join(folder, "filler");
+  const made = spawnSync("fallocate", ["-l", String(size), filler]);
+  expect([made.status, String(made.stderr)]).toEqual([0, ""]);
+  const sent: string[] = [];
+  await eventually("commands are refused", async () => {
+    const request = payment();
+    const answer = await client.transfer(request);
+    if (answer.status === 200) sent.push(request.transaction_id);
+    else expectRefused(answer, "queue_unavailable", { transaction_id: request.transaction_id });
+    return answer.status === 503;
+  });
+  expectRefused(await client.get("/health/ready"), "not_ready");
+  expect(await client.balance("alice")).toBe(1_000 - sent.length);
+  rmSync(filler);
+  await eventually("there is room", async () => (await client.get("/health/ready")).status === 200);
+  expect((await client.transfer(payment())).status).toBe(200);
+  expect(await client.balance("bob")).toBe(sent.length + 1);
+  for (const id of sent) expect(linesOf(join(node.data, "events.log"), id)).toHaveLength(2);
+  await node.crash();
+});

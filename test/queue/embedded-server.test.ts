@@ -1,0 +1,153 @@
+/** The nats-server that a node carries: started, started again, stopped, and never two on one store. */
+
+import { afterAll, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { connect } from "@nats-io/transport-node";
+import { EmbeddedServer } from "../../src/queue/embedded-server.ts";
+import { QueueRefused } from "../../src/queue/nats-queue.ts";
+import { CofferNode } from "../support/coffer.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { isRunning, ROOT, TestProcess } from "../support/processes.ts";
+
+const EXECUTABLE = join(ROOT, "build", "tools", "coffer-nats");
+const TOKEN = "a-token-that-nobody-may-see";
+
+const servers: EmbeddedServer[] = [];
+afterAll(() => Promise.all(servers.map((server) => server.stop())));
+
+interface Report {
+  readonly message: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+function carry(store = temporaryFolder(), executable = EXECUTABLE) {
+  const reports: Report[] = [];
+  const server = new EmbeddedServer(executable, store, TOKEN, (_, message, facts) => {
+    reports.push({ message, facts });
+  });
+  servers.push(server);
+  const pauses = () =>
+    reports.filter(({ message }) => message === "nats-server ended").map(({ facts }) => facts.restartMs);
+  return { server, store, pauses };
+}
+
+/** An executable that is no nats-server. */
+function script(text: string): string {
+  const path = join(temporaryFolder(), "server");
+  writeFileSync(path, `#!/bin/sh\n${text}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+/** Another server on the store. */
+async function hold(store: string): Promise<TestProcess> {
+  mkdirSync(store, { recursive: true });
+  // It ends when its standard input does: that is a pipe here which it holds open itself.
+  const pipe = join(temporaryFolder(), "pipe");
+  const command = `mkfifo "${pipe}" && exec "${EXECUTABLE}" -store "${store}" <>"${pipe}"`;
+  const holder = new TestProcess("sh", ["-c", command], { COFFER_NATS_TOKEN: TOKEN });
+  await holder.line(/"port"/);
+  return holder;
+}
+
+test.concurrent("it is reached with its token only, which no other user of the machine can read", async () => {
+  const { server } = carry();
+  const [endpoint, same] = await Promise.all([server.endpoint(), server.endpoint()]);
+  expect(same).toEqual(endpoint);
+  const connection = await connect({ ...endpoint, reconnect: false });
+  expect(connection.info).toMatchObject({ jetstream: true, max_payload: 8 << 20, host: "127.0.0.1" });
+  await connection.close();
+  await expect(connect({ servers: endpoint.servers, reconnect: false })).rejects.toThrow(/authorization/i);
+  const said = readFileSync(`/proc/${server.pid}/cmdline`, "latin1");
+  expect(said).toContain("coffer-nats");
+  expect(said).not.toContain(TOKEN);
+  await server.stop();
+});
+
+test.concurrent("one that was killed is started again, after a longer pause each time", async () => {
+  const { server, pauses } = carry();
+  const ports = new Set<unknown>();
+  for (let time = 1; time <= 4; time++) {
+    ports.add((await server.endpoint()).servers);
+    const pid = server.pid as number;
+    process.kill(pid, "SIGKILL");
+    await eventually("its end was noticed", () => pauses().length === time);
+    expect(isRunning(pid)).toBe(false);
+  }
+  expect(pauses()).toEqual([100, 200, 400, 800]);
+  await connect({ ...(await server.endpoint()), reconnect: false }).then((connection) => connection.close());
+  await server.stop();
+});
+
+test.concurrent("one that does not start says why, and is tried again after a pause that is bounded", async () => {
+  const { server, pauses } = carry(undefined, script("echo no room >&2; exit 1"));
+  for (let time = 1; time <= 4; time++)
+    await expect(server.endpoint()).rejects.toThrow("nats-server ended with 1: no room");
+  expect(pauses()).toEqual([100, 200, 400, 800]);
+  const { server: silent } = carry(undefined, script("exit 7"));
+  await expect(silent.endpoint()).rejects.toThrow("nats-server ended with 7: it said nothing");
+});
+
+test.concurrent("one that cannot be run at all refuses the node", async () => {
+  const { server } = carry(undefined, join(temporaryFolder(), "nothing"));
+  await expect(server.endpoint()).rejects.toThrow(QueueRefused);
+});
+
+test.concurrent("a store that another server holds is waited for, and refused in the end", async () => {
+  const { server, store } = carry();
+  const holder = await hold(store);
+  const errors: unknown[] = [];
+  await eventually("it is refused", async () => {
+    const error = await server.endpoint().then(
+      () => "it was started",
+      (reason) => reason,
+    );
+    errors.push(error);
+    return error instanceof QueueRefused || !(error instanceof Error);
+  });
+  expect(errors.at(-1)).toBeInstanceOf(QueueRefused);
+  expect(String(errors.at(-1))).toContain("is held by another process");
+  expect(errors.length).toBeGreaterThan(1);
+  expect(isRunning(holder.pid)).toBe(true);
+  expect(await holder.stop()).toBe(0);
+});
+
+test.concurrent("a store whose server is just ending is taken over", async () => {
+  const { server, store } = carry();
+  const holder = await hold(store);
+  await expect(server.endpoint()).rejects.toThrow("is held by another process");
+  expect(await holder.stop()).toBe(0);
+  expect((await server.endpoint()).servers).toStartWith("127.0.0.1:");
+  await server.stop();
+});
+
+test.concurrent("a stop ends it, and no other is started", async () => {
+  const { server, pauses } = carry();
+  await server.endpoint();
+  const pid = server.pid as number;
+  await server.stop();
+  expect([isRunning(pid), pauses()]).toEqual([false, []]);
+  await expect(server.endpoint()).rejects.toThrow("the node is stopping");
+  await server.stop();
+});
+
+test.concurrent("a stop kills one that does not end by itself", async () => {
+  const { server } = carry();
+  await server.endpoint();
+  const pid = server.pid as number;
+  process.kill(pid, "SIGSTOP");
+  await server.stop();
+  expect(isRunning(pid)).toBe(false);
+});
+
+test.concurrent("it ends when its node is killed, and leaves the store to the next one", async () => {
+  const node = await CofferNode.start(temporaryFolder());
+  const pid = await node.natsPid();
+  expect(isRunning(pid)).toBe(true);
+  await node.crash();
+  const next = await CofferNode.start(node.data);
+  await eventually("it has ended", () => !isRunning(pid));
+  expect(await next.stop()).toBe(0);
+});

@@ -1,0 +1,498 @@
+/**
+ * What the queue does with frames and messages from session to session, exactly: the stream and its sessions
+ * are fakes, time is moved by hand. With real servers the same is tested in the other files here.
+ */
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { commandText, EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
+import { NatsQueue, QueueRefused } from "../../src/queue/nats-queue.ts";
+import { ledgerOpened } from "../support/ledger-specs.ts";
+import { ManualClock, quiet } from "../support/manual-clock.ts";
+import { type FakeSession, FakeStream } from "./fake-stream.ts";
+
+const LEDGER_ID = ledgerOpened().ledger_id;
+const OPENING = "opening";
+const NOTHING = "nothing";
+
+let stream: FakeStream;
+let clock: ManualClock;
+let queue: NatsQueue<FakeSession>;
+let running: Promise<void>;
+let log: LogPosition;
+let executed: number;
+let read: string[];
+/** Whether the engine takes messages. */
+let working: boolean;
+let waiting: (() => void)[];
+/** How often the queue was opened. */
+let openings: number;
+
+interface Flags {
+  embedded?: boolean;
+  remakeLostStream?: boolean;
+  acceptGap?: boolean;
+}
+
+/** A log that ends with the only command of message `sequence`. */
+function logAt(sequence: number): LogPosition {
+  return { ...EMPTY_LOG, seq: 2 * sequence, sequence, index: 0, crc: 0xabc, ledgerId: LEDGER_ID };
+}
+
+/** Executes what the queue gives; every message but NOTHING writes to the log. */
+async function engine(queueToRead: NatsQueue<FakeSession>): Promise<void> {
+  for (;;) {
+    const message = working ? queueToRead.take() : undefined;
+    if (!message) {
+      if (!(await queueToRead.wait(1_000)) && !queueToRead.state.open && stopped) return;
+      await quiet();
+      continue;
+    }
+    const text = Buffer.from(message.data).toString();
+    read.push(`${message.sequence} ${text}`);
+    if (text !== NOTHING && message.sequence > log.sequence) log = logAt(message.sequence);
+    executed = message.sequence;
+    for (const resolve of waiting.splice(0)) resolve();
+  }
+}
+let stopped: boolean;
+
+function begin({ embedded = false, remakeLostStream = false, acceptGap = false }: Flags = {}): void {
+  queue = new NatsQueue<FakeSession>(
+    {
+      clock,
+      witness: {
+        start: log,
+        settled: async (sequence) => {
+          while (executed < sequence) await new Promise<void>((resolve) => waiting.push(resolve));
+          return log;
+        },
+        holdsLast: ({ sequence, data }) =>
+          sequence === log.sequence && Buffer.from(data).toString() === `command ${sequence}`,
+      },
+      connect: async (answered) => stream.connect(answered),
+      newLedgerId: () => LEDGER_ID,
+      openingFrame: () => Buffer.from(OPENING),
+      joined: async () => {
+        stream.asked.push("joined");
+      },
+      opened: () => {
+        openings++;
+      },
+      report: () => {},
+    },
+    { embedded, remakeLostStream, acceptGap },
+  );
+  running = queue.run();
+  running.catch(() => {});
+  engine(queue).catch(() => {});
+}
+
+/** Lets everything happen that waits for nothing but a short pause. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await quiet();
+  await clock.advance(60);
+  for (let i = 0; i < 20; i++) await quiet();
+}
+
+beforeEach(() => {
+  stream = new FakeStream();
+  clock = new ManualClock();
+  log = EMPTY_LOG;
+  executed = 0;
+  read = [];
+  waiting = [];
+  working = true;
+  stopped = false;
+  openings = 0;
+});
+
+afterEach(async () => {
+  stopped = true;
+  queue.stop();
+  await clock.advance(10_000);
+});
+
+/** A frame, and what its sender was told. */
+function frame(id: string, bytes = 10) {
+  const told: string[] = [];
+  return {
+    id,
+    bytes: new Uint8Array(bytes),
+    told,
+    refused: (why: string) => {
+      told.push(`refused: ${why}`);
+    },
+    resent: () => {
+      told.push("resent");
+    },
+  };
+}
+
+/** A running queue on a stream whose `count` commands are in the log. */
+async function open(count = 5, flags: Flags = {}): Promise<void> {
+  stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0 };
+  for (let sequence = 1; sequence <= count; sequence++) stream.store(`command ${sequence}`);
+  begin(flags);
+  await settle();
+  expect(queue.state).toEqual({ open: true });
+}
+
+describe("a frame", () => {
+  test("is refused at once while the queue is not open, with the reason", async () => {
+    begin();
+    const early = frame("early");
+    queue.publish(early);
+    expect(early.told).toEqual(["refused: connecting to the queue"]);
+  });
+
+  test("that the server refuses is refused at once, and never sent again", async () => {
+    await open();
+    const full = frame("full");
+    queue.publish(full);
+    stream.session.answer("full", "maximum bytes exceeded");
+    expect(full.told).toEqual(["refused: maximum bytes exceeded"]);
+    await clock.advance(10_000);
+    expect(stream.session.published).toEqual(["full"]);
+    stream.session.end("the connection failed");
+    await settle();
+    expect(stream.session.published).toEqual([]);
+    expect(full.told).toHaveLength(1);
+  });
+
+  test("without an answer is sent again under the same id, until it is settled", async () => {
+    await open();
+    const silent = frame("silent");
+    queue.publish(silent);
+    await clock.advance(1_900);
+    expect(stream.session.published).toEqual(["silent"]);
+    await clock.advance(700);
+    expect([stream.session.published, silent.told]).toEqual([["silent", "silent"], ["resent"]]);
+    await clock.advance(2_600);
+    expect(stream.session.published).toEqual(["silent", "silent", "silent"]);
+    queue.settle("silent");
+    await clock.advance(10_000);
+    expect(stream.session.published).toHaveLength(3);
+  });
+
+  test("that was taken is not sent again in its session, but in the next: its stream may have lost it", async () => {
+    await open();
+    const taken = frame("taken");
+    queue.publish(taken);
+    stream.session.answer("taken");
+    await clock.advance(10_000);
+    expect(stream.session.published).toEqual(["taken"]);
+    stream.session.end("the connection failed");
+    await settle();
+    expect([stream.session.published, taken.told]).toEqual([["taken"], ["resent"]]);
+  });
+
+  test("that was sent twice and then refused may have been taken the first time: nobody is told", async () => {
+    await open();
+    const unsure = frame("unsure");
+    queue.publish(unsure);
+    await clock.advance(2_600);
+    stream.session.answer("unsure", "maximum bytes exceeded");
+    expect(unsure.told).toEqual(["resent"]);
+    await clock.advance(10_000);
+    expect(stream.session.published).toHaveLength(2);
+  });
+
+  test("is sent again only when the stream of the new session was looked at and read to its end", async () => {
+    await open();
+    queue.publish(frame("waiting"));
+    stream.session.end("the connection failed");
+    working = false;
+    stream.store("command 6");
+    stream.asked.length = 0;
+    await settle();
+    expect(stream.asked).toEqual(["stream", "message 5", "joined", "consume 6", "stream"]);
+    const late = frame("late");
+    queue.publish(late);
+    expect(late.told[0]).toStartWith("refused: ");
+    working = true;
+    stream.session.arrive();
+    await settle();
+    expect(stream.asked.at(-1)).toBe("publish waiting");
+    expect(read.at(-1)).toBe("6 command 6");
+  });
+
+  test("whose session ends while it is sent goes with the next one", async () => {
+    await open();
+    stream.session.over = true;
+    const unlucky = frame("unlucky");
+    queue.publish(unlucky);
+    expect(unlucky.told).toEqual([]);
+    stream.sessions[0]!.over = false;
+    stream.session.end("the connection failed");
+    await settle();
+    expect([stream.session.published, unlucky.told]).toEqual([["unlucky"], ["resent"]]);
+  });
+
+  test("that is settled while the queue is away is not sent again", async () => {
+    await open();
+    queue.publish(frame("settled"));
+    queue.publish(frame("waiting"));
+    stream.session.end("the connection failed");
+    queue.settle("settled");
+    await settle();
+    expect(stream.session.published).toEqual(["waiting"]);
+  });
+
+  test("too large for the server is refused, and one that was sent to another does not end the session", async () => {
+    await open();
+    const sent = frame("sent", 1_000);
+    queue.publish(sent);
+    stream.maxFrameBytes = 999;
+    stream.session.end("the server is another");
+    await settle();
+    expect(queue.state).toEqual({ open: true });
+    expect([stream.session.published, sent.told]).toEqual([[], ["resent"]]);
+    const large = frame("large", 1_000);
+    queue.publish(large);
+    expect(large.told).toHaveLength(1);
+    expect(large.told[0]).toStartWith("refused: ");
+    queue.publish(frame("small", 999));
+    expect(stream.session.published).toEqual(["small"]);
+  });
+});
+
+describe("messages", () => {
+  test("a new ledger's stream is made, and opened behind nothing", async () => {
+    begin();
+    await settle();
+    expect(stream.asked.slice(0, 5)).toEqual(["stream", "create 1", "joined", "consume 1", "stream"]);
+    expect(stream.asked).toContain("publish after 0");
+    expect([read, queue.state]).toEqual([["1 opening"], { open: true }]);
+    expect(stream.state?.metadata).toEqual({ ledger_id: LEDGER_ID });
+  });
+
+  test("a ledger is opened behind what is no command", async () => {
+    stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0 };
+    stream.store(NOTHING);
+    begin();
+    await settle();
+    expect(read).toEqual([`1 ${NOTHING}`, "2 opening"]);
+    expect(queue.state).toEqual({ open: true });
+  });
+
+  test("after a start the last logged message is read once more, in the running node never", async () => {
+    log = logAt(5);
+    await open();
+    expect(read).toEqual(["5 command 5"]);
+    stream.store("command 6");
+    stream.session.arrive();
+    await settle();
+    stream.session.end("the connection failed");
+    await settle();
+    stream.store("command 7");
+    stream.session.arrive();
+    await settle();
+    expect(read).toEqual(["5 command 5", "6 command 6", "7 command 7"]);
+  });
+
+  test("one that is left out ends the session; the stream is judged again, and the gap refused", async () => {
+    await open();
+    for (const number of [6, 7, 8]) stream.store(`command ${number}`);
+    stream.drop(7);
+    stream.session.arrive();
+    await settle();
+    await expect(running).rejects.toThrow(QueueRefused);
+    await expect(running).rejects.toThrow(/message 7 of the stream is gone.*--accept-gap/);
+    expect(read.at(-1)).toBe("6 command 6");
+  });
+
+  test("and where that is accepted, the next ones are read", async () => {
+    await open(5, { acceptGap: true });
+    for (const number of [6, 7, 8]) stream.store(`command ${number}`);
+    stream.drop(7);
+    stream.session.arrive();
+    await settle();
+    expect(read.slice(-2)).toEqual(["6 command 6", "8 command 8"]);
+    expect(queue.state).toEqual({ open: true });
+  });
+
+  test("the last ones that are deleted while the stream is read to its end are a gap", async () => {
+    await open();
+    stream.session.end("the connection failed");
+    working = false;
+    for (const number of [6, 7]) stream.store(`command ${number}`);
+    await settle();
+    stream.drop(6, 7);
+    await clock.advance(1_100);
+    await settle();
+    await expect(running).rejects.toThrow(/--accept-gap/);
+    expect(queue.state.open).toBe(false);
+  });
+
+  test("whose session ends while they are read do not open the queue", async () => {
+    await open();
+    stream.session.end("the connection failed");
+    working = false;
+    stream.store("command 6");
+    await settle();
+    stream.session.end("the connection failed again");
+    await clock.advance(100);
+    await settle();
+    expect(stream.sessions).toHaveLength(3);
+    expect(openings).toBe(1);
+  });
+
+  test("that take their time to be executed are waited for", async () => {
+    await open();
+    stream.session.end("the connection failed");
+    working = false;
+    stream.store("command 6");
+    await settle();
+    await clock.advance(30_000);
+    expect(queue.state.open).toBe(false);
+    expect(stream.sessions).toHaveLength(2);
+    working = true;
+    stream.session.arrive();
+    await settle();
+    expect(queue.state).toEqual({ open: true });
+  });
+});
+
+describe("a stream that lost its tail", () => {
+  const remade = { continues_command: "5.0", continues_crc: "00000abc", continues_at: "6" };
+
+  test("is made anew behind the last message that was taken, where the server is the node's own", async () => {
+    await open(5, { embedded: true });
+    stream.drop(5);
+    stream.state = { ...stream.state!, lastSequence: 4 };
+    stream.session.end("the connection failed");
+    await settle();
+    expect(stream.asked.filter((asked) => /^(remove|create)/.test(asked))).toEqual(["remove", "create 6"]);
+    expect(stream.state?.metadata).toEqual({ ledger_id: LEDGER_ID, ...remade });
+    expect(queue.state).toEqual({ open: true });
+    expect(stream.store("command 6")).toBe(6);
+    stream.session.arrive();
+    await settle();
+    expect(read.slice(-2)).toEqual(["5 command 5", "6 command 6"]);
+  });
+
+  test.each([
+    ["with other content", { data: Buffer.from("command X") }],
+    ["of another time", { at: 7 }],
+    ["of another length", { data: Buffer.from("command 55") }],
+  ])("is known by the last message that was taken: one %s is not it", async (_, other) => {
+    await open();
+    stream.messages.set(5, { ...stream.messages.get(5)!, ...other });
+    stream.session.end("the connection failed");
+    await settle();
+    await expect(running).rejects.toThrow(/message 5 of the stream is not the one/);
+  });
+
+  test("goes on behind the last message that was taken, also where that wrote nothing", async () => {
+    await open(5, { embedded: true });
+    stream.store(NOTHING);
+    stream.session.arrive();
+    await settle();
+    stream.state = undefined;
+    stream.session.end("the connection failed");
+    await settle();
+    expect(stream.state).toMatchObject({ metadata: { ...remade, continues_at: "7" }, firstSequence: 7 });
+  });
+
+  test("before anything was logged can be read by this node and by others", async () => {
+    stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0 };
+    stream.store(NOTHING);
+    stream.connect = ((connect) => (answered) => {
+      const session = connect.call(stream, answered);
+      // The first connection fails before the ledger can be opened.
+      if (stream.sessions.length === 1)
+        session.publishAfter = async () => {
+          stream.state = undefined;
+          session.end("the connection failed");
+          throw new Error("the connection failed");
+        };
+      return session;
+    })(stream.connect);
+    begin({ embedded: true });
+    await settle();
+    expect(stream.state).toMatchObject({ metadata: { continues_command: commandText(EMPTY_LOG) } });
+    expect([read, queue.state]).toEqual([[`1 ${NOTHING}`, "2 opening"], { open: true }]);
+
+    const first = queue;
+    [log, executed, read] = [EMPTY_LOG, 0, []];
+    begin();
+    await settle();
+    expect([read, queue.state]).toEqual([["2 opening"], { open: true }]);
+    first.stop();
+  });
+
+  test("is refused where other nodes may read it, with what to do about it", async () => {
+    await open();
+    stream.state = undefined;
+    stream.session.end("the connection failed");
+    await settle();
+    await expect(running).rejects.toThrow(/--remake-lost-stream/);
+    expect(stream.asked).not.toContain("create 6");
+  });
+
+  test("and is made anew there too where that is told", async () => {
+    await open(5, { remakeLostStream: true });
+    stream.state = undefined;
+    stream.session.end("the connection failed");
+    await settle();
+    expect(stream.state).toMatchObject({ metadata: remade, firstSequence: 6 });
+    expect(queue.state).toEqual({ open: true });
+  });
+
+  test("that went to another ledger is made anew by its own node, and refused by all others", async () => {
+    for (const embedded of [true, false]) {
+      stream = new FakeStream();
+      [log, executed, read] = [EMPTY_LOG, 0, []];
+      await open(5, { embedded, remakeLostStream: true });
+      stream.state = { ...stream.state!, metadata: { ledger_id: "another" } };
+      stream.session.end("the connection failed");
+      await settle();
+      if (embedded) expect(stream.state).toMatchObject({ metadata: { ledger_id: LEDGER_ID, ...remade } });
+      else await expect(running).rejects.toThrow(/belongs to ledger another/);
+      queue.stop();
+    }
+  });
+});
+
+describe("a stop", () => {
+  test("while the stream is being looked at ends the queue, which does not open any more", async () => {
+    const held = Promise.withResolvers<void>();
+    stream.connect = ((connect) => (answered) => {
+      const session = connect.call(stream, answered);
+      const look = session.stream.bind(session);
+      session.stream = async () => {
+        await held.promise;
+        return look();
+      };
+      return session;
+    })(stream.connect);
+    begin();
+    await settle();
+    queue.stop();
+    held.resolve();
+    await settle();
+    await running;
+    expect(queue.state).toEqual({ open: false, reason: "the node is stopping" });
+    expect(stream.asked).toEqual([]);
+  });
+
+  test("while the stream is read to its end does not wait for it", async () => {
+    await open();
+    stream.session.end("the connection failed");
+    working = false;
+    stream.store("command 6");
+    await settle();
+    queue.stop();
+    await running;
+    expect(queue.state.open).toBe(false);
+  });
+
+  test("during the pause before the next connection does not wait for it", async () => {
+    await open();
+    stream.session.end("the connection failed");
+    for (let i = 0; i < 5; i++) await quiet();
+    queue.stop();
+    await running;
+    expect(stream.sessions).toHaveLength(1);
+  });
+});
