@@ -74,6 +74,14 @@ function loopback(host: string): string | undefined {
   return isIP(host) === 4 && host.startsWith("127.") ? host : undefined;
 }
 
+function natsUrls(urls: string): string | undefined {
+  const good = urls.split(",").every((url) => {
+    const whole = url.includes("://") ? url : `nats://${url}`;
+    return URL.canParse(whole) && new URL(whole).hostname !== "";
+  });
+  return good ? urls : undefined;
+}
+
 export const SETTINGS = {
   data: text("data", "DIR", "the ledger's folder", "./data"),
   host: {
@@ -88,11 +96,15 @@ export const SETTINGS = {
     parse: (given: string): Currency | undefined => parseCurrency(given),
   },
   strict: flag("strict", "only opened accounts may be credited; counts when the ledger is opened"),
-  natsUrl: text(
-    "nats-url",
-    "URL",
-    "the NATS server or cluster, comma-separated; without one coffer runs its own",
-  ),
+  natsUrl: {
+    ...text(
+      "nats-url",
+      "URL",
+      "the NATS server or cluster, comma-separated; without one coffer runs its own",
+    ),
+    must: "must be one or more of nats://HOST:PORT, comma-separated",
+    parse: natsUrls,
+  },
   streamMaxBytes: integer(
     "stream-max-bytes",
     "the most that waiting commands may take on the queue",
@@ -184,7 +196,8 @@ function parseFlags(
   options: ParseArgsOptionsConfig,
 ): Readonly<Record<string, unknown>> {
   try {
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+    return parseArgs({ args: [...args], options, strict: true, allowNegative: true, allowPositionals: false })
+      .values;
   } catch (error) {
     throw new WrongSetting(error instanceof Error ? error.message : String(error));
   }

@@ -63,16 +63,21 @@ export class Host {
   readonly #purge: StreamPurge;
   readonly #positions: Positions;
   #server: EmbeddedServer | undefined;
-  #lock: FileLock | undefined;
   #http: HttpServer | undefined;
   #diskWatch: ReturnType<typeof setInterval> | undefined;
 
-  constructor(
+  /** Takes the folder. Rejects with NodeRefused where another process holds it. */
+  static async open(config: ServeConfig, runtime: Runtime, log: NodeLog): Promise<Host> {
+    mkdirSync(config.data, { recursive: true, mode: 0o750 });
+    return new Host(config, runtime, log, await takeLock(config.data, runtime));
+  }
+
+  private constructor(
     private readonly config: ServeConfig,
     private readonly runtime: Runtime,
     private readonly log: NodeLog,
+    private readonly lock: FileLock,
   ) {
-    mkdirSync(config.data, { recursive: true, mode: 0o750 });
     this.#name = nodeName(config.data);
     const outside = config.natsUrl !== undefined;
     this.#purge = new StreamPurge(this.#name, outside, config.streamReplicas, (level, message, facts) =>
@@ -102,7 +107,6 @@ export class Host {
 
   /** Starts everything; resolves with the HTTP port when the node is ready. Rejects where it cannot start. */
   async start(): Promise<number> {
-    this.#lock = await this.#takeLock();
     const http = createHttp(this.#node.wallet, {
       maxBodyBytes: this.config.maxBodyBytes,
       unready: () => this.#node.unready(),
@@ -121,23 +125,19 @@ export class Host {
   /** Finishes what is under way, syncs, and ends every part. */
   async stop(): Promise<void> {
     const answered = this.#http?.stop();
-    await this.#node.drain(this.config.shutdownTimeoutMs / 2);
+    const { shutdownTimeoutMs } = this.config;
+    await this.#node.drain(shutdownTimeoutMs / 2);
     await this.#node.stop();
     clearInterval(this.#diskWatch);
     await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS))]);
     await this.#http?.cut();
-    await this.#server?.stop();
-    this.#lock?.release();
+    await this.#server?.stop(shutdownTimeoutMs / 4);
+    this.lock.release();
   }
 
-  async #takeLock(): Promise<FileLock> {
-    const path = join(this.config.data, "lock");
-    for (const until = performance.now() + LOCK_PATIENCE_MS; ; ) {
-      const lock = this.runtime.lock(path);
-      if (lock) return lock;
-      if (performance.now() > until) throw new NodeRefused(`${this.config.data} is held by another process`);
-      await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
-    }
+  /** The process is about to end without a stop: nothing of it may stay behind. */
+  abandon(): void {
+    this.#server?.kill();
   }
 
   #embeddedServer(): EmbeddedServer {
@@ -190,6 +190,15 @@ export class Host {
 
   #requestFailed(error: unknown): void {
     this.log.error({ error: textOf(error) }, "a request failed");
+  }
+}
+
+async function takeLock(data: string, runtime: Runtime): Promise<FileLock> {
+  for (const until = performance.now() + LOCK_PATIENCE_MS; ; ) {
+    const lock = runtime.lock(join(data, "lock"));
+    if (lock) return lock;
+    if (performance.now() > until) throw new NodeRefused(`${data} is held by another process`);
+    await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
   }
 }
 

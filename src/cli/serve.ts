@@ -27,7 +27,7 @@ export const serve: CliCommand = {
     process.on("uncaughtException", fail);
     process.on("unhandledRejection", fail);
     try {
-      const host = new Host(config, await loadRuntime(), log);
+      const host = await Host.open(config, await loadRuntime(), log);
       const starting = host.start();
       starting.catch(() => {}); // raced below
       const started = await Promise.race([starting, host.failed, stop]);
@@ -40,6 +40,7 @@ export const serve: CliCommand = {
       log.info({}, "stopping");
       const forced = setTimeout(() => {
         log.error({ shutdownTimeoutMs: config.shutdownTimeoutMs }, "the stop took too long and is forced");
+        host.abandon();
         process.exit(1);
       }, config.shutdownTimeoutMs);
       await host.stop();

@@ -11,7 +11,6 @@ import type { NatsEndpoint } from "./nats-session.ts";
 
 const MAX_PAYLOAD_BYTES = 8 << 20;
 const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 5_000;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 /** A server that ran for so long was healthy: the next restart is quick again. */
@@ -54,16 +53,22 @@ export class EmbeddedServer {
     return this.#endpoint;
   }
 
-  /** Resolves when the server has ended; it is killed where it takes too long. */
-  async stop(): Promise<void> {
+  /** Resolves when the server has ended; it is killed where it takes longer than `patienceMs`. */
+  async stop(patienceMs: number): Promise<void> {
     this.#stopping = true;
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-    const kill = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    const kill = setTimeout(() => child.kill("SIGKILL"), patienceMs);
     child.stdin?.end();
     await ended;
     clearTimeout(kill);
+  }
+
+  /** Ends the server at once, with whatever it has not finished. */
+  kill(): void {
+    this.#stopping = true;
+    this.#child?.kill("SIGKILL");
   }
 
   async #start(): Promise<NatsEndpoint> {

@@ -24,7 +24,7 @@
 
 import { crc32 } from "node:zlib";
 import { type Money, money, ZERO } from "../domain/amount.ts";
-import type { Command, TransactionKind } from "../domain/commands.ts";
+import { type Command, LOG_FORMAT, type TransactionKind } from "../domain/commands.ts";
 import {
   type AccountId,
   type Currency,
@@ -337,6 +337,7 @@ function readCommand(
   if (!kind) {
     const strict = ascii(message, to, currencyAt);
     if (to !== from || (strict !== STRICT && strict !== "")) return undefined;
+    if (amount > LOG_FORMAT) throw new UnknownCommand(`the opening of a log of format ${amount}`);
     return {
       kind: "open_ledger",
       format: Number(amount),

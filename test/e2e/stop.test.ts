@@ -7,6 +7,7 @@ import { CofferNode, RUNTIME_NAMES, type RuntimeName } from "../support/coffer.t
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { replayIndependently } from "../support/independent-replay.ts";
+import { NatsServer } from "../support/nats.ts";
 import { isRunning } from "../support/processes.ts";
 import { randomIntegers } from "../support/seed.ts";
 import { Tellers } from "../support/tellers.ts";
@@ -125,13 +126,15 @@ test("a nats-server that hangs does not keep a node from stopping, and is not le
 });
 
 test("a stop that would take too long is forced, and the exit code says so", async () => {
+  const server = await NatsServer.start(temporaryFolder());
+  process.kill(server.process.pid, "SIGSTOP");
   await underEach(async (runtime) => {
-    const flags = ["--shutdown-timeout-ms", "300"];
-    const node = await CofferNode.start(temporaryFolder(), { runtime, flags });
-    const nats = await node.natsPid();
-    process.kill(nats, "SIGSTOP");
+    const flags = ["--shutdown-timeout-ms", "100", "--nats-url", server.url];
+    const node = CofferNode.launch(temporaryFolder(), { runtime, flags });
+    // It is connecting now, to a server that does not answer.
+    await node.process.line(/"recovered"/);
     expect(await node.stop()).toBe(1);
     expect(node.process.stderr.at(-1)).toContain("is forced");
-    if (isRunning(nats)) process.kill(nats, "SIGKILL");
   });
+  await server.crash();
 });

@@ -111,7 +111,11 @@ describe("positions", () => {
     const own = await NatsServer.start(temporaryFolder());
     const listener = await own.connect();
     const claims: Claim[] = [];
-    listener.subscribe(POSITIONS, { callback: (_, message) => claims.push(message.json<Claim>()) });
+    listener.subscribe(POSITIONS, {
+      callback: (_, message) => {
+        claims.push(message.json<Claim>());
+      },
+    });
     await listener.flush();
     const first = await start(own);
     await first.client.open("ann", 100);

@@ -15,7 +15,7 @@ const EXECUTABLE = join(ROOT, "build", "tools", "coffer-nats");
 const TOKEN = "a-token-that-nobody-may-see";
 
 const servers: EmbeddedServer[] = [];
-afterAll(() => Promise.all(servers.map((server) => server.stop())));
+afterAll(() => Promise.all(servers.map((server) => server.stop(5_000))));
 
 interface Report {
   readonly message: string;
@@ -63,7 +63,7 @@ test.concurrent("it is reached with its token only, which no other user of the m
   const said = readFileSync(`/proc/${server.pid}/cmdline`, "latin1");
   expect(said).toContain("coffer-nats");
   expect(said).not.toContain(TOKEN);
-  await server.stop();
+  await server.stop(5_000);
 });
 
 test.concurrent("one that was killed is started again, after a longer pause each time", async () => {
@@ -78,7 +78,7 @@ test.concurrent("one that was killed is started again, after a longer pause each
   }
   expect(pauses()).toEqual([100, 200, 400, 800]);
   await connect({ ...(await server.endpoint()), reconnect: false }).then((connection) => connection.close());
-  await server.stop();
+  await server.stop(5_000);
 });
 
 test.concurrent("one that does not start says why, and is tried again after a pause that is bounded", async () => {
@@ -120,17 +120,17 @@ test.concurrent("a store whose server is just ending is taken over", async () =>
   await expect(server.endpoint()).rejects.toThrow("is held by another process");
   expect(await holder.stop()).toBe(0);
   expect((await server.endpoint()).servers).toStartWith("127.0.0.1:");
-  await server.stop();
+  await server.stop(5_000);
 });
 
 test.concurrent("a stop ends it, and no other is started", async () => {
   const { server, pauses } = carry();
   await server.endpoint();
   const pid = server.pid as number;
-  await server.stop();
+  await server.stop(5_000);
   expect([isRunning(pid), pauses()]).toEqual([false, []]);
   await expect(server.endpoint()).rejects.toThrow("the node is stopping");
-  await server.stop();
+  await server.stop(5_000);
 });
 
 test.concurrent("a stop kills one that does not end by itself", async () => {
@@ -138,7 +138,7 @@ test.concurrent("a stop kills one that does not end by itself", async () => {
   await server.endpoint();
   const pid = server.pid as number;
   process.kill(pid, "SIGSTOP");
-  await server.stop();
+  await server.stop(5_000);
   expect(isRunning(pid)).toBe(false);
 });
 
