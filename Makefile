@@ -13,6 +13,8 @@ GO_MIN := 1.26
 ARGS ?=
 DATA ?= ./data
 TEST ?=
+# SHELL is bash, whose own SECONDS is not meant: only one that is given to make counts.
+SECONDS_OF_SOAK := $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),600)
 
 # The first is the main program; a worker has to be listed as an entry of its own.
 ENTRIES := src/main.ts
@@ -62,6 +64,11 @@ load: build/coffer build/tools/k6 ## 60 s of load by k6, and a check that no mon
 bench: build/coffer ## measure throughput beside a route that does nothing
 	@$(need_wrk)
 	@$(BIN)/bun bench/run.ts
+
+.PHONY: soak
+soak: setup ## simulate new histories for SECONDS (600), then crash real nodes 200 times
+	@$(BIN)/bun test/simulation/run.ts --seconds $(SECONDS_OF_SOAK)
+	@COFFER_CRASH_ROUNDS=200 $(BIN)/bun test --timeout 60000 test/crash/crash-rounds.test.ts
 
 .PHONY: setup
 setup: build/coffer $(TOOLS) ## fetch and build all parts

@@ -20,6 +20,8 @@ const EXIT_STORE_HELD = 3;
 /** For how long a store may be held by a server that is just ending. */
 const HELD_PATIENCE_MS = 8_000;
 const HELD_RETRY_MS = 500;
+/** How long the words of a server that has ended may take to arrive. */
+const LAST_WORDS_MS = 100;
 
 export class EmbeddedServer {
   #child: ChildProcess | undefined;
@@ -49,6 +51,7 @@ export class EmbeddedServer {
 
   /** Where the server is; starts it, after a pause where the last one died early. Throws where it does not start. */
   endpoint(): Promise<NatsEndpoint> {
+    if (this.#stopping) return Promise.reject(new Error("the node is stopping"));
     this.#endpoint ??= this.#start();
     return this.#endpoint;
   }
@@ -58,7 +61,7 @@ export class EmbeddedServer {
     this.#stopping = true;
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     const kill = setTimeout(() => child.kill("SIGKILL"), patienceMs);
     child.stdin?.end();
     await ended;
@@ -112,10 +115,12 @@ export class EmbeddedServer {
         this.#child = undefined;
         reject(new QueueRefused(`nats-server cannot be run: ${error.message}`));
       });
-      // Not at "exit": what it said last may not have been read then.
-      child.once("close", (code, signal) => {
+      child.once("exit", (code, signal) => {
         clearTimeout(late);
-        reject(this.#exited(code, signal, errors));
+        // What it said last may still be on its way.
+        const said = new Promise<void>((heard) => child.once("close", () => heard()));
+        const waited = new Promise<void>((over) => setTimeout(over, LAST_WORDS_MS));
+        Promise.race([said, waited]).then(() => reject(this.#exited(code, signal, errors)), reject);
       });
     });
   }
