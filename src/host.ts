@@ -11,7 +11,7 @@ import { createHttp } from "./gateway/http.ts";
 import { type NodeLog, NodeRefused, WalletNode } from "./node.ts";
 import type { Clock } from "./ports/clock.ts";
 import { EmbeddedServer } from "./queue/embedded-server.ts";
-import { NatsSession } from "./queue/nats-session.ts";
+import { endpointOf, NatsSession } from "./queue/nats-session.ts";
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
@@ -89,6 +89,8 @@ export class Host {
         clock: systemClock,
         connect: (answered) => this.#connect(answered),
         joined: (session) => this.#joined(session),
+        opened: (session) => this.#serveNats(session),
+        hashKey: [randomInt32(), randomInt32()],
         newOrigin: () => crypto.getRandomValues(new Uint8Array(16)),
         newTransactionId: () => v7() as TransactionId,
         newLedgerId: () => v4(),
@@ -151,7 +153,7 @@ export class Host {
 
   async #connect(answered: Parameters<typeof NatsSession.open>[3]): Promise<NatsSession> {
     const { natsUrl, streamMaxBytes, streamReplicas } = this.config;
-    const endpoint = this.#server ? await this.#server.endpoint() : { servers: (natsUrl ?? "").split(",") };
+    const endpoint = this.#server ? await this.#server.endpoint() : endpointOf(natsUrl ?? "");
     const settings = { maxBytes: streamMaxBytes, replicas: streamReplicas };
     return await NatsSession.open(endpoint, `coffer ${this.#name}`, settings, answered);
   }
@@ -159,14 +161,18 @@ export class Host {
   /** A connection has found its stream: register there, and serve what else goes over it. */
   async #joined(session: NatsSession): Promise<void> {
     await this.#purge.join(session, this.#node.markedSequence);
+    this.#positions.join(session.connection);
+    const timer = setInterval(() => this.#positions.tell(session.connection), POSITION_INTERVAL_MS);
+    session.onEnd(() => clearInterval(timer));
+  }
+
+  /** Requests by NATS go to whichever node is ready. */
+  #serveNats(session: NatsSession): void {
     serveTransfers(
       session.connection,
       (request) => this.#node.wallet.transferOrArray(request),
       (error) => this.#requestFailed(error),
     );
-    this.#positions.join(session.connection);
-    const timer = setInterval(() => this.#positions.tell(session.connection), POSITION_INTERVAL_MS);
-    session.onEnd(() => clearInterval(timer));
   }
 
   /** Below `minFreeBytes` commands stay where they are safe: with their callers and on the queue. */
@@ -214,6 +220,10 @@ function nodeName(data: string): string {
   writeFileSync(`${path}.new`, `${name}\n`);
   renameSync(`${path}.new`, path);
   return name;
+}
+
+function randomInt32(): number {
+  return crypto.getRandomValues(new Int32Array(1))[0] as number;
 }
 
 export function textOf(error: unknown): string {

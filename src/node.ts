@@ -10,6 +10,7 @@ import type { WalletEvent } from "./domain/events.ts";
 import { type Currency, parseTransactionId, type TransactionId } from "./domain/names.ts";
 import { EngineLoop } from "./engine/engine-loop.ts";
 import { holdsCommand } from "./engine/last-command.ts";
+import type { HashKey } from "./engine/transaction-index.ts";
 import { WalletEngine } from "./engine/wallet-engine.ts";
 import { crcAt } from "./eventlog/lookup.ts";
 import { LogMark } from "./eventlog/mark.ts";
@@ -18,6 +19,7 @@ import { EventLogWriter } from "./eventlog/writer.ts";
 import { CommandSender } from "./gateway/command-sender.ts";
 import { WalletService } from "./gateway/wallet-service.ts";
 import type { DataFolder } from "./ports/append-file.ts";
+import type { BalancesView } from "./ports/balances.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { CommandMessages, CommandQueue, QueueState } from "./ports/command-queue.ts";
 import type { LogPosition } from "./ports/log-position.ts";
@@ -35,6 +37,10 @@ export interface NodeParts<S extends StreamSession> {
   connect(answered: (answer: PublishAnswer) => void): Promise<S>;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
+  /** Commands are taken over this session from now on. */
+  opened(session: S): void;
+  /** Two random 32-bit integers: the key of the id index, so that nobody can choose ids that collide. */
+  readonly hashKey: HashKey;
   /** 128 random bits. */
   newOrigin(): Uint8Array;
   newTransactionId(): TransactionId;
@@ -68,6 +74,7 @@ const DEFAULT_CURRENCY = "USD" as Currency;
 /** Bytes of messages that the engine executes between two syncs of the log. */
 const ENGINE_BATCH_BYTES = 1 << 20;
 const ENGINE_LONG_POLL_MS = 1_000;
+const MALFORMED_LOG_INTERVAL_MS = 1_000;
 
 /** What there is once the log is recovered. */
 interface Running<S extends StreamSession> {
@@ -80,7 +87,7 @@ interface Running<S extends StreamSession> {
 export class WalletNode<S extends StreamSession> {
   readonly wallet: WalletService;
   readonly balances = new BalancesProjection();
-  readonly #engine = new WalletEngine();
+  readonly #engine: WalletEngine;
   readonly #sender: CommandSender;
   readonly #outcomes = new DirectOutcomes();
   readonly #failed = Promise.withResolvers<never>();
@@ -90,6 +97,9 @@ export class WalletNode<S extends StreamSession> {
   #stopping = false;
   #paused: string | undefined;
   #marked = 0;
+  #malformedMs = Number.NEGATIVE_INFINITY;
+  /** Malformed messages since the last line about them. */
+  #malformedSince = 0;
 
   /** `marked` hears of the message of each command that the log's mark has reached. */
   constructor(
@@ -98,13 +108,14 @@ export class WalletNode<S extends StreamSession> {
     private readonly log: NodeLog,
     private readonly marked: (sequence: number) => void = () => {},
   ) {
+    this.#engine = new WalletEngine(parts.hashKey);
     const { maxWaitingCommands, outcomeTimeoutMs } = settings;
     this.#sender = new CommandSender(this.#commands(), this.#outcomes, parts.clock, {
       origin: parts.newOrigin(),
       maxWaitingCommands,
       outcomeTimeoutMs,
     });
-    this.wallet = new WalletService(this.#sender, this.balances, () => parts.newTransactionId());
+    this.wallet = new WalletService(this.#sender, this.#published(), () => parts.newTransactionId());
     this.#failed.promise.catch(() => {}); // whoever runs the node awaits it; until then it must not count as unhandled
   }
 
@@ -230,6 +241,22 @@ export class WalletNode<S extends StreamSession> {
     return this.#running;
   }
 
+  /** The read model as callers see it: nothing, until the log is recovered and on disk. */
+  #published(): BalancesView {
+    const nothing = new BalancesProjection();
+    const view = () => (this.#running ? this.balances : nothing);
+    return {
+      get seq() {
+        return view().seq;
+      },
+      get defaultCurrency() {
+        return view().defaultCurrency;
+      },
+      balance: (account, currency) => view().balance(account, currency),
+      ledger: () => view().ledger(),
+    };
+  }
+
   /** The queue as the gateway sees it: closed until it is there, and while the node is paused. */
   #commands(): CommandQueue {
     const starting: QueueState = { open: false, reason: "the node is recovering" };
@@ -268,7 +295,10 @@ export class WalletNode<S extends StreamSession> {
         newLedgerId: () => this.parts.newLedgerId(),
         openingFrame: (ledgerId) => this.#openingFrame(ledgerId),
         joined: (session) => this.parts.joined(session),
-        opened: () => this.#opened.resolve(),
+        opened: (session) => {
+          this.parts.opened(session);
+          this.#opened.resolve();
+        },
         report: (level, message, facts) => this.log[level](facts, message),
       },
       { embedded, remakeLostStream, acceptGap },
@@ -292,10 +322,20 @@ export class WalletNode<S extends StreamSession> {
         this.balances.apply(events);
         for (const outcome of outcomes) this.#outcomes.publish(outcome);
       },
-      ({ sequence }, why) => this.log.warn({ sequence, why }, "a message of the stream is not a command"),
+      ({ sequence }, why) => this.#malformed(sequence, why),
       this.parts.clock,
       { batchBytes: ENGINE_BATCH_BYTES, maxReadTimeoutMs: ENGINE_LONG_POLL_MS },
     );
+  }
+
+  /** Anyone who may publish can cause these lines: so many a second and no more. */
+  #malformed(sequence: number, why: string): void {
+    const nowMs = this.parts.clock.nowMs();
+    this.#malformedSince++;
+    if (nowMs - this.#malformedMs < MALFORMED_LOG_INTERVAL_MS) return;
+    this.log.warn({ sequence, why, count: this.#malformedSince }, "a message of the stream is not a command");
+    this.#malformedMs = nowMs;
+    this.#malformedSince = 0;
   }
 
   #openingFrame(ledgerId: string): Uint8Array {

@@ -1,5 +1,6 @@
 import { connect } from "@nats-io/transport-node";
 import { readConfig, WrongSetting } from "../config.ts";
+import { endpointOf } from "../queue/nats-session.ts";
 import { NodeRegistry } from "../queue/node-registry.ts";
 import type { CliCommand } from "./cli.ts";
 import { CommandFailed } from "./command-failed.ts";
@@ -32,7 +33,7 @@ export const queue: CliCommand = {
 
 /** Lists the nodes, or forgets `node`. */
 async function ask(natsUrl: string, replicas: number, node: string | undefined): Promise<number> {
-  const connection = await connect({ servers: natsUrl.split(","), name: "coffer queue", reconnect: false });
+  const connection = await connect({ ...endpointOf(natsUrl), name: "coffer queue", reconnect: false });
   try {
     const registry = await NodeRegistry.open(connection, replicas);
     if (node === undefined) {

@@ -28,7 +28,8 @@ export async function readWholeLog(data: string): Promise<LogSummary> {
   const file = folder.open(LOG_NAME, false);
   const path = folder.path(LOG_NAME);
   if (!file) throw new CommandFailed(`${path} is not there`);
-  const engine = new WalletEngine();
+  const [a, b] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
+  const engine = new WalletEngine([a, b]);
   let commands = 0;
   const started = performance.now();
   const progress = showProgress("reading", file.size());

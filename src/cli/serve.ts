@@ -43,7 +43,7 @@ export const serve: CliCommand = {
         host.abandon();
         process.exit(1);
       }, config.shutdownTimeoutMs);
-      await host.stop();
+      await Promise.race([host.stop(), host.failed]);
       clearTimeout(forced);
       log.info({}, "stopped");
       process.exit(0);

@@ -6,10 +6,15 @@ import type { WalletEvent } from "../domain/events.ts";
 import { execute } from "../domain/execute.ts";
 import { Ledger } from "../domain/ledger.ts";
 import { type Outcome, outcomeOf } from "../domain/outcomes.ts";
-import { TransactionIndex } from "./transaction-index.ts";
+import { type HashKey, TransactionIndex } from "./transaction-index.ts";
 
 export class WalletEngine {
-  readonly ledger = new Ledger(new TransactionIndex());
+  readonly ledger: Ledger;
+
+  /** `hashKey` is random where strangers choose ids. */
+  constructor(hashKey: HashKey = [0, 0]) {
+    this.ledger = new Ledger(new TransactionIndex(hashKey));
+  }
 
   /** The events that the command would write; none where it changes nothing. Mutates nothing. */
   execute(command: Command): readonly WalletEvent[] {

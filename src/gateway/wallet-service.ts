@@ -73,12 +73,12 @@ export class WalletService {
   }
 
   balance(accountText: string, currencyText: string | undefined): Answer {
-    const currency = currencyText === undefined ? this.balances.defaultCurrency : parseCurrency(currencyText);
-    if (currencyText !== undefined && !currency)
-      return problem("invalid_request", "must be a currency", { path: "/currency" });
+    const { defaultCurrency } = this.balances;
+    if (!defaultCurrency) return notOpen();
+    const currency = currencyText === undefined ? defaultCurrency : parseCurrency(currencyText);
+    if (!currency) return problem("invalid_request", "must be a currency", { path: "/currency" });
     const account = accountText === WORLD ? WORLD : parseAccount(accountText);
     if (!account) return problem("invalid_request", "must be an account", { path: "/account_id" });
-    if (!currency) return notOpen();
     const balance = this.balances.balance(account, currency);
     if (!balance) return problem("account_not_found", `${account} was never opened in ${currency}`);
     return ok(`{${balanceText(account, currency, balance)},"seq":${this.balances.seq}}`);

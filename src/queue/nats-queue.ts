@@ -18,7 +18,7 @@ import type {
 } from "../ports/command-queue.ts";
 import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
 import { judgeStream, lastKnown, METADATA, type StreamFacts, type Verdict } from "./stream-check.ts";
-import type { PublishAnswer, StreamSession } from "./stream-session.ts";
+import type { PublishAnswer, StreamSession, StreamState } from "./stream-session.ts";
 
 /** A frame without an answer for so long is sent again. */
 const ANSWER_TIMEOUT_MS = 2_000;
@@ -26,6 +26,10 @@ const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
 /** While the stream is read up to its end, how often is looked whether it still has what is waited for. */
 const CATCH_UP_LOOK_MS = 1_000;
+/** How often a refused frame makes the queue look at its stream. */
+const REFUSED_LOOK_MS = 2_000;
+/** A stream that is fuller than this, with nothing in it that is still to be executed, is made anew. */
+const CLOGGED_FILL = 0.5;
 
 export interface NatsQueueOptions {
   /** The server is our own child: what it has lost may be made anew without asking. */
@@ -47,8 +51,8 @@ export interface NatsQueueNode<S extends StreamSession> {
   openingFrame(ledgerId: string): Uint8Array;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
-  /** The queue is open for the first time, or again. */
-  opened(): void;
+  /** The queue is open, for the first time or again. */
+  opened(session: S): void;
   /** What happened, for the node's log. */
   report(level: "info" | "warn", message: string, facts: Readonly<Record<string, unknown>>): void;
 }
@@ -79,6 +83,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   #wake: (() => void) | undefined;
   #wakeBackoff: (() => void) | undefined;
   #stopResending: () => void = () => {};
+  #refusedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly node: NatsQueueNode<S>,
@@ -152,7 +157,8 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
           if (error instanceof QueueRefused) throw error;
           reason = error instanceof Error ? error.message : String(error);
         }
-        this.#state = { open: false, reason: `the queue is away: ${reason}` };
+        // Callers are not told what libraries and servers say; the node's log is.
+        this.#state = { open: false, reason: "the queue is away" };
         if (this.#stopping) break;
         this.node.report("warn", "queue away", { reason, retryMs: backoffMs });
         await this.#pause(backoffMs);
@@ -189,7 +195,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       if (session.over) return await session.ended;
       this.#state = { open: true };
       opened();
-      this.node.opened();
+      this.node.opened(session);
       this.node.report("info", "queue open", { next, server: session.server });
       this.#resendAll(session);
       return await session.ended;
@@ -205,10 +211,23 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const log = await this.node.witness.settled(taken ?? 0);
     const facts = await this.#facts(session, lastKnown({ log, taken }));
     const verdict = judgeStream({ stream: facts, log, taken });
+    if (facts && verdict.do === "continue" && this.#isClogged(facts, verdict.next)) {
+      const why = "it is full of messages that wrote nothing";
+      return await this.#act(session, { do: "lost", next: verdict.next, why }, log);
+    }
     return await this.#act(session, verdict, log);
   }
 
-  async #facts(session: S, known: number): Promise<StreamFacts | undefined> {
+  /**
+   * Whether messages that wrote nothing (repeats, conflicts) have filled the stream. Purging ends at the last
+   * command that wrote, so it cannot make room; our own server's stream may be made anew instead, when all of
+   * it is executed.
+   */
+  #isClogged({ fill, lastSequence }: StreamState, next: number): boolean {
+    return this.options.embedded && this.#taken !== undefined && fill > CLOGGED_FILL && lastSequence < next;
+  }
+
+  async #facts(session: S, known: number): Promise<(StreamFacts & StreamState) | undefined> {
     const stream = await session.stream();
     if (!stream) return undefined;
     const holdsLastKnown = known > 0 && (await this.#holds(session, known));
@@ -309,7 +328,18 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
     if (refused === undefined || unsettled.sends > 1) return;
     this.#unsettled.delete(id);
-    unsettled.frame.refused(refused);
+    unsettled.frame.refused("the queue did not take it");
+    this.#lookAgain(refused);
+  }
+
+  /** A refusal may mean that the stream is full: a new session makes room where that is possible. */
+  #lookAgain(refused: string): void {
+    const now = this.node.clock.nowMs();
+    if (now - this.#refusedMs < REFUSED_LOOK_MS) return;
+    this.#refusedMs = now;
+    this.node.report("warn", "frame refused", { refused });
+    if (this.options.embedded && !this.#session?.waiting)
+      this.#endSession(`the queue refused a frame: ${refused}`);
   }
 
   #send(session: S, unsettled: Unsettled): void {

@@ -40,6 +40,22 @@ const MAX_BUFFERED_MESSAGES = 262_144;
 export interface NatsEndpoint {
   readonly servers: string | string[];
   readonly token?: string;
+  readonly user?: string;
+  readonly pass?: string;
+}
+
+/**
+ * The endpoint of comma-separated NATS URLs, with the user and password, or the token, that they carry. The
+ * first one's count: a cluster has one set.
+ */
+export function endpointOf(urls: string): NatsEndpoint {
+  const parsed = urls.split(",").map((url) => new URL(url.includes("://") ? url : `nats://${url}`));
+  const [first] = parsed;
+  const servers = parsed.map(({ protocol, host }) => `${protocol}//${host}`);
+  const user = decodeURIComponent(first?.username ?? "");
+  if (user === "") return { servers };
+  const pass = decodeURIComponent(first?.password ?? "");
+  return pass === "" ? { servers, token: user } : { servers, user, pass };
 }
 
 /** How the stream is made where there is none. */
@@ -90,8 +106,12 @@ export class NatsSession implements StreamSession {
     );
     connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
-        if (error) this.end(`answers of the queue cannot be read: ${error.message}`);
-        else answered({ id: message.subject.slice(this.#inbox.length + 1), refused: refusalOf(message) });
+        if (error) {
+          this.end(`answers of the queue cannot be read: ${error.message}`);
+          return;
+        }
+        const answer = answerOf(message);
+        if (answer) answered({ id: message.subject.slice(this.#inbox.length + 1), ...answer });
       },
     });
   }
@@ -138,6 +158,7 @@ export class NatsSession implements StreamSession {
         metadata: config.metadata ?? {},
         firstSequence: state.first_seq,
         lastSequence: state.last_seq,
+        fill: config.max_bytes > 0 ? state.bytes / config.max_bytes : 0,
       };
     } catch (error) {
       if (isApiError(error, STREAM_NOT_FOUND)) return undefined;
@@ -304,7 +325,7 @@ export class NatsSession implements StreamSession {
     } else {
       const stamp = stampOf(message.reply ?? "");
       if (!stamp) this.end("a message of the stream has no number");
-      else if (this.#received.length >= MAX_BUFFERED_MESSAGES)
+      else if (this.#received.length - this.#head >= MAX_BUFFERED_MESSAGES)
         this.end("the stream sends faster than it is read");
       else this.#received.push({ message: { ...stamp, data: message.data } });
     }
@@ -329,13 +350,14 @@ function stampOf(reply: string): { sequence: number; at: number } | undefined {
     : undefined;
 }
 
-function refusalOf(answer: Msg): string | undefined {
-  if (answer.headers?.code === 503) return "no stream takes commands";
+/** Undefined for what is no answer of JetStream: the frame will be sent again. */
+function answerOf(message: Msg): { readonly refused: string | undefined } | undefined {
+  if (message.headers?.code === 503) return { refused: "no stream takes commands" };
   try {
-    const { error } = answer.json<{ error?: { description?: string } }>();
-    return error ? (error.description ?? "without a reason") : undefined;
+    const { error } = message.json<{ error?: { description?: string } }>();
+    return { refused: error && (error.description ?? "without a reason") };
   } catch {
-    return "an answer that is not JSON";
+    return undefined;
   }
 }
 

@@ -29,7 +29,7 @@ export class Positions {
   /** Of each node, its last claim that is still ahead of this log. */
   readonly #ahead = new Map<string, Claim>();
 
-  /** `diverged` is told when another node's log differs: this one must stop. */
+  /** `diverged` is told when another node's log differs, or cannot be compared: this one must stop. */
   constructor(
     private readonly node: string,
     private readonly log: PositionsLog,
@@ -40,7 +40,10 @@ export class Positions {
   join(connection: NatsConnection): void {
     connection.subscribe(POSITIONS_SUBJECT, {
       callback: (error, message) => {
-        if (error) return;
+        if (error) {
+          this.diverged(`the positions of other nodes cannot be read: ${error.message}`);
+          return;
+        }
         const claim = claimOf(message.data);
         // Its own too: a copied folder has the same name.
         if (claim) this.#compare(claim);

@@ -5,7 +5,7 @@ import type { QueueMessage } from "../ports/command-queue.ts";
 /** What the stream said to a frame. */
 export interface PublishAnswer {
   readonly id: string;
-  /** Why it was refused; undefined where it was taken. */
+  /** Why it was refused, for the node's log; undefined where it was taken. */
   readonly refused: string | undefined;
 }
 
@@ -13,6 +13,8 @@ export interface StreamState {
   readonly metadata: Readonly<Record<string, string>>;
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** How much of the room that it may take is taken, from 0 to 1. */
+  readonly fill: number;
 }
 
 /** A session never reconnects: when anything about it fails, it is over, and its methods may throw. */

@@ -46,7 +46,8 @@ export function serveTransfers(
   connection.subscribe(TRANSFER_SUBJECT, {
     queue: QUEUE_GROUP,
     callback: (error, message) => {
-      if (!error) serve(message).catch(failed);
+      if (error) failed(error);
+      else serve(message).catch(failed);
     },
   });
 }

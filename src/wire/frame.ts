@@ -337,6 +337,7 @@ function readCommand(
   if (!kind) {
     const strict = ascii(message, to, currencyAt);
     if (to !== from || (strict !== STRICT && strict !== "")) return undefined;
+    if (amount < LOG_FORMAT) return undefined;
     if (amount > LOG_FORMAT) throw new UnknownCommand(`the opening of a log of format ${amount}`);
     return {
       kind: "open_ledger",

@@ -10,7 +10,7 @@ import { parseTransactionId, type TransactionId } from "../../src/domain/names.t
 import { REJECTIONS } from "../../src/domain/rejections.ts";
 import { TransactionIndex } from "../../src/engine/transaction-index.ts";
 import { account, currency, id, MAX } from "../support/ledger-specs.ts";
-import { randomIntegers } from "../support/seed.ts";
+import { randomIntegers, SEED } from "../support/seed.ts";
 
 const ids = fc.uuid().map((text) => parseTransactionId(text) as TransactionId);
 const amounts = fc.oneof(
@@ -51,7 +51,7 @@ describe("the index of transaction ids", () => {
   test("gives back what was recorded, field by field, and nothing else", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(ids, decided), { size: "large" }), fc.array(ids), (records, others) => {
-        const index = new TransactionIndex();
+        const index = new TransactionIndex([SEED, 7]);
         const map = new Map<TransactionId, DecidedTransaction>();
         for (const [key, value] of records) {
           expect(index.find(key)).toEqual(map.get(key));
@@ -69,7 +69,7 @@ describe("the index of transaction ids", () => {
   });
 
   test("tells ids apart that differ in one bit", () => {
-    const index = new TransactionIndex();
+    const index = new TransactionIndex([SEED, 7]);
     const base = 0x0190b5c0_1234_7abc_8def_0123456789abn;
     for (let bit = 0n; bit < 128n; bit++) {
       const hex = (base ^ (1n << bit)).toString(16).padStart(32, "0");
@@ -83,7 +83,7 @@ describe("the index of transaction ids", () => {
   test.each([0, 1, 2, 3])(
     "tells ids apart that differ in a part of 32 bits alone, in a table full of them: part %i",
     (part) => {
-      const index = new TransactionIndex();
+      const index = new TransactionIndex([SEED, 7]);
       const idOf = (number: number) => {
         const parts = ["0190b5c0", "12347abc", "8def0123", "456789ab"];
         parts[part] = Math.imul(number, 0x9e3779b1 | 1)
@@ -109,7 +109,7 @@ describe("the index of transaction ids", () => {
   );
 
   test("finds everything, and nothing else, at every step of its growth", () => {
-    const index = new TransactionIndex();
+    const index = new TransactionIndex([SEED, 7]);
     const draw = randomIntegers();
     const spread = draw(2 ** 20) * 2;
     const idOf = (number: number) => id((number + 1) * 2 + spread);
@@ -132,7 +132,7 @@ describe("the index of transaction ids", () => {
   });
 
   test("knows more than a million currencies apart", () => {
-    const index = new TransactionIndex();
+    const index = new TransactionIndex([SEED, 7]);
     const codeOf = (number: number) => currency(`C${number.toString(36).toUpperCase().padStart(5, "0")}`);
     const wanted = 2 ** 20 + 2;
     for (let number = 0; number < wanted; number++)
@@ -147,7 +147,7 @@ describe("the index of transaction ids", () => {
       return heapStats().extraMemorySize;
     };
     const before = bytes();
-    const index = new TransactionIndex();
+    const index = new TransactionIndex([SEED, 7]);
     const record = decision(1);
     const lastSegment = 2 ** 15 * 44; // is there in full, however few records it has
     for (let size = 180_000; size < 800_000; size = Math.round(size * 1.03)) {

@@ -90,7 +90,7 @@ export class FakeSession implements StreamSession {
   async create(firstSequence: number, metadata: Readonly<Record<string, string>>): Promise<void> {
     this.#ask(`create ${firstSequence}`);
     if (this.fake.state) throw new Error("there is a stream");
-    this.fake.state = { metadata, firstSequence, lastSequence: firstSequence - 1 };
+    this.fake.state = { metadata, firstSequence, lastSequence: firstSequence - 1, fill: 0 };
     this.fake.messages.clear();
   }
 

@@ -130,7 +130,7 @@ function frame(id: string, bytes = 10) {
 
 /** A running queue on a stream whose `count` commands are in the log. */
 async function open(count = 5, flags: Flags = {}): Promise<void> {
-  stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0 };
+  stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0, fill: 0 };
   for (let sequence = 1; sequence <= count; sequence++) stream.store(`command ${sequence}`);
   begin(flags);
   await settle();
@@ -150,7 +150,7 @@ describe("a frame", () => {
     const full = frame("full");
     queue.publish(full);
     stream.session.answer("full", "maximum bytes exceeded");
-    expect(full.told).toEqual(["refused: maximum bytes exceeded"]);
+    expect(full.told).toEqual(["refused: the queue did not take it"]);
     await clock.advance(10_000);
     expect(stream.session.published).toEqual(["full"]);
     stream.session.end("the connection failed");
@@ -267,7 +267,7 @@ describe("messages", () => {
   });
 
   test("a ledger is opened behind what is no command", async () => {
-    stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0 };
+    stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0, fill: 0 };
     stream.store(NOTHING);
     begin();
     await settle();
@@ -395,7 +395,7 @@ describe("a stream that lost its tail", () => {
   });
 
   test("before anything was logged can be read by this node and by others", async () => {
-    stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0 };
+    stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0, fill: 0 };
     stream.store(NOTHING);
     stream.connect = ((connect) => (answered) => {
       const session = connect.call(stream, answered);

@@ -279,7 +279,7 @@ describe("the end", () => {
     expect(heard).toEqual(["before", "after"]);
   });
 
-  test("comes when an answer cannot be understood only for its frame", async () => {
+  test("does not come by an answer that cannot be understood, which is none", async () => {
     const inbox = Promise.withResolvers<string>();
     outside.subscribe(SUBJECT, { callback: (_, { reply }) => inbox.resolve(reply ?? "") });
     await outside.flush();
@@ -287,8 +287,12 @@ describe("the end", () => {
     await eventually("the stream has answered", () => answers.length === 1);
     const noJson = headers();
     outside.publish(await inbox.promise, "what?", { headers: noJson });
-    await eventually("the odd answer has come", () => answers.length === 2);
-    expect(answers[1]?.refused).toBe("an answer that is not JSON");
+    session.publish("origin-2", new Uint8Array(10));
+    await eventually("the next answer has come", () => answers.length === 2);
+    expect(answers.map(({ id, refused }) => [id, refused])).toEqual([
+      ["origin-1", undefined],
+      ["origin-2", undefined],
+    ]);
     expect(session.over).toBe(false);
   });
 });

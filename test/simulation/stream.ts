@@ -214,7 +214,8 @@ export class SimulatedSession implements StreamSession {
       const { stream } = this.at;
       if (!stream) return undefined;
       const [first = stream.lastSequence + 1] = stream.messages.keys();
-      return { metadata: stream.metadata, firstSequence: first, lastSequence: stream.lastSequence };
+      const { metadata, lastSequence } = stream;
+      return { metadata, firstSequence: first, lastSequence, fill: this.at.faults.refused > 0 ? 1 : 0 };
     });
   }
 
