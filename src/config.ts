@@ -97,11 +97,7 @@ export const SETTINGS = {
   },
   strict: flag("strict", "only opened accounts may be credited; counts when the ledger is opened"),
   natsUrl: {
-    ...text(
-      "nats-url",
-      "URL",
-      "the NATS server or cluster, comma-separated; without one coffer runs its own",
-    ),
+    ...text("nats-url", "URL", "the NATS server or cluster, comma-separated; without one serve runs its own"),
     must: "must be one or more of nats://HOST:PORT, comma-separated",
     parse: natsUrls,
   },

@@ -170,7 +170,7 @@ export class Host {
   #serveNats(session: NatsSession): void {
     serveTransfers(
       session.connection,
-      (request) => this.#node.wallet.transferOrArray(request),
+      (request, maxAnswerBytes) => this.#node.wallet.transferOrArray(request, maxAnswerBytes),
       (error) => this.#requestFailed(error),
     );
   }

@@ -27,6 +27,9 @@ import { scanBatch, scanTransfer } from "../wire/transfer-scanner.ts";
 import type { CommandSender, Sent } from "./command-sender.ts";
 import { type Answer, problem, rejected } from "./problems.ts";
 
+/** The most that one transfer adds to a batch's answer: its failure, and its id. */
+const MAX_RESULT_BYTES = 160;
+
 /** A batch on its way. */
 interface Batch {
   readonly commands: EncodedCommands;
@@ -64,10 +67,22 @@ export class WalletService {
     return this.#read((defaults) => this.#command(parseMove(kind, body, defaults)));
   }
 
-  /** One transfer or an array of them. */
-  transferOrArray(body: Uint8Array): Promise<Answer> {
+  /**
+   * One transfer or an array of them. The answer must fit in `maxAnswerBytes`: ids that are made here are
+   * known to nobody where it does not.
+   */
+  transferOrArray(body: Uint8Array, maxAnswerBytes: number): Promise<Answer> {
     return this.#read((defaults) => {
       const request = parseTransferOrArray(body, defaults);
+      if (
+        "transfers" in request &&
+        request.madeIds &&
+        request.transfers.length * MAX_RESULT_BYTES > maxAnswerBytes
+      ) {
+        return Promise.resolve(
+          problem("batch_too_large", "The answer might not fit: send fewer, or an id with each."),
+        );
+      }
       return "transfers" in request ? this.#batch(this.#encode(request)) : this.#command(request);
     });
   }

@@ -36,11 +36,11 @@ const ANSWER_TOO_LARGE: ServiceAnswer = {
 /** Serves on one connection. A request without a reply subject is served as well: its outcome is in the log. `failed` hears of bugs. */
 export function serveTransfers(
   connection: NatsConnection,
-  answer: (request: Uint8Array) => Promise<ServiceAnswer>,
+  answer: (request: Uint8Array, maxAnswerBytes: number) => Promise<ServiceAnswer>,
   failed: (error: unknown) => void,
 ): void {
   const serve = async (message: Msg): Promise<void> => {
-    const given = await answer(message.data);
+    const given = await answer(message.data, maxBytesOf(connection));
     if (message.reply && !connection.isClosed()) respond(connection, message, given);
   };
   connection.subscribe(TRANSFER_SUBJECT, {
@@ -52,9 +52,14 @@ export function serveTransfers(
   });
 }
 
+/** What an answer may take. */
+function maxBytesOf(connection: NatsConnection): number {
+  return (connection.info?.max_payload ?? 0) - HEADER_ALLOWANCE_BYTES;
+}
+
 function respond(connection: NatsConnection, message: Msg, given: ServiceAnswer): void {
-  const maxBytes = (connection.info?.max_payload ?? 0) - HEADER_ALLOWANCE_BYTES;
-  const { status, body, replayed } = Buffer.byteLength(given.body) > maxBytes ? ANSWER_TOO_LARGE : given;
+  const tooLarge = Buffer.byteLength(given.body) > maxBytesOf(connection);
+  const { status, body, replayed } = tooLarge ? ANSWER_TOO_LARGE : given;
   const carrying = headers();
   carrying.set("Coffer-Status", String(status));
   carrying.set("Content-Type", status < 400 ? "application/json" : "application/problem+json");

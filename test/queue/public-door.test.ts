@@ -143,8 +143,17 @@ describe("a request on coffer.transfer", () => {
     await eventually("bob has it", async () => (await node.client.balance("bob")) === bob + 3);
   });
 
+  test("whose answer would hide the ids that are made for it is refused", async () => {
+    const before = await seqOf();
+    const without = Array.from({ length: 1_000 }, () => ({ from_account: "x", to_account: "y", amount: 1 }));
+    const { status, body } = await request(without);
+    expect([status, body.code]).toEqual([413, "batch_too_large"]);
+    expect(await seqOf()).toBe(before);
+  });
+
   test("whose answer is larger than a message is decided, and said to be unknown: the node goes on", async () => {
     const transfers = Array.from({ length: 1_000 }, () => ({
+      transaction_id: crypto.randomUUID(),
       from_account: "x",
       to_account: "y",
       amount: 1,
