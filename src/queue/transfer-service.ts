@@ -17,22 +17,6 @@ export interface ServiceAnswer {
   readonly replayed: boolean;
 }
 
-/**
- * The transfers were decided, but the server carries no message as large as what became of them. With ids of
- * its own the caller can ask again, for fewer at once.
- */
-const ANSWER_TOO_LARGE: ServiceAnswer = {
-  status: 504,
-  body: JSON.stringify({
-    type: "urn:coffer:problem:outcome_unknown",
-    title: "The outcome is not known yet",
-    status: 504,
-    detail: "The answer is larger than a message may be. Send fewer at once, with the same ids.",
-    code: "outcome_unknown",
-  }),
-  replayed: false,
-};
-
 /** Serves on one connection. A request without a reply subject is served as well: its outcome is in the log. `failed` hears of bugs. */
 export function serveTransfers(
   connection: NatsConnection,
@@ -41,7 +25,7 @@ export function serveTransfers(
 ): void {
   const serve = async (message: Msg): Promise<void> => {
     const given = await answer(message.data, maxBytesOf(connection));
-    if (message.reply && !connection.isClosed()) respond(connection, message, given);
+    if (message.reply && !connection.isClosed()) respond(message, given);
   };
   connection.subscribe(TRANSFER_SUBJECT, {
     queue: QUEUE_GROUP,
@@ -52,14 +36,12 @@ export function serveTransfers(
   });
 }
 
-/** What an answer may take. */
+/** What an answer may take. That of a request with ids is never longer than the request. */
 function maxBytesOf(connection: NatsConnection): number {
   return (connection.info?.max_payload ?? 0) - HEADER_ALLOWANCE_BYTES;
 }
 
-function respond(connection: NatsConnection, message: Msg, given: ServiceAnswer): void {
-  const tooLarge = Buffer.byteLength(given.body) > maxBytesOf(connection);
-  const { status, body, replayed } = tooLarge ? ANSWER_TOO_LARGE : given;
+function respond(message: Msg, { status, body, replayed }: ServiceAnswer): void {
   const carrying = headers();
   carrying.set("Coffer-Status", String(status));
   carrying.set("Content-Type", status < 400 ? "application/json" : "application/problem+json");

@@ -150,24 +150,6 @@ describe("a request on coffer.transfer", () => {
     expect([status, body.code]).toEqual([413, "batch_too_large"]);
     expect(await seqOf()).toBe(before);
   });
-
-  test("whose answer is larger than a message is decided, and said to be unknown: the node goes on", async () => {
-    const transfers = Array.from({ length: 1_000 }, () => ({
-      transaction_id: crypto.randomUUID(),
-      from_account: "x",
-      to_account: "y",
-      amount: 1,
-    }));
-    const before = await seqOf();
-    const { status, body } = await request(transfers);
-    expect([status, body.code, body.type]).toEqual([
-      504,
-      "outcome_unknown",
-      "urn:coffer:problem:outcome_unknown",
-    ]);
-    expect(await seqOf()).toBe(before + 1_000);
-    expect((await request(pay())).status).toBe(200);
-  });
 });
 
 /** A frame of version 1, and what can be made of it. */
