@@ -23,6 +23,14 @@ import {
 /** How often what waits too long is looked for. */
 const SWEEP_INTERVAL_MS = 50;
 
+/**
+ * With so many frames on their way, the requests of the next turns are held, until one of them comes back,
+ * there are enough, or the time is over: fewer and larger frames cost every part on the way less.
+ */
+const FRAMES_AHEAD = 2;
+const HELD_REQUESTS = 64;
+const HOLD_MS = 2;
+
 export interface SenderOptions {
   /** 128 random bits, drawn at every start. */
   readonly origin: Uint8Array;
@@ -70,6 +78,8 @@ export class CommandSender {
   #waiting = 0;
   readonly #frames = new Map<number, WaitingFrame>();
   #turn: Part[] = [];
+  /** Takes back the end of the time for which the turn is held; undefined where it is not. */
+  #release: (() => void) | undefined;
   #stopSweep: () => void = () => {};
   #idle: (() => void) | undefined;
 
@@ -113,7 +123,7 @@ export class CommandSender {
         anyTaken: false,
         resolve,
       };
-      if (this.#turn.length === 0) this.clock.soon(() => this.#flush());
+      if (this.#turn.length === 0) this.clock.soon(() => this.#turnEnds());
       let at = 0;
       for (const part of splitCommands(commands, maxBytes)) {
         this.#turn.push({ ticket, commands: part, at });
@@ -137,8 +147,16 @@ export class CommandSender {
       this.#fail(number, frame, { state: "unknown", why: "the node stopped" });
   }
 
-  /** Packs what came in this turn into frames. */
+  /** Sends what came in this turn, or holds it for a moment where frames enough are on their way. */
+  #turnEnds(): void {
+    if (this.#frames.size < FRAMES_AHEAD || this.#turn.length >= HELD_REQUESTS) this.#flush();
+    else this.#release = this.clock.after(HOLD_MS, () => this.#flush());
+  }
+
+  /** Packs what came into frames. */
   #flush(): void {
+    this.#release?.();
+    this.#release = undefined;
     const turn = this.#turn;
     this.#turn = [];
     const maxBytes = this.queue.maxFrameBytes - FRAME_HEADER_BYTES;
@@ -217,6 +235,7 @@ export class CommandSender {
     this.#waiting -= frame.count;
     this.queue.settle(frame.id);
     if (this.#frames.size === 0) this.#stopSweep();
+    if (this.#release && this.#frames.size < FRAMES_AHEAD) this.#flush();
   }
 
   #finish(ticket: Ticket, count: number): void {

@@ -1,7 +1,7 @@
 /** The nats-server that a node carries: started, started again, stopped, and never two on one store. */
 
-import { afterAll, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
 import { EmbeddedServer } from "../../src/queue/embedded-server.ts";
@@ -9,17 +9,10 @@ import { QueueRefused } from "../../src/queue/nats-queue.ts";
 import { CofferNode } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
-import { isRunning, ROOT, TestProcess } from "../support/processes.ts";
+import { isRunning, ROOT } from "../support/processes.ts";
 
 const EXECUTABLE = join(ROOT, "build", "tools", "coffer-nats");
 const TOKEN = "a-token-that-nobody-may-see";
-
-/** A node whose store another server holds: it takes its time. */
-const refusal = (async () => {
-  const data = temporaryFolder();
-  const holder = await hold(join(data, "nats"));
-  return { holder, node: CofferNode.launch(data) };
-})();
 
 const servers: EmbeddedServer[] = [];
 afterAll(() => Promise.all(servers.map((server) => server.stop(5_000))));
@@ -49,15 +42,18 @@ function script(text: string): string {
 }
 
 /** Another server on the store. */
-async function hold(store: string): Promise<TestProcess> {
-  mkdirSync(store, { recursive: true });
-  // It ends when its standard input does: that is a pipe here which it holds open itself.
-  const pipe = join(temporaryFolder(), "pipe");
-  const command = `mkfifo "${pipe}" && exec "${EXECUTABLE}" -store "${store}" <>"${pipe}"`;
-  const holder = new TestProcess("sh", ["-c", command], { COFFER_NATS_TOKEN: TOKEN });
-  await holder.line(/"port"/);
-  return holder;
+async function hold(store: string): Promise<EmbeddedServer> {
+  const { server } = carry(store);
+  await server.endpoint();
+  return server;
 }
+
+/** A node whose store another server holds: it takes its time. */
+let refused: { readonly holder: EmbeddedServer; readonly node: CofferNode };
+beforeAll(async () => {
+  const data = temporaryFolder();
+  refused = { holder: await hold(join(data, "nats")), node: CofferNode.launch(data) };
+});
 
 test("it is reached with its token only, which no other user of the machine can read", async () => {
   const { server } = carry();
@@ -106,7 +102,7 @@ test("a store whose server is just ending is taken over", async () => {
   const { server, store } = carry();
   const holder = await hold(store);
   await expect(server.endpoint()).rejects.toThrow("is held by another process");
-  expect(await holder.stop()).toBe(0);
+  await holder.stop(5_000);
   expect((await server.endpoint()).servers).toStartWith("127.0.0.1:");
   await server.stop(5_000);
 });
@@ -141,12 +137,11 @@ test("it ends when its node is killed, and leaves the store to the next one", as
 });
 
 test("a store that another server holds is waited for, and refused in the end", async () => {
-  const { holder, node } = await refusal;
+  const { holder, node } = refused;
   expect(await node.process.exited).toBe(1);
   expect(node.process.stderr.at(-1)).toContain("is held by another process");
   expect(node.process.stderr.filter((line) => line.includes('"nats-server ended"')).length).toBeGreaterThan(
     2,
   );
-  expect(isRunning(holder.pid)).toBe(true);
-  expect(await holder.stop()).toBe(0);
+  expect(isRunning(holder.pid as number)).toBe(true);
 });
