@@ -143,6 +143,7 @@ export class CommandSender {
 
   /** Answers whoever still waits: nobody will know any more. */
   close(): void {
+    this.#flush();
     for (const [number, frame] of this.#frames)
       this.#fail(number, frame, { state: "unknown", why: "the node stopped" });
   }

@@ -1,23 +1,23 @@
-/** The way from callers to the queue and back, with a queue that does what the test says. */
+/**
+ * How callers get their outcomes, whatever becomes of the frames that carry their commands. The queue is a
+ * fake that remembers frames; outcomes are said by hand.
+ */
 
-import { expect, test } from "bun:test";
-import { type Money, ZERO } from "../../src/domain/amount.ts";
+import { beforeEach, describe, expect, test } from "bun:test";
 import type { Command } from "../../src/domain/commands.ts";
 import type { Outcome } from "../../src/domain/outcomes.ts";
 import { CommandSender, type Sent } from "../../src/gateway/command-sender.ts";
 import type { CommandQueue, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
 import type { FrameOutcome } from "../../src/ports/outcomes.ts";
-import { CommandWriter, FRAME_HEADER_BYTES, MAX_COMMAND_BYTES, readFrame } from "../../src/wire/frame.ts";
-import { currency, repeat, transfer } from "../support/ledger-specs.ts";
+import { CommandWriter, type Frame, MAX_COMMAND_BYTES, readFrame } from "../../src/wire/frame.ts";
+import { currency, transfer } from "../support/ledger-specs.ts";
 import { ManualClock, quiet } from "../support/manual-clock.ts";
 
-const ORIGIN = new Uint8Array(16).fill(0xab);
-const ORIGIN_TEXT = "ab".repeat(16);
-const TIMEOUT_MS = 1_000;
-/** Longer than the sender's pause between two looks at what waits. */
-const SWEEP_MS = 100;
+const ORIGIN = "00112233445566778899aabbccddeeff";
+const OUTCOME_TIMEOUT_MS = 10_000;
+const MAX_WAITING = 100;
 
-class Queue implements CommandQueue {
+class FakeQueue implements CommandQueue {
   state: QueueState = { open: true };
   maxFrameBytes = 1 << 20;
   readonly frames: OutgoingFrame[] = [];
@@ -30,224 +30,400 @@ class Queue implements CommandQueue {
   settle(id: string): void {
     this.settled.push(id);
   }
+
+  /** What stands in frame `index`. */
+  read(index: number): Frame {
+    const frame = this.frames[index];
+    const read = frame && readFrame(frame.bytes, currency("USD"));
+    if (!read) throw new Error(`there is no frame ${index}`);
+    return read;
+  }
 }
 
-function setting({ maxWaitingCommands = 100, maxFrameBytes = 1 << 20 } = {}) {
-  const queue = new Queue();
-  queue.maxFrameBytes = maxFrameBytes;
-  const clock = new ManualClock();
-  let listener: (outcome: FrameOutcome) => void = () => {};
+let queue: FakeQueue;
+let clock: ManualClock;
+let sender: CommandSender;
+let say: (outcome: FrameOutcome) => void;
+
+beforeEach(() => {
+  queue = new FakeQueue();
+  clock = new ManualClock();
+  say = () => {};
   const outcomes = {
-    publish: (outcome: FrameOutcome) => listener(outcome),
-    subscribe: (given: typeof listener) => {
-      listener = given;
+    publish: () => {},
+    subscribe: (listener: (outcome: FrameOutcome) => void) => {
+      say = listener;
     },
   };
-  const sender = new CommandSender(queue, outcomes, clock, {
-    origin: ORIGIN,
-    maxWaitingCommands,
-    outcomeTimeoutMs: TIMEOUT_MS,
+  sender = new CommandSender(queue, outcomes, clock, {
+    origin: Buffer.from(ORIGIN, "hex"),
+    maxWaitingCommands: MAX_WAITING,
+    outcomeTimeoutMs: OUTCOME_TIMEOUT_MS,
   });
-  const send = (...commands: readonly Command[]): Promise<Sent> => {
-    const writer = new CommandWriter();
-    for (const command of commands) writer.add(command);
-    return sender.send(writer.take());
-  };
-  /** The outcomes of the frame that was published as the `index`-th; `seq` is each command's amount. */
-  const answer = (index: number, change: Partial<FrameOutcome> = {}, replayed = false) => {
-    const { number, commands } = frame(index);
-    const all = commands.map((command) =>
-      committed("amount" in command ? Number(command.amount) : 0, replayed),
-    );
-    outcomes.publish({ origin: ORIGIN_TEXT, number, outcomes: all, ...change });
-  };
-  const frame = (index: number) => {
-    const read = readFrame(queue.frames[index]?.bytes ?? new Uint8Array(), currency("USD"));
-    if (!read) throw new Error(`no frame ${index}`);
-    return read;
-  };
-  return { queue, clock, sender, send, answer, frame };
+});
+
+function committed(seq: number, more: { replayed?: boolean } = {}): Outcome {
+  const balances = { from_balance: 0, to_balance: 0 } as Pick<
+    Extract<Outcome, { status: "committed" }>,
+    "from_balance" | "to_balance"
+  >;
+  return { status: "committed", seq, replayed: false, ...balances, ...more };
 }
 
-function committed(seq: number, replayed = false): Outcome {
-  return { status: "committed", seq, replayed, from_balance: ZERO, to_balance: 1 as Money };
+function outcomesOf(count: number, firstSeq = 1): Outcome[] {
+  return Array.from({ length: count }, (_, index) => committed(firstSeq + index));
 }
 
-function pays(amount: number): Command {
-  return transfer("alice", "bob", amount);
+/** What became of a request so far; undefined while it waits. */
+interface Caller {
+  sent: Sent | undefined;
 }
 
-/** The seqs of what came to its end. */
-function seqsOf(sent: Sent): number[] | string {
-  return sent.state === "done" ? sent.outcomes.map(({ seq }) => seq) : sent.state;
-}
-
-test("commands of one turn travel in one frame, and each caller gets its own outcomes", async () => {
-  const { queue, send, answer, frame, sender } = setting();
-  const sent = [send(pays(1)), send(pays(2), pays(3)), send(pays(4))];
-  expect(queue.frames).toEqual([]);
-  await quiet();
-  expect(queue.frames.map(({ id }) => id)).toEqual([`${ORIGIN_TEXT}-1`]);
-  expect(frame(0)).toMatchObject({
-    origin: ORIGIN_TEXT,
-    number: 1,
-    commands: [{ amount: 1 }, { amount: 2 }, { amount: 3 }, { amount: 4 }],
+/** A caller that sends these commands. */
+function send(...commands: Command[]): Caller {
+  const writer = new CommandWriter();
+  for (const command of commands) writer.add(command);
+  const caller: Caller = { sent: undefined };
+  void sender.send(writer.take()).then((sent) => {
+    caller.sent = sent;
   });
-  expect(sender.waiting).toBe(4);
-  answer(0);
-  expect((await Promise.all(sent)).map(seqsOf)).toEqual([[1], [2, 3], [4]]);
-  expect(queue.settled).toEqual([`${ORIGIN_TEXT}-1`]);
-  expect(sender.waiting).toBe(0);
-});
+  return caller;
+}
 
-test("commands of the next turn travel in a frame with the next number", async () => {
-  const { send, answer, frame } = setting();
-  const first = send(pays(1));
-  await quiet();
-  const second = send(pays(2));
-  await quiet();
-  expect([frame(0).number, frame(1).number]).toEqual([1, 2]);
-  answer(1);
-  expect(seqsOf(await second)).toEqual([2]);
-  answer(0);
-  expect(seqsOf(await first)).toEqual([1]);
-});
+const pay = (amount = 1) => transfer("alice", "bob", amount);
+const pays = (count: number) => Array.from({ length: count }, () => pay());
 
-test("an outcome of another origin, number or count is not ours", async () => {
-  const { send, answer, sender } = setting();
-  const sent = send(pays(1), pays(2));
+/** Frame `index` of this gateway has come to these outcomes. */
+async function decided(index: number, outcomes: readonly Outcome[]): Promise<void> {
+  const { origin, number } = queue.read(index);
+  say({ origin, number, outcomes });
   await quiet();
-  answer(0, { origin: "cd".repeat(16) });
-  answer(0, { number: 2 });
-  answer(0, { outcomes: [committed(1)] });
-  answer(0, { outcomes: repeat(3, committed) });
-  answer(0, { outcomes: [] });
-  expect(sender.waiting).toBe(2);
-  answer(0);
-  answer(0, { outcomes: repeat(2, () => committed(99)) });
-  expect(seqsOf(await sent)).toEqual([1, 2]);
-});
+}
 
-test("a request that fits into no frame is cut, and joined again in its order", async () => {
-  const room = 3 * MAX_COMMAND_BYTES;
-  const { queue, send, answer, frame } = setting({ maxFrameBytes: FRAME_HEADER_BYTES + room });
-  const long = (amount: number) =>
-    transfer("a".repeat(64), "b".repeat(64), amount, { currency: "ABCDEFGHIJKL" });
-  const sent = [send(pays(1)), send(...repeat(7, (index) => long(index + 2))), send(pays(9))];
-  await quiet();
-  for (const { bytes } of queue.frames) expect(bytes.length).toBeLessThanOrEqual(queue.maxFrameBytes);
-  const all = queue.frames.flatMap((_, index) =>
-    frame(index).commands.map((command) => ("amount" in command ? command.amount : 0)),
-  );
-  expect<unknown>(all).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  for (let index = queue.frames.length - 1; index >= 0; index--) answer(index);
-  expect((await Promise.all(sent)).map(seqsOf)).toEqual([[1], [2, 3, 4, 5, 6, 7, 8], [9]]);
-});
-
-test("where the queue refuses the frame nothing of it has entered; where it refuses a part nobody knows", async () => {
-  const room = 2 * MAX_COMMAND_BYTES;
-  const { queue, send, answer, sender } = setting({ maxFrameBytes: FRAME_HEADER_BYTES + room });
-  const long = (amount: number) =>
-    transfer("a".repeat(64), "b".repeat(64), amount, { currency: "ABCDEFGHIJKL" });
-  const whole = send(long(1), long(2));
-  await quiet();
-  queue.frames[0]?.refused("the stream is full");
-  expect(await whole).toEqual({ state: "unavailable", why: "the stream is full" });
-
-  const both = send(...repeat(4, () => long(3)));
-  await quiet();
-  queue.frames[1]?.refused("full");
-  queue.frames[2]?.refused("full");
-  expect(seqsOf(await both)).toBe("unavailable");
-
-  for (const order of ["refusal first", "outcome first"]) {
-    const from = queue.frames.length;
-    const part = send(...repeat(4, () => long(4)));
+describe("frames", () => {
+  test("commands that arrive in one turn travel as one frame, and each caller gets its own outcomes", async () => {
+    const [first, second, third] = [send(pay(1)), send(pay(2), pay(3)), send(pay(4))];
     await quiet();
-    if (order === "refusal first") queue.frames[from]?.refused("full");
-    answer(from + 1);
-    if (order === "outcome first") queue.frames[from]?.refused("full");
-    expect(seqsOf(await part)).toBe("unknown");
-  }
-  expect(sender.waiting).toBe(0);
-});
-
-test("a caller waits no longer than the outcome timeout, and what comes later is not ours any more", async () => {
-  const { queue, clock, send, answer, sender } = setting();
-  const early = send(pays(1));
-  await clock.advance(TIMEOUT_MS / 2);
-  const late = send(pays(2));
-  await clock.advance(TIMEOUT_MS / 2 + SWEEP_MS);
-  expect(seqsOf(await early)).toBe("unknown");
-  expect(queue.settled).toEqual([`${ORIGIN_TEXT}-1`]);
-  expect(sender.waiting).toBe(1);
-  answer(0);
-  queue.frames[0]?.refused("too late");
-  answer(1);
-  expect(seqsOf(await late)).toEqual([2]);
-  expect(sender.waiting).toBe(0);
-  expect(clock.waiting).toBe(0);
-});
-
-test("no more commands wait than may, those of this turn included", async () => {
-  const { queue, send, answer } = setting({ maxWaitingCommands: 3 });
-  const two = send(pays(1), pays(2));
-  expect(seqsOf(await send(pays(3), pays(4)))).toBe("overloaded");
-  const one = send(pays(5));
-  expect(seqsOf(await send(pays(6)))).toBe("overloaded");
-  await quiet();
-  expect(seqsOf(await send(pays(7)))).toBe("overloaded");
-  expect(queue.frames).toHaveLength(1);
-  answer(0);
-  expect((await Promise.all([two, one])).map(seqsOf)).toEqual([[1, 2], [5]]);
-  const again = send(...repeat(3, () => pays(8)));
-  await quiet();
-  answer(1);
-  expect(seqsOf(await again)).toEqual([8, 8, 8]);
-});
-
-test("while the queue is closed nothing is sent", async () => {
-  const { queue, send } = setting();
-  queue.state = { open: false, reason: "the queue is away" };
-  expect(await send(pays(1))).toEqual({ state: "unavailable", why: "the queue is away" });
-  queue.state = { open: true };
-  queue.maxFrameBytes = FRAME_HEADER_BYTES + MAX_COMMAND_BYTES - 1;
-  expect(seqsOf(await send(pays(1)))).toBe("unavailable");
-  await quiet();
-  expect(queue.frames).toEqual([]);
-});
-
-test("a frame that was sent twice reports the repeats that it finds as its own", async () => {
-  const { queue, send, answer } = setting();
-  const once = send(pays(1));
-  await quiet();
-  answer(0, {}, true);
-  const twice = send(pays(2));
-  await quiet();
-  queue.frames[1]?.resent();
-  answer(1, {}, true);
-  const replayed = (await Promise.all([once, twice])).map(
-    (sent) => sent.state === "done" && sent.outcomes[0]?.replayed,
-  );
-  expect(replayed).toEqual([true, false]);
-});
-
-test("at the end everybody who waits is told that nobody knows", async () => {
-  const { send, sender, answer } = setting();
-  const sent = [send(pays(1)), send(pays(2))];
-  await quiet();
-  let drained = false;
-  const draining = sender.drained().then(() => {
-    drained = true;
+    expect(queue.frames).toHaveLength(1);
+    expect(queue.read(0)).toMatchObject({ origin: ORIGIN, number: 1 });
+    expect(queue.read(0).commands.map((command) => "amount" in command && Number(command.amount))).toEqual([
+      1, 2, 3, 4,
+    ]);
+    await decided(0, outcomesOf(4, 11));
+    expect(first.sent).toEqual({ state: "done", outcomes: outcomesOf(1, 11) });
+    expect(second.sent).toEqual({ state: "done", outcomes: outcomesOf(2, 12) });
+    expect(third.sent).toEqual({ state: "done", outcomes: outcomesOf(1, 14) });
+    expect(queue.settled).toEqual([`${ORIGIN}-1`]);
   });
-  await quiet();
-  expect(drained).toBe(false);
-  const third = send(pays(3));
-  await quiet();
-  answer(1);
-  expect(seqsOf(await third)).toEqual([3]);
-  sender.close();
-  expect((await Promise.all(sent)).map(seqsOf)).toEqual(["unknown", "unknown"]);
-  await draining;
-  await sender.drained();
+
+  test("every frame has the gateway's origin and a number of its own, which is its id", async () => {
+    for (let i = 0; i < 3; i++) {
+      send(pay());
+      await quiet();
+      await decided(i, [committed(i + 1)]);
+    }
+    expect(queue.frames.map(({ id }) => id)).toEqual([1, 2, 3].map((number) => `${ORIGIN}-${number}`));
+    expect([0, 1, 2].map((index) => queue.read(index).number)).toEqual([1, 2, 3]);
+  });
+
+  test("while two frames are on their way, requests are held for a moment, and travel together", async () => {
+    for (let i = 0; i < 5; i++) {
+      send(pay());
+      await quiet();
+    }
+    expect(queue.frames).toHaveLength(2);
+    await clock.advance(2);
+    expect(queue.frames).toHaveLength(3);
+    expect(queue.read(2).commands).toHaveLength(3);
+  });
+
+  test("requests that are held leave as soon as a frame comes back", async () => {
+    for (let i = 0; i < 4; i++) {
+      send(pay());
+      await quiet();
+    }
+    await decided(0, [committed(1)]);
+    expect(queue.frames).toHaveLength(3);
+    expect(queue.read(2).commands).toHaveLength(2);
+  });
+
+  test("no frame is larger than the queue takes: a batch is split, and joined again in its order", async () => {
+    queue.maxFrameBytes = 36 + 3 * MAX_COMMAND_BYTES;
+    const commands = pays(40);
+    const caller = send(...commands);
+    await quiet();
+    expect(queue.frames.length).toBeGreaterThan(2);
+    for (const { bytes } of queue.frames) expect(bytes.length).toBeLessThanOrEqual(queue.maxFrameBytes);
+    const read = queue.frames.map((_, index) => queue.read(index).commands);
+    expect(read.flat()).toEqual(commands);
+    const firstSeqs = read.map((_, index) => 1 + read.slice(0, index).flat().length);
+    for (const index of read.keys().toArray().reverse()) {
+      expect(caller.sent).toBeUndefined();
+      await decided(index, outcomesOf(read[index]?.length ?? 0, firstSeqs[index]));
+    }
+    expect(caller.sent).toEqual({ state: "done", outcomes: outcomesOf(40) });
+  });
+
+  test("small requests fill a frame up to its bound, and go on in the next", async () => {
+    queue.maxFrameBytes = 36 + MAX_COMMAND_BYTES;
+    const callers = Array.from({ length: 9 }, () => send(pay()));
+    await quiet();
+    expect(queue.frames.length).toBeGreaterThan(1);
+    for (const index of queue.frames.keys())
+      await decided(index, outcomesOf(queue.read(index).commands.length));
+    expect(callers.map(({ sent }) => sent?.state)).toEqual(Array(9).fill("done"));
+  });
+
+  test("a queue whose messages cannot hold one command takes none", async () => {
+    queue.maxFrameBytes = MAX_COMMAND_BYTES;
+    const caller = send(pay());
+    await quiet();
+    expect(caller.sent?.state).toBe("unavailable");
+    expect(queue.frames).toEqual([]);
+  });
+});
+
+describe("an outcome counts only for the frame that it is of", () => {
+  let caller: Caller;
+
+  beforeEach(async () => {
+    caller = send(pay(), pay());
+    await quiet();
+  });
+
+  const others: [string, FrameOutcome][] = [
+    ["another origin", { origin: ORIGIN.replace("0", "1"), number: 1, outcomes: outcomesOf(2) }],
+    ["another number", { origin: ORIGIN, number: 2, outcomes: outcomesOf(2) }],
+    ["a smaller count", { origin: ORIGIN, number: 1, outcomes: outcomesOf(1) }],
+    ["a larger count", { origin: ORIGIN, number: 1, outcomes: outcomesOf(3) }],
+    ["no outcomes", { origin: ORIGIN, number: 1, outcomes: [] }],
+  ];
+  test.each(others)("%s is dropped", async (_, outcome) => {
+    say(outcome);
+    await quiet();
+    expect(caller.sent).toBeUndefined();
+    expect(queue.settled).toEqual([]);
+    expect(sender.waiting).toBe(2);
+    await decided(0, outcomesOf(2));
+    expect(caller.sent?.state).toBe("done");
+  });
+
+  test("a second outcome of the same frame is dropped, and is nobody else's", async () => {
+    await decided(0, outcomesOf(2));
+    const next = send(pay(), pay());
+    await decided(0, outcomesOf(2, 50));
+    await quiet();
+    expect(next.sent).toBeUndefined();
+    expect(caller.sent).toEqual({ state: "done", outcomes: outcomesOf(2) });
+    expect(sender.waiting).toBe(2);
+  });
+});
+
+describe("a frame that is sent again", () => {
+  test("reports its own replays as first outcomes", async () => {
+    const caller = send(pay(), pay());
+    await quiet();
+    queue.frames[0]?.resent();
+    await decided(0, [committed(5, { replayed: true }), committed(7, { replayed: true })]);
+    expect(caller.sent).toEqual({ state: "done", outcomes: [committed(5), committed(7)] });
+  });
+
+  test("a rejection that it replays is a first outcome too", async () => {
+    const caller = send(pay());
+    await quiet();
+    queue.frames[0]?.resent();
+    const rejected = { status: "rejected", seq: 9, reason: "insufficient_funds" } as const;
+    await decided(0, [{ ...rejected, replayed: true }]);
+    expect(caller.sent).toEqual({ state: "done", outcomes: [{ ...rejected, replayed: false }] });
+  });
+
+  test("an id conflict stays one", async () => {
+    const caller = send(pay());
+    await quiet();
+    queue.frames[0]?.resent();
+    const refused = {
+      status: "refused",
+      seq: 9,
+      replayed: false,
+      reason: "transaction_id_conflict",
+    } as const;
+    await decided(0, [refused]);
+    expect(caller.sent).toEqual({ state: "done", outcomes: [refused] });
+  });
+
+  test("of one that was sent once, a replay is a replay", async () => {
+    const [caller, other] = [send(pay()), send(pay())];
+    await quiet();
+    await decided(0, [committed(5, { replayed: true }), committed(6)]);
+    expect(caller.sent).toEqual({ state: "done", outcomes: [committed(5, { replayed: true })] });
+    expect(other.sent).toEqual({ state: "done", outcomes: [committed(6)] });
+  });
+});
+
+describe("what the queue refuses", () => {
+  test("is unavailable at once, and nothing waits for it any more", async () => {
+    const caller = send(pay());
+    await quiet();
+    queue.frames[0]?.refused("maximum bytes exceeded");
+    await quiet();
+    expect(caller.sent).toEqual({ state: "unavailable", why: "maximum bytes exceeded" });
+    expect(sender.waiting).toBe(0);
+    expect(clock.waiting).toBe(0);
+    await decided(0, outcomesOf(1));
+    expect(caller.sent?.state).toBe("unavailable");
+  });
+
+  test("while it is closed nothing is put on it", async () => {
+    queue.state = { open: false, reason: "the queue is away" };
+    const caller = send(pay());
+    await quiet();
+    expect(caller.sent).toEqual({ state: "unavailable", why: "the queue is away" });
+    expect(queue.frames).toEqual([]);
+  });
+
+  describe("of a batch that was split", () => {
+    let caller: Caller;
+    let counts: number[];
+
+    beforeEach(async () => {
+      queue.maxFrameBytes = 36 + 2 * MAX_COMMAND_BYTES;
+      caller = send(...pays(12));
+      await quiet();
+      counts = queue.frames.map((_, index) => queue.read(index).commands.length);
+      expect(counts.length).toBeGreaterThan(1);
+    });
+
+    const refuse = async (index: number) => {
+      queue.frames[index]?.refused("maximum bytes exceeded");
+      await quiet();
+    };
+
+    test("every part: nothing of the batch entered", async () => {
+      for (const index of counts.keys()) {
+        expect(caller.sent).toBeUndefined();
+        await refuse(index);
+      }
+      expect(caller.sent).toEqual({ state: "unavailable", why: "maximum bytes exceeded" });
+    });
+
+    test("one part, the others decided: the outcome of the batch is unknown", async () => {
+      await refuse(0);
+      for (let index = 1; index < counts.length; index++)
+        await decided(index, outcomesOf(counts[index] ?? 0));
+      expect(caller.sent?.state).toBe("unknown");
+      expect(sender.waiting).toBe(0);
+    });
+
+    test("one part after the others were decided: it is unknown as well", async () => {
+      for (let index = 1; index < counts.length; index++)
+        await decided(index, outcomesOf(counts[index] ?? 0));
+      expect(caller.sent).toBeUndefined();
+      await refuse(0);
+      expect(caller.sent?.state).toBe("unknown");
+    });
+
+    test("one part, no word of the others: it is unknown when the time is over", async () => {
+      await refuse(0);
+      await clock.advance(OUTCOME_TIMEOUT_MS - 100);
+      expect(caller.sent).toBeUndefined();
+      await clock.advance(1_000);
+      expect(caller.sent?.state).toBe("unknown");
+    });
+
+    test("one part, after the others have run out of time: it is unknown", async () => {
+      for (let index = 1; index < counts.length; index++)
+        await decided(index, outcomesOf(counts[index] ?? 0));
+      await clock.advance(OUTCOME_TIMEOUT_MS + 1_000);
+      expect(caller.sent?.state).toBe("unknown");
+      await refuse(0);
+      expect(sender.waiting).toBe(0);
+    });
+  });
+});
+
+describe("what waits is bounded", () => {
+  test("in time: a caller without an outcome is told that nobody knows", async () => {
+    const caller = send(pay());
+    await quiet();
+    await clock.advance(OUTCOME_TIMEOUT_MS - 100);
+    expect(caller.sent).toBeUndefined();
+    await clock.advance(200);
+    expect(caller.sent?.state).toBe("unknown");
+    expect(queue.settled).toEqual([`${ORIGIN}-1`]);
+    expect([sender.waiting, clock.waiting]).toEqual([0, 0]);
+    await decided(0, outcomesOf(1));
+    expect(caller.sent?.state).toBe("unknown");
+  });
+
+  test("each from when it was sent, also where earlier ones had their outcome", async () => {
+    const first = send(pay());
+    await quiet();
+    await clock.advance(6_000);
+    const second = send(pay());
+    await quiet();
+    await clock.advance(3_000);
+    await decided(0, outcomesOf(1));
+    await clock.advance(2_000);
+    expect([first.sent?.state, second.sent?.state]).toEqual(["done", undefined]);
+    await clock.advance(5_100);
+    expect(second.sent?.state).toBe("unknown");
+  });
+
+  test("in number: what would be too much is refused, and makes room for nobody else", async () => {
+    const waiting = send(...pays(MAX_WAITING - 1));
+    const tooMuch = send(pay(), pay());
+    const fits = send(pay());
+    const full = send(pay());
+    await quiet();
+    expect([waiting, tooMuch, fits, full].map(({ sent }) => sent?.state)).toEqual([
+      undefined,
+      "overloaded",
+      undefined,
+      "overloaded",
+    ]);
+    expect(sender.waiting).toBe(MAX_WAITING);
+    expect(queue.read(0).commands).toHaveLength(MAX_WAITING);
+    await decided(0, outcomesOf(MAX_WAITING));
+    expect(sender.waiting).toBe(0);
+    const later = send(pay());
+    await quiet();
+    await decided(1, outcomesOf(1));
+    expect(later.sent?.state).toBe("done");
+  });
+
+  test("room comes back from what was refused and from what ran out of time", async () => {
+    for (let round = 0; round < 3; round++) {
+      send(...pays(MAX_WAITING));
+      await quiet();
+      queue.frames.at(-1)?.refused("full");
+      send(...pays(MAX_WAITING));
+      await quiet();
+      await clock.advance(OUTCOME_TIMEOUT_MS + 1_000);
+      expect(sender.waiting).toBe(0);
+    }
+  });
+});
+
+describe("at the end", () => {
+  test("what waits is waited for", async () => {
+    const caller = send(pay());
+    let drained = false;
+    void sender.drained().then(() => {
+      drained = true;
+    });
+    await quiet();
+    expect(drained).toBe(false);
+    await decided(0, outcomesOf(1));
+    expect([drained, caller.sent?.state]).toEqual([true, "done"]);
+    await sender.drained();
+  });
+
+  test("whoever still waits is told that nobody knows", async () => {
+    const callers = [send(pay()), send(pay(), pay())];
+    await quiet();
+    sender.close();
+    await quiet();
+    expect(callers.map(({ sent }) => sent?.state)).toEqual(["unknown", "unknown"]);
+    expect([sender.waiting, clock.waiting]).toEqual([0, 0]);
+  });
 });
