@@ -40,7 +40,7 @@ export interface LogReading {
 
 const CHUNK_BYTES = 1 << 20;
 /** No command's lines are longer than this; a longer run without a line's or a command's end is a break. */
-const MAX_COMMAND_LINES_BYTES = 64 << 20;
+const MAX_COMMAND_LINES_BYTES = 16 << 20;
 const NEWLINE = 10;
 const COMMA = 44;
 const CRC_TAIL = /^,"crc":"([0-9a-f]{8})"\}$/;
@@ -87,13 +87,19 @@ async function feed(
     length += read;
     const done = take(buffer, length);
     if (done === undefined) return 0;
-    buffer.copyWithin(0, done, length);
+    if (done > 0) buffer.copyWithin(0, done, length);
     at += done;
     length -= done;
     progress(at);
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
   return length;
+}
+
+/** The place of the first line end from `from` on and before `length`; −1 where there is none. */
+function newlineIn(buffer: Buffer, from: number, length: number): number {
+  const newline = buffer.subarray(from, length).indexOf(NEWLINE);
+  return newline < 0 ? -1 : from + newline;
 }
 
 /** The crc that a line says which ends before `newline`; undefined where it is not a command's last. */
@@ -112,6 +118,8 @@ class Scan {
   #events: WalletEvent[] = [];
   #lines = 0;
   #scanned = 0;
+  /** Bytes of it in which there is no further line end. */
+  #searched = 0;
   #end: CommandEnd | undefined;
   /** The first line that is not as it should be; the command's crc tells what to think of it. */
   #fault: LogBreak | undefined;
@@ -126,8 +134,12 @@ class Scan {
     let commandAt = 0;
     for (;;) {
       const lineAt = commandAt + this.#scanned;
-      const newline = buffer.indexOf(NEWLINE, lineAt);
-      if (newline < 0 || newline >= length) return commandAt;
+      const newline = newlineIn(buffer, Math.max(lineAt, commandAt + this.#searched), length);
+      if (newline < 0) {
+        this.#searched = length - commandAt;
+        return commandAt;
+      }
+      this.#searched = 0;
       const stated = statedCrc(buffer, lineAt, newline);
       this.#line(buffer.toString("latin1", lineAt, newline), stated !== undefined);
       if (stated === undefined) {
@@ -216,8 +228,8 @@ export async function hasCommandAfter(file: AppendFile, offset: number): Promise
     let commandAt = 0;
     for (;;) {
       const lineAt = commandAt + scanned;
-      const newline = buffer.indexOf(NEWLINE, lineAt);
-      if (newline < 0 || newline >= length) break;
+      const newline = newlineIn(buffer, lineAt, length);
+      if (newline < 0) break;
       scanned = newline + 1 - commandAt;
       const stated = statedCrc(buffer, lineAt, newline);
       if (stated === undefined) continue;
