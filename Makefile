@@ -13,7 +13,7 @@ GO_MIN := 1.26
 ARGS ?=
 DATA ?= ./data
 TEST ?=
-# SHELL is bash, whose own SECONDS is not meant: only one that is given to make counts.
+# SHELL is bash, whose own SECONDS is not meant: only one given to make counts.
 SECONDS_OF_SOAK := $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),600)
 
 # The first is the main program; a worker has to be listed as an entry of its own.

@@ -6,7 +6,7 @@
  * requests.ts, which decides whether they are good and where they are not. A test holds the two against
  * each other: whatever is read here reads the same there.
  *
- * Measured at 0.15–0.25 µs a transfer, where requests.ts takes 3.
+ * Measured at 0.2 µs a transfer, where requests.ts takes 1.9.
  */
 
 import { MAX_ACCOUNT_LENGTH, MAX_CURRENCY_LENGTH } from "../domain/names.ts";
