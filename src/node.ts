@@ -286,7 +286,6 @@ export class WalletNode<S extends StreamSession> {
       {
         clock,
         witness: {
-          start,
           settled: (sequence) => this.#part().loop.settled(sequence),
           holdsLast: (message) =>
             holdsCommand(message, start, lastEvents, this.#engine.ledger.opened?.currency),

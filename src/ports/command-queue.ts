@@ -42,8 +42,6 @@ export interface CommandMessages extends BatchSource<QueueMessage> {}
 
 /** What the queue must know of the log, to tell whether the stream still is the one that the log was made from. */
 export interface LogWitness {
-  /** Where the log ended when the node started. */
-  readonly start: LogPosition;
   /** Resolves with the log's end when the message `sequence`, and all before it, are executed and on disk. */
   settled(sequence: number): Promise<LogPosition>;
   /** Whether `message` holds the command that was the log's last when the node started. */

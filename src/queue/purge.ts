@@ -3,8 +3,7 @@
  * is read again at the next start.
  */
 
-import type { NatsSession } from "./nats-session.ts";
-import { STREAM } from "./nats-session.ts";
+import { type NatsSession, STREAM } from "./nats-session.ts";
 import { NodeRegistry } from "./node-registry.ts";
 
 const PURGE_INTERVAL_MS = 5_000;

@@ -61,7 +61,6 @@ function begin({ embedded = false, remakeLostStream = false, acceptGap = false }
     {
       clock,
       witness: {
-        start: log,
         settled: async (sequence) => {
           while (executed < sequence) await new Promise<void>((resolve) => waiting.push(resolve));
           return log;
