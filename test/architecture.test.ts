@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   projection: ["domain", "ports", "batching", "wire"],
   gateway: ["domain", "ports", "batching", "wire"],
   leadership: ["domain", "ports", "batching", "wire"],
-  runtime: [],
+  runtime: ["ports"],
   "config.ts": ["domain"],
 };
 /** These wire the others together and know them all. */

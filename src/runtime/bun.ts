@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSyn
 import { join } from "node:path";
 // In a compiled executable this is a path into the executable itself.
 import natsServerPath from "../../build/tools/coffer-nats" with { type: "file" };
+import { connectTo } from "./bun-postgres.ts";
 import { CannotListen, type HttpAddress, type HttpHandler, type Runtime } from "./runtime.ts";
 
 const LOCK_EX = 2;
@@ -15,6 +16,7 @@ const IDLE_TIMEOUT_SECONDS = 30;
 export const bunRuntime: Runtime = {
   name: "bun",
   version: Bun.version,
+  postgres: connectTo,
 
   lock(path) {
     const libc = process.platform === "darwin" ? `libSystem.B.${suffix}` : `libc.${suffix}.6`;

@@ -24,6 +24,7 @@ const deno = (globalThis as unknown as { Deno: DenoGlobal }).Deno;
 export const denoRuntime: Runtime = {
   name: "deno",
   version: deno.version.deno,
+  postgres: undefined,
 
   lock(path) {
     const file = deno.openSync(path, { write: true, create: true });

@@ -3,3 +3,8 @@ declare module "*/coffer-nats" {
   const path: string;
   export default path;
 }
+
+declare module "*.sql" {
+  const text: string;
+  export default text;
+}

@@ -1,5 +1,7 @@
 /** What differs between Bun and Deno. */
 
+import type { SqlConnect } from "../ports/sql-connection.ts";
+
 /** An exclusive lock on a file, which ends with the process at the latest. */
 export interface FileLock {
   release(): void;
@@ -41,6 +43,8 @@ export interface Runtime {
   serve(handler: HttpHandler, address: HttpAddress): Promise<HttpServer>;
   /** The path of the embedded nats-server; a compiled executable puts it into `folder` first. */
   natsServer(folder: string): string;
+  /** How to connect to the PostgreSQL server of a URL; undefined where the runtime has no client for it. */
+  readonly postgres: ((url: string) => SqlConnect) | undefined;
 }
 
 /** The runtime that this process has. */
