@@ -41,3 +41,8 @@ export interface ChangeWriter {
     changes: readonly BalanceChange[],
   ): Promise<WrittenChanges>;
 }
+
+/** The database does not hold what the ledger says: nothing more may be written to it. */
+export class Divergence extends Error {
+  override readonly name = "Divergence";
+}
