@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules
 
 NODE_MIN := 20
 GO_MIN := 1.26
+POSTGRES_MIN := 15
 
 ARGS ?=
 DATA ?= ./data
@@ -27,7 +28,7 @@ TOOLS := $(addprefix build/tools/,coffer-nats nats-server k6)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: build/coffer ## compile the executable build/coffer
@@ -65,13 +66,21 @@ bench: build/coffer ## measure throughput beside a route that does nothing
 	@$(need_wrk)
 	@$(BIN)/bun bench/run.ts
 
+.PHONY: bench-postgres
+bench-postgres: $(INSTALLED) postgres ## measure the PostgreSQL writer beside statements that are sent one by one
+	@$(BIN)/bun bench/postgres.ts
+
 .PHONY: soak
 soak: setup ## simulate new histories for SECONDS (600), then crash real nodes 200 times
 	@$(BIN)/bun test/simulation/run.ts --seconds $(SECONDS_OF_SOAK)
 	@COFFER_CRASH_ROUNDS=200 $(BIN)/bun test --timeout 60000 test/crash/crash-rounds.test.ts
 
 .PHONY: setup
-setup: build/coffer $(TOOLS) ## fetch and build all parts
+setup: build/coffer $(TOOLS) postgres ## fetch and build all parts
+
+.PHONY: postgres
+postgres:
+	@$(need_postgres)
 
 .PHONY: clean
 clean: ## remove all that was fetched and built here
@@ -118,7 +127,17 @@ need_go = found=$$(go version 2>/dev/null | sed 's/^go version go\([^ ]*\).*/\1/
   printf '%s\n' $(GO_MIN) "$$found" | sort -VC || \
   $(call fail,Go $(GO_MIN) or newer is needed (https://go.dev/dl); found $${found:-none})
 
-need_wrk = command -v wrk >/dev/null || { \
-  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "apt-get install wrk" && \
-  { apt-get install -qq -y wrk || { apt-get update -qq && apt-get install -qq -y wrk; }; } >/dev/null 2>&1; } || \
+apt_install = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "apt-get install $(1)" && \
+  { apt-get install -qq -y $(1) || { apt-get update -qq && apt-get install -qq -y $(1); }; } >/dev/null 2>&1; }
+
+need_wrk = command -v wrk >/dev/null || $(call apt_install,wrk) || \
   $(call fail,wrk is missing: install it (Debian: apt install wrk))
+
+# Only its programs are used, by clusters of the tests' own. Debian has them outside of PATH.
+has_postgres = newest=$$(for path in $${PATH//:/ } /usr/lib/postgresql/*/bin; do \
+    "$$path/initdb" --version 2>/dev/null || true; done | sed 's/^[^0-9]*\([0-9]*\).*/\1/' | sort -n | tail -n 1); \
+  [ "$${newest:-0}" -ge $(POSTGRES_MIN) ]
+
+need_postgres = { $(has_postgres); } || { DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; \
+  $(call apt_install,postgresql) && { $(has_postgres); }; } || \
+  $(call fail,PostgreSQL $(POSTGRES_MIN) or newer is missing: install it (Debian: apt install postgresql))

@@ -5,9 +5,11 @@
 
 import { afterAll } from "bun:test";
 import { removeTemporaryFolders } from "./folders.ts";
+import { crashPostgresServers } from "./postgres.ts";
 import { endTestProcesses } from "./processes.ts";
 
 afterAll(async () => {
+  await crashPostgresServers();
   await endTestProcesses();
   removeTemporaryFolders();
 });
