@@ -1,0 +1,109 @@
+/**
+ * Writes a batch of balance changes into an open transaction: the balances, key by key, and a row a change in
+ * balance_change_logs.
+ *
+ * The result is what one change at a time, in their order, would give. Only the tenure that holds the
+ * partition's lock can commit (the fence is its caller's), so no other writer changes these keys meanwhile.
+ */
+
+import { crc32 } from "node:zlib";
+import {
+  type BalanceChange,
+  type ChangeWriter,
+  Divergence,
+  type Tenure,
+  type WrittenChanges,
+} from "../../../ports/balance-changes.ts";
+import type { SqlConnection } from "../../../ports/sql-connection.ts";
+import { type DecidedChange, logRows } from "./copy-text.ts";
+import { type Holding, judge, type RejectReason } from "./judge.ts";
+import { sortEvents } from "./known-events.ts";
+import makeLogs from "./make-logs.sql" with { type: "text" };
+import { monthStarts } from "./months.ts";
+import { type NetChange, net } from "./netting.ts";
+import { prepareStaging, writeKeys } from "./staged-balances.ts";
+import writeLogs from "./write-logs.sql" with { type: "text" };
+
+const NONE: WrittenChanges = { applied: 0, rejected: 0 };
+
+/** For a database with so many partitions. */
+export function batchWriter(partitions: number): ChangeWriter {
+  return {
+    prepare: prepareStaging,
+    write: async (tx, tenure, changes) => {
+      if (changes.length === 0) return NONE;
+      const isOurs = ({ account }: BalanceChange) => crc32(account) % partitions === tenure.partition;
+      const decided =
+        tenure.topic === "ledger"
+          ? await writeLedger(tx, tenure, changes, isOurs)
+          : await writeJudged(tx, tenure, changes, isOurs);
+      await tx.query(makeLogs, [monthStarts(changes)]);
+      await tx.copyIn(writeLogs, logRows(tenure, decided));
+      const rejected = decided.reduce((count, { reason }) => (reason ? count + 1 : count), 0);
+      return { applied: decided.length - rejected, rejected };
+    },
+  };
+}
+
+/** The ledger has decided: whatever does not fit is a difference between it and the database. */
+async function writeLedger(
+  tx: SqlConnection,
+  tenure: Tenure,
+  changes: readonly BalanceChange[],
+  isOurs: (change: BalanceChange) => boolean,
+): Promise<readonly DecidedChange[]> {
+  const stray = changes.find((change) => !isOurs(change));
+  if (stray) throw new Error(`${stray.account} is not of partition ${tenure.partition}`);
+  const keys = net(changes);
+  for (const [key, { available, frozen }] of await writeKeys(tx, tenure, keys)) {
+    const [first, last] = [keys.get(key)?.changes[0], keys.get(key)?.changes.at(-1)];
+    throw new Divergence(
+      `the database has ${available} available and ${frozen} frozen for ${key}; the ledger's events ${first?.offset} to ${last?.offset} do not fit that`,
+    );
+  }
+  return changes.map((change) => ({ change, reason: undefined }));
+}
+
+/** The database decides. What repeats a known event is left out of the answer. */
+async function writeJudged(
+  tx: SqlConnection,
+  tenure: Tenure,
+  changes: readonly BalanceChange[],
+  isOurs: (change: BalanceChange) => boolean,
+): Promise<readonly DecidedChange[]> {
+  const reasons = new Map<BalanceChange, RejectReason | undefined>();
+  const { fresh, conflicting } = await sortEvents(tx, tenure.partition, changes.filter(isOurs));
+  for (const change of fresh) reasons.set(change, undefined);
+  for (const change of conflicting) reasons.set(change, "EVENT_ID_CONFLICT");
+  const keys = net(fresh);
+  const refused = await writeKeys(tx, tenure, keys);
+  if (refused.size > 0) {
+    const accepted: BalanceChange[] = [];
+    for (const [key, holding] of refused) {
+      for (const [change, reason] of oneByOne(holding, keys.get(key))) {
+        reasons.set(change, reason);
+        if (reason === undefined) accepted.push(change);
+      }
+    }
+    const again = await writeKeys(tx, tenure, net(accepted));
+    if (again.size > 0) throw new Error(`changes of ${[...again.keys()]} fit one by one, but not together`);
+  }
+  return changes.flatMap((change) => {
+    if (!isOurs(change)) return [{ change, reason: "WRONG_PARTITION" }];
+    return reasons.has(change) ? [{ change, reason: reasons.get(change) }] : [];
+  });
+}
+
+/** The changes of one key, each with why it is refused, or undefined. */
+function oneByOne(
+  holding: Holding,
+  key: NetChange | undefined,
+): readonly (readonly [BalanceChange, RejectReason | undefined])[] {
+  let current = holding;
+  return (key?.changes ?? []).map((change) => {
+    const after = judge(current, change);
+    if (typeof after === "string") return [change, after];
+    current = after;
+    return [change, undefined];
+  });
+}

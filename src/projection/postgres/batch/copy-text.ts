@@ -1,0 +1,38 @@
+/** Rows as `COPY … FROM STDIN` takes them in its text format: a line a row, tabs between values. */
+
+import type { BalanceChange, Tenure } from "../../../ports/balance-changes.ts";
+import type { RejectReason } from "./judge.ts";
+import type { NetChange } from "./netting.ts";
+
+/** A change, and why it was refused; undefined where it was applied. */
+export interface DecidedChange {
+  readonly change: BalanceChange;
+  readonly reason: RejectReason | undefined;
+}
+
+const encoder = new TextEncoder();
+
+export function stagedRows(keys: Iterable<NetChange>): Uint8Array {
+  let rows = "";
+  for (const { account, currency, available, frozen, updatedMs } of keys) {
+    rows += `${text(account)}\t${text(currency)}\t${available.net}\t${available.low}\t${available.high}\t${frozen.net}\t${frozen.low}\t${frozen.high}\t${updatedMs}\n`;
+  }
+  return encoder.encode(rows);
+}
+
+export function logRows({ topic, partition }: Tenure, decided: readonly DecidedChange[]): Uint8Array {
+  let rows = "";
+  for (const { change, reason } of decided) {
+    const { offset, eventId, account, currency, availableDelta, frozenDelta, atMs } = change;
+    const status = reason === undefined ? "APPLIED\t\\N" : `REJECTED\t${reason}`;
+    rows += `${topic}\t${partition}\t${offset}\t${text(eventId)}\t${text(account)}\t${text(currency)}\t${availableDelta}\t${frozenDelta}\t${atMs}\t${status}\n`;
+  }
+  return encoder.encode(rows);
+}
+
+const SPECIAL = /[\\\t\n\r]/;
+const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
+
+function text(value: string): string {
+  return SPECIAL.test(value) ? value.replace(/[\\\t\n\r]/g, (character) => ESCAPES[character] ?? "") : value;
+}

@@ -1,0 +1,1 @@
+SELECT make_balance_change_logs($1::bigint[])

@@ -1,0 +1,1 @@
+SELECT make_staging($1, $2, $3) AS name

@@ -1,0 +1,61 @@
+-- Writes the staged rows, one a key, of topic $1 and partition $2: each as a whole, or not at all.
+-- A key passes where every balance that one change at a time would have led through is allowed.
+WITH try_update AS (
+  UPDATE account_balances AS balance
+  SET available = balance.available + staged.available_net,
+      frozen = balance.frozen + staged.frozen_net,
+      updated_msec = staged.updated_msec
+  FROM staged_balances AS staged
+  WHERE balance.topic = $1
+    AND balance.account_id = staged.account_id
+    AND balance.currency_code = staged.currency_code
+    AND balance.available + staged.available_low >= lowest_balance(staged.account_id)
+    AND balance.available + staged.available_high <= 9223372036854775807
+    AND balance.frozen + staged.frozen_low >= lowest_balance(staged.account_id)
+    AND balance.frozen + staged.frozen_high <= 9223372036854775807
+  RETURNING balance.topic, balance.account_id, balance.currency_code
+),
+-- Keys that do not exist, or do not pass.
+missing AS (
+  SELECT staged.*
+  FROM staged_balances AS staged
+  LEFT JOIN try_update USING (account_id, currency_code)
+  WHERE try_update.account_id IS NULL
+),
+try_insert AS (
+  INSERT INTO account_balances (topic, account_id, shard_id, currency_code, available, frozen, updated_msec)
+  SELECT $1, account_id, $2, currency_code, available_net, frozen_net, updated_msec
+  FROM missing
+  WHERE NOT EXISTS (
+      SELECT FROM account_balances AS balance
+      WHERE balance.topic = $1
+        AND balance.account_id = missing.account_id
+        AND balance.currency_code = missing.currency_code
+    )
+    AND available_low >= lowest_balance(account_id)
+    AND available_high <= 9223372036854775807
+    AND frozen_low >= lowest_balance(account_id)
+    AND frozen_high <= 9223372036854775807
+  ON CONFLICT DO NOTHING
+  RETURNING topic, account_id, currency_code
+),
+-- With the balances as they are, unchanged by this statement.
+error_records AS (
+  SELECT missing.account_id, missing.currency_code, balance.available, balance.frozen
+  FROM missing
+  LEFT JOIN try_insert USING (account_id, currency_code)
+  LEFT JOIN account_balances AS balance
+    ON balance.topic = $1
+    AND balance.account_id = missing.account_id
+    AND balance.currency_code = missing.currency_code
+  WHERE try_insert.account_id IS NULL
+),
+validate AS (
+  SELECT
+    (SELECT count(*) FROM try_update) AS updated_rows,
+    (SELECT count(*) FROM try_insert) AS inserted_rows,
+    (SELECT count(*) FROM error_records) AS error_rows
+)
+SELECT validate.*, error_records.*
+FROM validate
+LEFT JOIN error_records ON true

@@ -1,0 +1,111 @@
+-- Balances, every change that was asked for, and which events of others are known.
+
+-- Topic ledger: what the log says. Topic changes: what other systems ask for, as the database judges it.
+CREATE TABLE account_balances (
+  topic         text COLLATE "C" NOT NULL CHECK (topic IN ('ledger', 'changes')),
+  account_id    text COLLATE "C" NOT NULL,
+  -- The partition that the account is written in: CRC-32(account_id) mod partitions.
+  shard_id      integer NOT NULL CHECK (shard_id >= 0),
+  currency_code text COLLATE "C" NOT NULL,
+  -- In minor units.
+  available     bigint NOT NULL,
+  frozen        bigint NOT NULL,
+  -- When the last change that was applied happened, ms since 1970.
+  updated_msec  bigint NOT NULL,
+  PRIMARY KEY (topic, account_id, currency_code),
+  -- The ledger's own account alone may owe: deposits come from it.
+  CHECK (account_id = '@world' OR (available >= 0 AND frozen >= 0))
+) WITH (fillfactor = 70); -- room for the next version of a row on its own page, so that no index changes
+
+-- How far down an account's balances may go; up they go to 2^63-1.
+CREATE FUNCTION lowest_balance(account_id text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE account_id WHEN '@world' THEN -9223372036854775807 ELSE 0 END;
+
+-- One row a change, by month of changed_msec (UTC): a month is pruned by dropping its table,
+-- balance_change_logs_YYYY_MM. The writer makes the tables of months that it needs.
+CREATE TABLE balance_change_logs (
+  topic           text COLLATE "C" NOT NULL CHECK (topic IN ('ledger', 'changes')),
+  shard_id        integer NOT NULL,
+  -- ledger: the seq of the event; changes: the number of the message.
+  change_offset   bigint NOT NULL,
+  event_id        text COLLATE "C" NOT NULL,
+  account_id      text COLLATE "C" NOT NULL,
+  currency_code   text COLLATE "C" NOT NULL,
+  available_delta bigint NOT NULL,
+  frozen_delta    bigint NOT NULL,
+  changed_msec    bigint NOT NULL,
+  status          text COLLATE "C" NOT NULL CHECK (status IN ('APPLIED', 'REJECTED')),
+  reject_reason   text COLLATE "C" CHECK (reject_reason IN (
+    'WRONG_PARTITION', 'EVENT_ID_CONFLICT', 'INSUFFICIENT_BALANCE', 'INSUFFICIENT_FROZEN', 'OVERFLOW'
+  )),
+  CHECK ((status = 'REJECTED') = (reject_reason IS NOT NULL))
+) PARTITION BY RANGE (changed_msec);
+
+CREATE INDEX ON balance_change_logs (account_id, changed_msec);
+
+-- Topic changes: every id that was decided, so that none is decided twice.
+CREATE TABLE applied_events (
+  event_id      text COLLATE "C" PRIMARY KEY,
+  -- SHA-256 of the change's content.
+  content_hash  bytea NOT NULL,
+  shard_id      integer NOT NULL,
+  change_offset bigint NOT NULL
+);
+
+-- Makes the tables of the months that begin at these times (UTC, ms since 1970), where they are missing.
+-- One that is attached blocks neither who reads nor who writes.
+CREATE FUNCTION make_balance_change_logs(month_starts bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  month_start bigint;
+  starts timestamp;
+  month_table text;
+BEGIN
+  FOREACH month_start IN ARRAY month_starts LOOP
+    starts := to_timestamp(month_start / 1000) AT TIME ZONE 'UTC';
+    month_table := 'balance_change_logs_' || to_char(starts, 'YYYY_MM');
+    CONTINUE WHEN to_regclass(month_table) IS NOT NULL;
+    PERFORM pg_advisory_xact_lock('balance_change_logs'::regclass::bigint);
+    CONTINUE WHEN to_regclass(month_table) IS NOT NULL;
+    EXECUTE format('CREATE TABLE %I (LIKE balance_change_logs INCLUDING ALL)', month_table);
+    EXECUTE format(
+      'ALTER TABLE balance_change_logs ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
+      month_table, month_start,
+      (extract(epoch FROM (starts + interval '1 month') AT TIME ZONE 'UTC') * 1000)::bigint
+    );
+  END LOOP;
+END
+$$;
+
+-- Makes the staging table of a tenure, empty, drops those of earlier tenures, and returns its name.
+-- Nothing in it outlives a transaction, so that it may be lost in a crash.
+CREATE FUNCTION make_staging(wanted_topic text, wanted_partition integer, token bigint)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  prefix text := format('staged_balances_%s_%s_', wanted_topic, wanted_partition);
+  staging text := prefix || token;
+  stale text;
+BEGIN
+  FOR stale IN
+    SELECT relname FROM pg_class
+      WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+        AND starts_with(relname, prefix) AND substr(relname, length(prefix) + 1)::bigint < token
+  LOOP
+    EXECUTE format('DROP TABLE IF EXISTS %I', stale);
+  END LOOP;
+  -- Of bounded texts: without them the table would have a second one for long values, and be slow to empty.
+  EXECUTE format($table$
+    CREATE UNLOGGED TABLE IF NOT EXISTS %I (
+      account_id     varchar(64) COLLATE "C" NOT NULL,
+      currency_code  varchar(12) COLLATE "C" NOT NULL,
+      available_net  numeric NOT NULL,
+      available_low  numeric NOT NULL,
+      available_high numeric NOT NULL,
+      frozen_net     numeric NOT NULL,
+      frozen_low     numeric NOT NULL,
+      frozen_high    numeric NOT NULL,
+      updated_msec   bigint NOT NULL
+    ) WITH (autovacuum_enabled = false)
+  $table$, staging);
+  RETURN staging;
+END
+$$;
