@@ -82,6 +82,10 @@ function natsUrls(urls: string): string | undefined {
   return good ? urls : undefined;
 }
 
+function postgresUrl(url: string): string | undefined {
+  return URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol) ? url : undefined;
+}
+
 export const SETTINGS = {
   data: text("data", "DIR", "the ledger's folder", "./data"),
   host: {
@@ -114,6 +118,33 @@ export const SETTINGS = {
     "make an outside stream that lost its tail anew, from this node's log",
   ),
   acceptGap: flag("accept-gap", "go on where the queue has dropped commands that this node never read"),
+  postgresUrl: {
+    ...text("postgres-url", "URL", "the PostgreSQL database that balances are written to; only under Bun"),
+    must: "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+    parse: postgresUrl,
+  },
+  postgresPartitions: integer(
+    "postgres-partitions",
+    "parts of its balances with a leader each; fixed when the database is first migrated",
+    1,
+    1,
+    256,
+  ),
+  postgresBatchSize: integer("postgres-batch-size", "balance changes written at a time", 200, 1, 100_000),
+  postgresLeaseMs: integer(
+    "postgres-lease-ms",
+    "for how long a node leads without a sign of life",
+    1_500,
+    100,
+    MAX_TIMER_MS,
+  ),
+  postgresHeartbeatMs: integer(
+    "postgres-heartbeat-ms",
+    "how often a leader gives that sign, and others look; at most half of the lease",
+    500,
+    10,
+    MAX_TIMER_MS,
+  ),
   outcomeTimeoutMs: integer(
     "outcome-timeout-ms",
     "how long a caller waits for an outcome",
@@ -150,7 +181,7 @@ export const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS;
 
 type ValueOf<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
-type WithDefault = Exclude<SettingName, "currency" | "natsUrl" | "strict">;
+type WithDefault = Exclude<SettingName, "currency" | "natsUrl" | "postgresUrl" | "strict">;
 
 /** Settings without a default are undefined where they are not given; switches other than `strict` are false then. */
 export type Config<N extends SettingName> = { readonly [K in N & WithDefault]: ValueOf<K> } & {

@@ -8,8 +8,11 @@ import type { Config } from "./config.ts";
 import type { TransactionId } from "./domain/names.ts";
 import { DiskFolder } from "./eventlog/disk.ts";
 import { createHttp } from "./gateway/http.ts";
+import { PostgresLeaderLock } from "./leadership/postgres-leader-lock.ts";
 import { type NodeLog, NodeRefused, WalletNode } from "./node.ts";
 import type { Clock } from "./ports/clock.ts";
+import { LedgerSource } from "./projection/postgres/ledger-source.ts";
+import { PostgresWriter } from "./projection/postgres/postgres-writer.ts";
 import { EmbeddedServer } from "./queue/embedded-server.ts";
 import { endpointOf, NatsSession } from "./queue/nats-session.ts";
 import { Positions } from "./queue/positions.ts";
@@ -28,6 +31,11 @@ export const SERVE_SETTINGS = [
   "streamReplicas",
   "remakeLostStream",
   "acceptGap",
+  "postgresUrl",
+  "postgresPartitions",
+  "postgresBatchSize",
+  "postgresLeaseMs",
+  "postgresHeartbeatMs",
   "outcomeTimeoutMs",
   "maxWaitingCommands",
   "maxBodyBytes",
@@ -64,10 +72,13 @@ export class Host {
   readonly #positions: Positions;
   #server: EmbeddedServer | undefined;
   #http: HttpServer | undefined;
+  #postgres: PostgresWriter | undefined;
   #diskWatch: ReturnType<typeof setInterval> | undefined;
 
   /** Takes the folder. Rejects with NodeRefused where another process holds it. */
   static async open(config: ServeConfig, runtime: Runtime, log: NodeLog): Promise<Host> {
+    if (config.postgresUrl !== undefined && !runtime.postgres)
+      throw new NodeRefused(`--postgres-url needs Bun: ${runtime.name} has no client for PostgreSQL`);
     mkdirSync(config.data, { recursive: true, mode: 0o750 });
     return new Host(config, runtime, log, await takeLock(config.data, runtime));
   }
@@ -121,6 +132,8 @@ export class Host {
     this.#node.run();
     await Promise.race([this.#node.opened, this.failed]);
     this.#node.checkOpening();
+    this.#postgres = this.#postgresWriter();
+    this.#postgres?.start();
     return this.#http.port;
   }
 
@@ -129,9 +142,11 @@ export class Host {
     const answered = this.#http?.stop();
     const { shutdownTimeoutMs } = this.config;
     await this.#node.drain(shutdownTimeoutMs / 2);
+    // A lock that is not given back in time runs out by itself.
+    await Promise.race([this.#postgres?.stop(), after(shutdownTimeoutMs / 8)]);
     await this.#node.stop();
     clearInterval(this.#diskWatch);
-    await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS))]);
+    await Promise.race([answered, after(LAST_ANSWERS_MS)]);
     await this.#http?.cut();
     await this.#server?.stop(shutdownTimeoutMs / 4);
     this.lock.release();
@@ -148,6 +163,32 @@ export class Host {
     const executable = this.runtime.natsServer(folder);
     return new EmbeddedServer(executable, folder, randomUUID(), (level, message, facts) =>
       this.log[level](facts, message),
+    );
+  }
+
+  /** Undefined where no database was named. */
+  #postgresWriter(): PostgresWriter | undefined {
+    const { postgresUrl, postgresPartitions, postgresLeaseMs, postgresHeartbeatMs } = this.config;
+    if (postgresUrl === undefined || !this.runtime.postgres) return undefined;
+    return new PostgresWriter(
+      {
+        connect: this.runtime.postgres(postgresUrl),
+        lock: (connection, topic, partition) =>
+          new PostgresLeaderLock(connection, systemClock, {
+            topic,
+            partition,
+            serviceId: this.#name,
+            leaseMs: postgresLeaseMs,
+            heartbeatMs: postgresHeartbeatMs,
+          }),
+        source: (topic, partition) =>
+          topic === "ledger"
+            ? new LedgerSource(this.#node.feed, systemClock, partition, postgresPartitions)
+            : undefined,
+        clock: systemClock,
+        report: (level, message, facts) => this.log[level](facts, message),
+      },
+      this.config,
     );
   }
 
@@ -204,7 +245,7 @@ async function takeLock(data: string, runtime: Runtime): Promise<FileLock> {
     const lock = runtime.lock(join(data, "lock"));
     if (lock) return lock;
     if (performance.now() > until) throw new NodeRefused(`${data} is held by another process`);
-    await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+    await after(LOCK_RETRY_MS);
   }
 }
 
@@ -220,6 +261,10 @@ function nodeName(data: string): string {
   writeFileSync(`${path}.new`, `${name}\n`);
   renameSync(`${path}.new`, path);
   return name;
+}
+
+function after(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 function randomInt32(): number {

@@ -12,6 +12,7 @@ import { EngineLoop } from "./engine/engine-loop.ts";
 import { holdsCommand } from "./engine/last-command.ts";
 import type { HashKey } from "./engine/transaction-index.ts";
 import { WalletEngine } from "./engine/wallet-engine.ts";
+import { DurableLogFeed } from "./eventlog/feed.ts";
 import { crcAt } from "./eventlog/lookup.ts";
 import { LogMark } from "./eventlog/mark.ts";
 import { recoverLog } from "./eventlog/recovery.ts";
@@ -22,6 +23,7 @@ import type { DataFolder } from "./ports/append-file.ts";
 import type { BalancesView } from "./ports/balances.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { CommandMessages, CommandQueue, QueueState } from "./ports/command-queue.ts";
+import type { LogFeed } from "./ports/log-feed.ts";
 import type { LogPosition } from "./ports/log-position.ts";
 import type { FrameOutcome, Outcomes } from "./ports/outcomes.ts";
 import { BalancesProjection } from "./projection/balances-projection.ts";
@@ -81,6 +83,7 @@ interface Running<S extends StreamSession> {
   readonly writer: EventLogWriter;
   readonly loop: EngineLoop;
   readonly queue: NatsQueue<S>;
+  readonly feed: DurableLogFeed;
   crcAt(sequence: number, index: number): number | undefined;
 }
 
@@ -140,6 +143,11 @@ export class WalletNode<S extends StreamSession> {
     return this.#part().writer.durable;
   }
 
+  /** The log's commands, for those who follow it. */
+  get feed(): LogFeed {
+    return this.#part().feed;
+  }
+
   /** The message of the command at the log's mark; 0 for none. */
   get markedSequence(): number {
     return this.#marked;
@@ -181,9 +189,10 @@ export class WalletNode<S extends StreamSession> {
       (error) => this.fail(error),
     );
     const queue = this.#queue(position, last);
-    const loop = this.#loop(writer, queue);
+    const feed = new DurableLogFeed(file, () => writer.durable);
+    const loop = this.#loop(writer, queue, feed);
     const crcOf = (sequence: number, index: number) => crcAt(file, writer.durable.bytes, sequence, index);
-    this.#running = { writer, loop, queue, crcAt: crcOf };
+    this.#running = { writer, loop, queue, feed, crcAt: crcOf };
     this.log.info(
       { events: position.seq, seconds: Math.round(clock.nowMs() - startedMs) / 1_000 },
       "recovered",
@@ -304,7 +313,7 @@ export class WalletNode<S extends StreamSession> {
     );
   }
 
-  #loop(writer: EventLogWriter, queue: NatsQueue<S>): EngineLoop {
+  #loop(writer: EventLogWriter, queue: NatsQueue<S>, feed: DurableLogFeed): EngineLoop {
     const messages: CommandMessages = {
       take: () => (this.#paused === undefined ? queue.take() : undefined),
       wait: async (timeoutMs) => {
@@ -320,6 +329,7 @@ export class WalletNode<S extends StreamSession> {
       ({ events, outcomes }) => {
         this.balances.apply(events);
         for (const outcome of outcomes) this.#outcomes.publish(outcome);
+        feed.grown();
       },
       ({ sequence }, why) => this.#malformed(sequence, why),
       this.parts.clock,

@@ -1,36 +1,67 @@
-/** Finds the chain's crc after a given command, by bisection over the log: it needs no index. */
+/** Finds a command in the log by bisection: it needs no index. */
 
 import type { AppendFile } from "../ports/append-file.ts";
 
 /** Longer than any two lines, so that a window that starts anywhere but near the end holds a command's end. */
 const WINDOW_BYTES = 64 << 10;
-const COMMAND_END = /"command":"([0-9]+)\.([0-9]+)","crc":"([0-9a-f]{8})"\}\n/g;
+const COMMAND_END = /"at":([0-9]+),"command":"([0-9]+)\.([0-9]+)","crc":"([0-9a-f]{8})"\}\n/g;
+const SEQ = /^\{"seq":([0-9]+),/;
+
+/** What a command's last line says. */
+export interface CommandEnd {
+  readonly seq: number;
+  readonly at: number;
+  readonly sequence: number;
+  readonly index: number;
+  readonly crc: number;
+  /** The bytes of the log up to the end of the command. */
+  readonly bytes: number;
+}
 
 /**
  * The crc after command `sequence`.`index`, within the log's first `bytes`; undefined where no such
  * command wrote anything.
  */
 export function crcAt(file: AppendFile, bytes: number, sequence: number, index: number): number | undefined {
+  return find(file, bytes, (end) => end.sequence - sequence || end.index - index)?.crc;
+}
+
+/** The command whose last event is `seq`, within the log's first `bytes`; undefined where none ends there. */
+export function commandEndingAt(file: AppendFile, bytes: number, seq: number): CommandEnd | undefined {
+  return find(file, bytes, (end) => end.seq - seq);
+}
+
+/** `compare` says whether a command comes before (below 0) or after (above 0) the wanted one. */
+function find(file: AppendFile, bytes: number, compare: (end: CommandEnd) => number): CommandEnd | undefined {
   let low = 0;
   let high = bytes;
   while (high - low > WINDOW_BYTES) {
     const middle = Math.floor((low + high) / 2);
     const first = ends(file, middle, Math.min(bytes, middle + WINDOW_BYTES)).next().value;
-    if (first && (first.sequence < sequence || (first.sequence === sequence && first.index <= index)))
-      low = middle;
+    if (first && compare(first) <= 0) low = middle;
     else high = middle;
   }
   for (const end of ends(file, low, Math.min(bytes, high + WINDOW_BYTES))) {
-    if (end.sequence === sequence && end.index === index) return end.crc;
+    if (compare(end) === 0) return end;
   }
   return undefined;
 }
 
-/** The commands whose last line ends in this part of the file. */
-function* ends(file: AppendFile, from: number, to: number) {
+/** The commands whose last line stands in this part of the file, from its beginning to its end. */
+function* ends(file: AppendFile, from: number, to: number): Generator<CommandEnd, undefined> {
   const window = Buffer.allocUnsafe(to - from);
-  const read = file.read(window, from);
-  for (const match of window.toString("latin1", 0, read).matchAll(COMMAND_END)) {
-    yield { sequence: Number(match[1]), index: Number(match[2]), crc: Number.parseInt(match[3] ?? "", 16) };
+  const text = window.toString("latin1", 0, file.read(window, from));
+  for (const match of text.matchAll(COMMAND_END)) {
+    const lineAt = text.lastIndexOf("\n", match.index) + 1;
+    const seq = SEQ.exec(text.slice(lineAt, match.index));
+    if (!seq) continue; // its beginning is before the window
+    yield {
+      seq: Number(seq[1]),
+      at: Number(match[1]),
+      sequence: Number(match[2]),
+      index: Number(match[3]),
+      crc: Number.parseInt(match[4] ?? "", 16),
+      bytes: from + match.index + match[0].length,
+    };
   }
 }

@@ -9,14 +9,9 @@ import { crc32 } from "node:zlib";
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
 import type { AppendFile } from "../ports/append-file.ts";
+import type { LoggedCommand } from "../ports/log-feed.ts";
 import { commandText, crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { BadLine, type CommandEnd, parseLine } from "./line.ts";
-
-export interface LoggedCommand {
-  readonly events: readonly WalletEvent[];
-  /** The log's end with this command. */
-  readonly end: LogPosition;
-}
 
 /** Where a log stops being one. */
 export interface LogBreak {
@@ -40,7 +35,7 @@ export interface LogReading {
 
 const CHUNK_BYTES = 1 << 20;
 /** No command's lines are longer than this; a longer run without a line's or a command's end is a break. */
-const MAX_COMMAND_LINES_BYTES = 16 << 20;
+export const MAX_COMMAND_LINES_BYTES = 16 << 20;
 const NEWLINE = 10;
 const COMMA = 44;
 const CRC_TAIL = /^,"crc":"([0-9a-f]{8})"\}$/;
@@ -57,7 +52,7 @@ export async function readLog(
   progress: (bytes: number) => void = () => {},
 ): Promise<LogReading> {
   const size = file.size();
-  const scan = new Scan(visit);
+  const scan = new LogScan(visit);
   const left = await feed(file, 0, (buffer, length) => scan.take(buffer, length), progress);
   if (left > 0) scan.endsHere();
   return { position: scan.position, size, break: scan.break };
@@ -110,10 +105,9 @@ function statedCrc(buffer: Buffer, lineAt: number, newline: number): number | un
   return tail ? Number.parseInt(tail[1] as string, 16) : undefined;
 }
 
-class Scan {
-  position: LogPosition = EMPTY_LOG;
+/** Reads command by command what it is given of a log, from any command on. */
+export class LogScan {
   break: LogReading["break"];
-  #currency: Currency | undefined;
   /** Of the current command: its events, its lines before the current one, and their bytes. */
   #events: WalletEvent[] = [];
   #lines = 0;
@@ -124,7 +118,12 @@ class Scan {
   /** The first line that is not as it should be; the command's crc tells what to think of it. */
   #fault: LogBreak | undefined;
 
-  constructor(private readonly visit: (command: LoggedCommand) => void) {}
+  /** `position`: the end of the command before, and `currency` the default of the ledger that it belongs to. */
+  constructor(
+    private readonly visit: (command: LoggedCommand) => void,
+    public position: LogPosition = EMPTY_LOG,
+    private currency?: Currency,
+  ) {}
 
   /**
    * Scans `buffer` up to `length`; its first byte is the first of the current command. Returns the bytes that
@@ -167,7 +166,7 @@ class Scan {
   #line(text: string, last: boolean): void {
     if (this.#fault) return;
     try {
-      const { seq, event, end } = parseLine(text, this.#currency);
+      const { seq, event, end } = parseLine(text, this.currency);
       const expectedSeq = this.position.seq + this.#lines + 1;
       if (seq !== expectedSeq) throw new BadLine(`"seq":${expectedSeq}`);
       if (last !== (end !== undefined)) throw new BadLine('"at", "command" and, as its last field, "crc"');
@@ -200,7 +199,7 @@ class Scan {
       this.#fail(error);
       return;
     }
-    if (last.type === "LedgerOpened") this.#currency = last.currency;
+    if (last.type === "LedgerOpened") this.currency = last.currency;
     this.position = position;
     this.#events = [];
     this.#lines = 0;

@@ -19,9 +19,10 @@
 
 import { ImpossibleState } from "../domain/impossible-state.ts";
 import type { AppendFile, DataFolder } from "../ports/append-file.ts";
+import type { LoggedCommand } from "../ports/log-feed.ts";
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { BadLine } from "./line.ts";
-import { hasCommandAfter, type LogBreak, type LoggedCommand, readLog } from "./reader.ts";
+import { hasCommandAfter, type LogBreak, readLog } from "./reader.ts";
 import { writeAll } from "./write-all.ts";
 
 export const LOG_NAME = "events.log";

@@ -1,0 +1,30 @@
+/** Where the changes of one partition come from. */
+
+import type { BatchSource } from "../batching/batch-consumer.ts";
+import type { BalanceChange } from "./balance-changes.ts";
+import type { CommitPosition } from "./leadership.ts";
+
+/** What is committed whole or not at all: a command of the ledger, or a message. */
+export interface ChangeSet {
+  /** None, where it does not concern the partition. */
+  readonly changes: readonly BalanceChange[];
+  readonly end: CommitPosition;
+}
+
+export interface ChangeSource {
+  /**
+   * Whether the source holds what ends at `position`, so that reading can go on there; false where it may
+   * do so later. Throws Divergence where it holds something else.
+   */
+  holds(position: CommitPosition): Promise<boolean>;
+  open(after: CommitPosition): Promise<ChangeStream>;
+}
+
+export interface ChangeStream extends BatchSource<ChangeSet> {
+  /** How far the source is ahead of `offset`. */
+  lag(offset: number): number;
+  /** Ends it, and whoever waits for it. */
+  close(): void;
+  /** Why it can give no more; undefined while it can. */
+  readonly over: string | undefined;
+}

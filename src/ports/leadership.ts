@@ -1,0 +1,45 @@
+/** Who may write to a partition: the leader lock as those see it who write under it. */
+
+import type { Tenure } from "./balance-changes.ts";
+import type { SqlConnection } from "./sql-connection.ts";
+
+/** Up to where a partition is written. */
+export interface CommitPosition {
+  /** 0 where nothing was ever written. */
+  readonly offset: number;
+  /** Of what ends at `offset`, 8 hex digits. */
+  readonly crc: string;
+  readonly ledgerId: string | null;
+}
+
+export interface LeaderLock {
+  /** Whether the lock may be taken now, and where its partition stands. */
+  look(): Promise<{ readonly free: boolean; readonly position: CommitPosition }>;
+  /** Takes it for the writer on `writing`; undefined where another was faster. */
+  take(writing: SqlConnection): Promise<Lease | undefined>;
+}
+
+/** The lock, held by a heartbeat until it is released or lost. */
+export interface Lease {
+  readonly tenure: Tenure;
+  /** Moves on with commit(). */
+  readonly position: CommitPosition;
+  /** Resolves with the reason as soon as this node may lead no more. */
+  readonly lost: Promise<string>;
+  /** Throws Deposed where the lease is not certain to be held. To be called before every write. */
+  assertHeld(): void;
+  /**
+   * Ends the open transaction, with the fence as its last statement. Throws Deposed where another leads:
+   * then nothing of it is written.
+   */
+  commit(to: CommitPosition): Promise<void>;
+  /** Whether, by the database's word, nobody has led since, and nothing was written but by commit(). */
+  isCurrent(): Promise<boolean>;
+  /** Gives the lock back; throws where that cannot be told. To be called when the writer's connection is over. */
+  release(): Promise<void>;
+}
+
+/** This node leads no more. */
+export class Deposed extends Error {
+  override readonly name = "Deposed";
+}

@@ -1,0 +1,7 @@
+/** The schema, migration by migration. What was once released is never changed: a new one is added. */
+
+import leadership from "./migrations/001_leadership.sql" with { type: "text" };
+import balances from "./migrations/002_balances.sql" with { type: "text" };
+
+/** In their order; the first is number 1. */
+export const MIGRATIONS: readonly string[] = [leadership, balances];

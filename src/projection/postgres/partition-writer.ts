@@ -1,0 +1,214 @@
+/**
+ * Writes one partition of one topic, whenever this node leads it.
+ *
+ * It stands by until the lock is free and its own source holds what was written last; then it leads: batch
+ * after batch, each one transaction that the fence ends. Whatever goes wrong ends the tenure: both
+ * connections are closed, the lock is given back where that is possible, and after a pause it stands by
+ * again. So after any doubt about a COMMIT it is the next tenure that reads commit_offset, under a new token.
+ */
+
+import { BatchConsumer } from "../../batching/batch-consumer.ts";
+import { type ChangeWriter, Divergence, type Topic } from "../../ports/balance-changes.ts";
+import type { ChangeSet, ChangeSource, ChangeStream } from "../../ports/change-source.ts";
+import type { Clock } from "../../ports/clock.ts";
+import { Deposed, type LeaderLock, type Lease } from "../../ports/leadership.ts";
+import type { SqlConnect, SqlConnection } from "../../ports/sql-connection.ts";
+
+export interface PartitionWriterParts {
+  readonly connect: SqlConnect;
+  readonly lock: (connection: SqlConnection) => LeaderLock;
+  readonly source: ChangeSource;
+  readonly writer: ChangeWriter;
+  readonly clock: Clock;
+  /** What happened, for the node's log. */
+  report(level: "info" | "warn" | "error", message: string, facts: Readonly<Record<string, unknown>>): void;
+}
+
+export interface PartitionWriterSettings {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly leaseMs: number;
+  /** How often a standby looks whether the lock is free. */
+  readonly heartbeatMs: number;
+  readonly batchSize: number;
+}
+
+export type WriterState =
+  | { readonly is: "away"; readonly why: string }
+  | { readonly is: "standing by" }
+  | { readonly is: "leading"; readonly token: bigint; readonly offset: number; readonly lag: number }
+  /** For good: what the database holds is not what this source says. */
+  | { readonly is: "halted"; readonly why: string };
+
+const LONG_POLL_MS = 1_000;
+const BATCHING_DELAY_MS = 30;
+const MAX_BATCH_WAIT_MS = 30;
+/** Who is further behind than this takes such large batches. */
+const CATCH_UP_BATCH_SIZE = 5_000;
+/** The server ends statements and transactions well before a lease, as a part of it. */
+const TIMEOUT_PART_OF_LEASE = 2 / 3;
+const FIRST_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 5_000;
+
+export class PartitionWriter {
+  #state: WriterState = { is: "away", why: "not connected yet" };
+  #stopping = false;
+  #wake: () => void = () => {};
+  #backoffMs = FIRST_BACKOFF_MS;
+  #closeStream: () => void = () => {};
+
+  constructor(
+    private readonly parts: PartitionWriterParts,
+    private readonly settings: PartitionWriterSettings,
+  ) {}
+
+  get state(): WriterState {
+    return this.#state;
+  }
+
+  /** Resolves after stop(), or where it halts. */
+  async run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        await this.#stand();
+      } catch (error) {
+        if (error instanceof Divergence) {
+          this.#state = { is: "halted", why: error.message };
+          this.#report("error", "nothing more is written to PostgreSQL", { reason: error.message });
+          return;
+        }
+        const why = error instanceof Error ? error.message : String(error);
+        this.#state = { is: "away", why };
+        if (this.#stopping) return;
+        this.#report("warn", "PostgreSQL away", { reason: why, retryMs: this.#backoffMs });
+        await this.#pause(this.#backoffMs);
+        this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
+      }
+    }
+  }
+
+  /** Finishes the batch that is under way and gives the lock back; run() resolves. */
+  stop(): void {
+    this.#stopping = true;
+    this.#closeStream();
+    this.#wake();
+  }
+
+  /** Stands by on two new connections; leads once at most. */
+  async #stand(): Promise<void> {
+    const locking = await this.#connect("lock");
+    try {
+      const writing = await this.#connect("writer");
+      try {
+        const lock = this.parts.lock(locking);
+        this.#state = { is: "standing by" };
+        while (!this.#stopping) {
+          const { free, position } = await lock.look();
+          if (free && (await this.parts.source.holds(position))) {
+            const lease = await lock.take(writing);
+            if (lease) {
+              await this.#lead(lease, writing);
+              return;
+            }
+          }
+          this.#backoffMs = FIRST_BACKOFF_MS;
+          await this.#pause(this.settings.heartbeatMs);
+        }
+      } finally {
+        await writing.close();
+      }
+    } finally {
+      await locking.close();
+    }
+  }
+
+  async #lead(lease: Lease, writing: SqlConnection): Promise<void> {
+    const { source, writer } = this.parts;
+    this.#report("info", "leads", { token: String(lease.tenure.token), offset: lease.position.offset });
+    try {
+      // Another may have written and gone since it was looked at.
+      if (!(await source.holds(lease.position))) return;
+      await writer.prepare(writing, lease.tenure);
+      const stream = await source.open(lease.position);
+      this.#closeStream = () => stream.close();
+      void lease.lost.then(async () => {
+        stream.close();
+        await writing.close();
+      });
+      try {
+        await this.#writeAll(lease, writing, stream);
+      } finally {
+        stream.close();
+        this.#closeStream = () => {};
+      }
+    } catch (error) {
+      // What a deposed leader reads is its heir's work: only where nobody else has written it is divergence.
+      if (!(error instanceof Divergence)) throw error;
+      await writing.close();
+      if (await lease.isCurrent()) throw error;
+      throw new Deposed("another node has taken the lock");
+    } finally {
+      await writing.close();
+      await lease
+        .release()
+        .catch((error) => this.#report("warn", "the lock was not given back", { error: String(error) }));
+      this.#report("info", "leads no more", { offset: lease.position.offset });
+    }
+  }
+
+  async #writeAll(lease: Lease, writing: SqlConnection, stream: ChangeStream): Promise<void> {
+    const usual = this.#consumer(stream, this.settings.batchSize);
+    const large = this.#consumer(stream, Math.max(this.settings.batchSize, CATCH_UP_BATCH_SIZE));
+    while (!this.#stopping) {
+      const { offset } = lease.position;
+      const lag = stream.lag(offset);
+      this.#state = { is: "leading", token: lease.tenure.token, offset, lag };
+      const batch = await (lag > CATCH_UP_BATCH_SIZE ? large : usual).next();
+      lease.assertHeld();
+      if (stream.over !== undefined && !this.#stopping) throw new Error(stream.over);
+      const last = batch.at(-1);
+      if (!last) continue;
+      await writing.run("BEGIN");
+      const changes = batch.flatMap((set) => set.changes);
+      await this.parts.writer.write(writing, lease.tenure, changes);
+      await lease.commit(last.end);
+      this.#backoffMs = FIRST_BACKOFF_MS;
+    }
+  }
+
+  #consumer(stream: ChangeStream, batchSize: number): BatchConsumer<ChangeSet> {
+    return new BatchConsumer<ChangeSet>(
+      stream,
+      {
+        batchSize,
+        maxReadTimeoutMs: LONG_POLL_MS,
+        batchingDelayMs: BATCHING_DELAY_MS,
+        maxBatchWaitMs: MAX_BATCH_WAIT_MS,
+        sizeOf: ({ changes }) => Math.max(1, changes.length),
+      },
+      this.parts.clock,
+    );
+  }
+
+  #connect(what: string): Promise<SqlConnection> {
+    const { topic, partition, leaseMs } = this.settings;
+    return this.parts.connect({
+      applicationName: `coffer ${what} ${topic}/${partition}`,
+      timeoutMs: Math.floor(leaseMs * TIMEOUT_PART_OF_LEASE),
+    });
+  }
+
+  #report(level: "info" | "warn" | "error", message: string, facts: Readonly<Record<string, unknown>>): void {
+    const { topic, partition } = this.settings;
+    this.parts.report(level, message, { topic, partition, ...facts });
+  }
+
+  async #pause(delayMs: number): Promise<void> {
+    if (this.#stopping) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.parts.clock.after(delayMs, resolve);
+    this.#wake = resolve;
+    await promise;
+    cancel();
+  }
+}
