@@ -13,6 +13,7 @@ import { type NodeLog, NodeRefused, WalletNode } from "./node.ts";
 import type { Clock } from "./ports/clock.ts";
 import { LedgerSource } from "./projection/postgres/ledger-source.ts";
 import { PostgresWriter } from "./projection/postgres/postgres-writer.ts";
+import { BALANCE_CHANGES, BalanceChangeSource } from "./queue/balance-change-source.ts";
 import { EmbeddedServer } from "./queue/embedded-server.ts";
 import { endpointOf, NatsSession } from "./queue/nats-session.ts";
 import { Positions } from "./queue/positions.ts";
@@ -54,7 +55,7 @@ const LAST_ANSWERS_MS = 250;
 const LOCK_PATIENCE_MS = 2_000;
 const LOCK_RETRY_MS = 100;
 
-const systemClock: Clock = {
+export const systemClock: Clock = {
   nowMs: () => performance.now(),
   after(delayMs, run) {
     const timer = setTimeout(run, delayMs);
@@ -184,11 +185,24 @@ export class Host {
         source: (topic, partition) =>
           topic === "ledger"
             ? new LedgerSource(this.#node.feed, systemClock, partition, postgresPartitions)
-            : undefined,
+            : this.#balanceChanges(partition),
         clock: systemClock,
         report: (level, message, facts) => this.log[level](facts, message),
       },
       this.config,
+    );
+  }
+
+  /** Nobody else reaches a server of our own: there only the ledger's topic is written. */
+  #balanceChanges(partition: number): BalanceChangeSource | undefined {
+    const { natsUrl, streamMaxBytes, streamReplicas, remakeLostStream } = this.config;
+    if (natsUrl === undefined) return undefined;
+    const settings = { names: BALANCE_CHANGES, maxBytes: streamMaxBytes, replicas: streamReplicas };
+    return new BalanceChangeSource(
+      () => NatsSession.open(endpointOf(natsUrl), `coffer ${this.#name}`, settings, () => {}),
+      { partition, remakeLostStream },
+      systemClock,
+      (level, message, facts) => this.log[level](facts, message),
     );
   }
 

@@ -9,7 +9,13 @@
 
 import type { Topic } from "../ports/balance-changes.ts";
 import type { Clock } from "../ports/clock.ts";
-import { type CommitPosition, Deposed, type LeaderLock, type Lease } from "../ports/leadership.ts";
+import {
+  type CommitPosition,
+  Deposed,
+  type LeaderLock,
+  type Lease,
+  type LockState,
+} from "../ports/leadership.ts";
 import { type SqlConnection, SqlError } from "../ports/sql-connection.ts";
 
 export interface LeaderLockSettings {
@@ -23,6 +29,10 @@ export interface LeaderLockSettings {
 
 /** What the fence raises. */
 const TENURE_IS_OVER = "CF001";
+const LOOK = `
+  SELECT *, expires_at <= clock_timestamp() AS free,
+    (SELECT max(commit_offset) FROM partition_leader_locks WHERE topic = $1) AS topic_offset
+  FROM partition_leader_locks WHERE topic = $1 AND partition = $2`;
 const CRC = /^[0-9a-f]{8}$/;
 
 interface LockRow {
@@ -40,14 +50,14 @@ export class PostgresLeaderLock implements LeaderLock {
     private readonly settings: LeaderLockSettings,
   ) {}
 
-  async look(): Promise<{ readonly free: boolean; readonly position: CommitPosition }> {
+  async look(): Promise<LockState> {
     const { topic, partition } = this.settings;
-    const [row] = await this.connection.query<LockRow & { free: boolean }>(
-      "SELECT *, expires_at <= clock_timestamp() AS free FROM partition_leader_locks WHERE topic = $1 AND partition = $2",
-      [topic, partition],
-    );
+    const [row] = await this.connection.query<LockRow & { free: boolean; topic_offset: bigint }>(LOOK, [
+      topic,
+      partition,
+    ]);
     if (!row) throw new Error(`there is no partition ${topic}/${partition}`);
-    return { free: row.free, position: positionOf(row) };
+    return { free: row.free, position: positionOf(row), topicOffset: Number(row.topic_offset) };
   }
 
   async take(writing: SqlConnection): Promise<Lease | undefined> {

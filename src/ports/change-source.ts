@@ -14,15 +14,19 @@ export interface ChangeSet {
 export interface ChangeSource {
   /**
    * Whether the source holds what ends at `position`, so that reading can go on there; false where it may
-   * do so later. Throws Divergence where it holds something else.
+   * do so later. `topicOffset`: the highest that any partition of the topic has committed. Throws
+   * Divergence where it holds something else.
    */
-  holds(position: CommitPosition): Promise<boolean>;
+  holds(position: CommitPosition, topicOffset: number): Promise<boolean>;
+  /** Throws where it does not hold what ends at `after`. */
   open(after: CommitPosition): Promise<ChangeStream>;
 }
 
 export interface ChangeStream extends BatchSource<ChangeSet> {
   /** How far the source is ahead of `offset`. */
   lag(offset: number): number;
+  /** What was given up to `offset` is in the database. */
+  committed(offset: number): void;
   /** Ends it, and whoever waits for it. */
   close(): void;
   /** Why it can give no more; undefined while it can. */

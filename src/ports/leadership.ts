@@ -12,9 +12,16 @@ export interface CommitPosition {
   readonly ledgerId: string | null;
 }
 
+export interface LockState {
+  /** Whether the lock may be taken now. */
+  readonly free: boolean;
+  readonly position: CommitPosition;
+  /** The highest offset that any partition of the topic has committed. */
+  readonly topicOffset: number;
+}
+
 export interface LeaderLock {
-  /** Whether the lock may be taken now, and where its partition stands. */
-  look(): Promise<{ readonly free: boolean; readonly position: CommitPosition }>;
+  look(): Promise<LockState>;
   /** Takes it for the writer on `writing`; undefined where another was faster. */
   take(writing: SqlConnection): Promise<Lease | undefined>;
 }

@@ -58,8 +58,15 @@ export function endpointOf(urls: string): NatsEndpoint {
   return pass === "" ? { servers, token: user } : { servers, user, pass };
 }
 
+export interface StreamNames {
+  readonly stream: string;
+  readonly subjects: string;
+}
+
 /** How the stream is made where there is none. */
 export interface StreamSettings {
+  /** That of the commands, unless told. */
+  readonly names?: StreamNames;
   readonly maxBytes: number;
   readonly replicas: number;
 }
@@ -88,7 +95,11 @@ export class NatsSession implements StreamSession {
   #watch: ReturnType<typeof setInterval> | undefined;
   /** The next message's number in the stream. */
   #next = 0;
+  #filtered = false;
+  /** Messages that the consumer has sent. */
+  #delivered = 0;
   readonly #inbox = createInbox();
+  readonly #names: StreamNames;
 
   private constructor(
     readonly connection: NatsConnection,
@@ -97,6 +108,7 @@ export class NatsSession implements StreamSession {
     answered: (answer: PublishAnswer) => void,
   ) {
     this.#js = jetstream(connection);
+    this.#names = settings.names ?? { stream: STREAM, subjects: SUBJECTS };
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -153,7 +165,7 @@ export class NatsSession implements StreamSession {
 
   async stream(): Promise<StreamState | undefined> {
     try {
-      const { config, state } = await this.jsm.streams.info(STREAM);
+      const { config, state } = await this.jsm.streams.info(this.#names.stream);
       return {
         metadata: config.metadata ?? {},
         firstSequence: state.first_seq,
@@ -167,20 +179,20 @@ export class NatsSession implements StreamSession {
   }
 
   async message(sequence: number): Promise<QueueMessage | undefined> {
-    const stored = await this.jsm.streams.getMessage(STREAM, { seq: sequence });
+    const stored = await this.jsm.streams.getMessage(this.#names.stream, { seq: sequence });
     return stored ? { sequence, at: millisecondsOf(stored.timestamp), data: stored.data } : undefined;
   }
 
   async firstFrom(sequence: number): Promise<number | undefined> {
-    const from = { seq: sequence, next_by_subj: SUBJECTS };
-    return (await this.jsm.streams.getMessage(STREAM, from))?.seq;
+    const from = { seq: sequence, next_by_subj: this.#names.subjects };
+    return (await this.jsm.streams.getMessage(this.#names.stream, from))?.seq;
   }
 
   async create(firstSequence: number, metadata: Readonly<Record<string, string>>): Promise<void> {
     try {
       await this.jsm.streams.add({
-        name: STREAM,
-        subjects: [SUBJECTS],
+        name: this.#names.stream,
+        subjects: [this.#names.subjects],
         retention: RetentionPolicy.Limits,
         storage: StorageType.File,
         discard: DiscardPolicy.New,
@@ -198,7 +210,7 @@ export class NatsSession implements StreamSession {
 
   async remove(): Promise<void> {
     try {
-      await this.jsm.streams.delete(STREAM);
+      await this.jsm.streams.delete(this.#names.stream);
     } catch (error) {
       if (!isApiError(error, STREAM_NOT_FOUND)) throw error;
     }
@@ -219,9 +231,10 @@ export class NatsSession implements StreamSession {
     this.connection.publish(SUBJECT, bytes, { reply: `${this.#inbox}.${id}`, headers: carrying });
   }
 
-  /** Begins to consume at `sequence`. */
-  async consume(sequence: number): Promise<void> {
+  /** Begins to consume at `sequence`; of a `subject` alone, the stream's numbers may leave gaps. */
+  async consume(sequence: number, subject?: string): Promise<void> {
     this.#next = sequence;
+    this.#filtered = subject !== undefined;
     const deliverSubject = createInbox();
     this.connection.subscribe(deliverSubject, {
       callback: (error, message) => {
@@ -229,8 +242,9 @@ export class NatsSession implements StreamSession {
         else this.#receive(message);
       },
     });
-    await this.jsm.consumers.add(STREAM, {
+    await this.jsm.consumers.add(this.#names.stream, {
       deliver_subject: deliverSubject,
+      ...(subject === undefined ? {} : { filter_subject: subject }),
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: sequence,
       ack_policy: AckPolicy.None,
@@ -263,11 +277,11 @@ export class NatsSession implements StreamSession {
       }
       const { message } = received;
       if (message.sequence < this.#next) continue;
-      if (message.sequence > this.#next) {
+      if (message.sequence > this.#next && !this.#filtered) {
         this.end(`message ${this.#next} of the stream was left out`);
         return undefined;
       }
-      this.#next++;
+      this.#next = message.sequence + 1;
       return message;
     }
     return undefined;
@@ -325,28 +339,30 @@ export class NatsSession implements StreamSession {
     } else {
       const stamp = stampOf(message.reply ?? "");
       if (!stamp) this.end("a message of the stream has no number");
+      else if (stamp.delivery !== ++this.#delivered) this.end("the consumer left a message out");
       else if (this.#received.length - this.#head >= MAX_BUFFERED_MESSAGES)
         this.end("the stream sends faster than it is read");
-      else this.#received.push({ message: { ...stamp, data: message.data } });
+      else this.#received.push({ message: { sequence: stamp.sequence, at: stamp.at, data: message.data } });
     }
     this.#arrived?.();
   }
 }
 
 /**
- * The stream's number and time of a message, from its reply subject: `$JS.ACK.<stream>.<consumer>.
+ * The stream's number and time of a message, and the consumer's number for it, from its reply subject: `$JS.ACK.<stream>.<consumer>.
  * <delivered>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>`, with a domain and an account
  * hash after ACK, and a token at the end, on newer servers. The nanoseconds are cut as text: as a double
  * they would be rounded.
  */
-function stampOf(reply: string): { sequence: number; at: number } | undefined {
+function stampOf(reply: string): { sequence: number; delivery: number; at: number } | undefined {
   const tokens = reply.split(".");
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
   const from = tokens.length > 9 ? 7 : 5;
   const sequence = Number(tokens[from]);
+  const delivery = Number(tokens[from + 1]);
   const at = Number(tokens[from + 2]?.slice(0, -6));
   return Number.isSafeInteger(sequence) && sequence > 0 && Number.isSafeInteger(at)
-    ? { sequence, at }
+    ? { sequence, delivery, at }
     : undefined;
 }
 

@@ -34,6 +34,13 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   replay: { data: "", json: "yes" },
   verify: { data: "" },
   queue: { "nats-url": "", "stream-replicas": "6" },
+  postgres: {
+    data: "",
+    "postgres-url": "127.0.0.1:5432",
+    "postgres-partitions": "1.5",
+    "postgres-lease-ms": "99",
+    "postgres-heartbeat-ms": "0",
+  },
   version: {},
 };
 const SWITCHES = ["strict", "remake-lost-stream", "accept-gap", "json"];
@@ -60,7 +67,7 @@ describe.each(Object.keys(FLAGS))("coffer %s", (command) => {
     for (const stray of ["--no-such-flag", "-x", "stray"]) {
       const { code, stdout, stderr } = await coffer([command, stray]);
       expect([code, stdout]).toEqual([2, ""]);
-      expect(stderr).toContain(command === "queue" ? "nodes" : stray);
+      expect(stderr).toContain(WORDS[command] ?? stray);
       expect(stderr).not.toContain("    at ");
     }
   });
@@ -70,8 +77,9 @@ const wrong = Object.entries(FLAGS).flatMap(([command, flags]) =>
   Object.entries(flags).map(([flag, value]) => ({ command, flag, value })),
 );
 
-/** `queue` has a word of its own before the flags. */
-const before = (command: string) => (command === "queue" ? [command, "nodes"] : [command]);
+/** Some have a word of their own before the flags. */
+const WORDS: Readonly<Record<string, string>> = { queue: "nodes", postgres: "migrate" };
+const before = (command: string) => [command, ...(WORDS[command] === undefined ? [] : [WORDS[command]])];
 
 test("a wrong value exits 2 and names its flag", async () => {
   await inTurns(wrong, async ({ command, flag, value }) => {

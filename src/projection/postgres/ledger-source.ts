@@ -75,6 +75,8 @@ class LedgerStream implements ChangeStream {
     return this.feed.durable.seq - offset;
   }
 
+  committed(): void {} // the log is kept
+
   take(): ChangeSet | undefined {
     if (!this.#isThere()) return undefined;
     const command = this.#commands[this.#next++] as LoggedCommand;

@@ -80,7 +80,7 @@ export class PartitionWriter {
         const why = error instanceof Error ? error.message : String(error);
         this.#state = { is: "away", why };
         if (this.#stopping) return;
-        this.#report("warn", "PostgreSQL away", { reason: why, retryMs: this.#backoffMs });
+        this.#report("warn", "the PostgreSQL writer waits", { reason: why, retryMs: this.#backoffMs });
         await this.#pause(this.#backoffMs);
         this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
       }
@@ -103,8 +103,8 @@ export class PartitionWriter {
         const lock = this.parts.lock(locking);
         this.#state = { is: "standing by" };
         while (!this.#stopping) {
-          const { free, position } = await lock.look();
-          if (free && (await this.parts.source.holds(position))) {
+          const { free, position, topicOffset } = await lock.look();
+          if (free && (await this.parts.source.holds(position, topicOffset))) {
             const lease = await lock.take(writing);
             if (lease) {
               await this.#lead(lease, writing);
@@ -126,8 +126,6 @@ export class PartitionWriter {
     const { source, writer } = this.parts;
     this.#report("info", "leads", { token: String(lease.tenure.token), offset: lease.position.offset });
     try {
-      // Another may have written and gone since it was looked at.
-      if (!(await source.holds(lease.position))) return;
       await writer.prepare(writing, lease.tenure);
       const stream = await source.open(lease.position);
       this.#closeStream = () => stream.close();
@@ -172,6 +170,7 @@ export class PartitionWriter {
       const changes = batch.flatMap((set) => set.changes);
       await this.parts.writer.write(writing, lease.tenure, changes);
       await lease.commit(last.end);
+      stream.committed(last.end.offset);
       this.#backoffMs = FIRST_BACKOFF_MS;
     }
   }

@@ -1,0 +1,179 @@
+import { type Config, readConfig, WrongSetting } from "../config.ts";
+import { DiskFolder } from "../eventlog/disk.ts";
+import { DurableLogFeed } from "../eventlog/feed.ts";
+import { LogMark } from "../eventlog/mark.ts";
+import { readLog } from "../eventlog/reader.ts";
+import { LOG_NAME } from "../eventlog/recovery.ts";
+import { systemClock } from "../host.ts";
+import { PostgresLeaderLock } from "../leadership/postgres-leader-lock.ts";
+import type { AppendFile } from "../ports/append-file.ts";
+import { EMPTY_LOG } from "../ports/log-position.ts";
+import { type SqlConnect, type SqlConnection, SqlError } from "../ports/sql-connection.ts";
+import { compareBalances } from "../projection/postgres/compare.ts";
+import { LedgerSource } from "../projection/postgres/ledger-source.ts";
+import { SchemaRefused } from "../projection/postgres/migrate.ts";
+import { migrateWith, PostgresWriter } from "../projection/postgres/postgres-writer.ts";
+import { emptyLedger, partitionStates } from "../projection/postgres/state.ts";
+import { loadRuntime } from "../runtime/runtime.ts";
+import type { CliCommand } from "./cli.ts";
+import { CommandFailed } from "./command-failed.ts";
+import { showProgress } from "./progress.ts";
+
+const SETTINGS = [
+  "data",
+  "postgresUrl",
+  "postgresPartitions",
+  "postgresLeaseMs",
+  "postgresHeartbeatMs",
+] as const;
+const FILL_BATCH_SIZE = 5_000;
+const LOOK_INTERVAL_MS = 100;
+
+type Settings = Config<(typeof SETTINGS)[number]>;
+
+const ACTIONS: Readonly<Record<string, (connect: SqlConnect, settings: Settings) => Promise<number>>> = {
+  migrate: async (connect, { postgresPartitions }) => {
+    const applied = await migrateWith(connect, postgresPartitions);
+    console.log(applied.length === 0 ? "nothing to do" : `applied ${applied.join(", ")}`);
+    return 0;
+  },
+  status: (connect) => withConnection(connect, showStatus),
+  rebuild,
+  check,
+};
+
+export const postgres: CliCommand = {
+  name: "postgres",
+  usage: `${Object.keys(ACTIONS).join("|")}`,
+  help: [
+    "the balances in PostgreSQL: brings the schema up to date; tells who writes what and how far;",
+    "fills topic ledger anew from the log; compares every balance of topic ledger with the log",
+  ].join("\n"),
+  settings: SETTINGS,
+  async run(args, env) {
+    const [name, ...rest] = args;
+    const action = name !== undefined && Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
+    if (!action) throw new WrongSetting("say migrate, status, rebuild or check");
+    const settings = readConfig(SETTINGS, rest, env);
+    if (settings.postgresUrl === undefined) throw new WrongSetting("--postgres-url is needed");
+    const runtime = await loadRuntime();
+    if (!runtime.postgres)
+      throw new CommandFailed(`this needs Bun: ${runtime.name} has no client for PostgreSQL`);
+    try {
+      return await action(runtime.postgres(settings.postgresUrl), settings);
+    } catch (error) {
+      if (!(error instanceof SqlError || error instanceof SchemaRefused)) throw error;
+      throw new CommandFailed(error.message);
+    }
+  },
+};
+
+async function showStatus(connection: SqlConnection): Promise<number> {
+  const { partitions, topics } = await partitionStates(connection);
+  for (const { topic, partition, leader, token, offset, crc } of partitions) {
+    console.log(
+      `${topic}/${partition}  offset ${offset}  crc ${crc}  token ${token}  ${leader ?? "no leader"}`,
+    );
+  }
+  for (const { topic, offset } of topics) console.log(`${topic}: SQL is consistent up to offset ${offset}`);
+  return 0;
+}
+
+/** Compares what is committed with this folder's log; 1 and the first difference where there is one. */
+async function check(connect: SqlConnect, { data }: Settings): Promise<number> {
+  const file = openLog(data);
+  const progress = showProgress("comparing", file.size());
+  try {
+    const result = await withConnection(connect, (connection) =>
+      compareBalances(connection, async (visit) => {
+        // A torn end is nobody's: what was committed to the database was on disk before.
+        await readLog(file, visit, progress.at);
+      }),
+    );
+    progress.end();
+    if ("difference" in result) {
+      console.error(`coffer postgres check: ${result.difference}`);
+      return 1;
+    }
+    console.log(`ok: ${result.balances} balances as of seq ${result.offset}`);
+    return 0;
+  } finally {
+    progress.end();
+    file.close();
+  }
+}
+
+/** Empties topic ledger, and fills it anew from this folder's log, or watches a node that is faster do so. */
+async function rebuild(connect: SqlConnect, settings: Settings): Promise<number> {
+  // Up to its mark: what is known to be on disk, whether or not a node writes it.
+  const durable = LogMark.read(new DiskFolder(settings.data, false)) ?? EMPTY_LOG;
+  const file = openLog(settings.data);
+  const feed = new DurableLogFeed(file, () => durable);
+  const target = durable.seq;
+  const { postgresPartitions, postgresLeaseMs: leaseMs, postgresHeartbeatMs: heartbeatMs } = settings;
+  await migrateWith(connect, postgresPartitions);
+  const halted: string[] = [];
+  const writer = new PostgresWriter(
+    {
+      connect,
+      lock: (connection, topic, partition) => {
+        const serviceId = "coffer postgres rebuild";
+        return new PostgresLeaderLock(connection, systemClock, {
+          topic,
+          partition,
+          serviceId,
+          leaseMs,
+          heartbeatMs,
+        });
+      },
+      source: (topic, partition) =>
+        topic === "ledger" ? new LedgerSource(feed, systemClock, partition, postgresPartitions) : undefined,
+      clock: systemClock,
+      report: (level, _message, { reason }) => {
+        if (level === "error") halted.push(String(reason));
+      },
+    },
+    { ...settings, postgresBatchSize: FILL_BATCH_SIZE },
+  );
+  const progress = showProgress("filling", target);
+  try {
+    return await withConnection(connect, async (connection) => {
+      await emptyLedger(connection);
+      writer.start();
+      for (;;) {
+        const { topics } = await partitionStates(connection);
+        const offset = topics.find(({ topic }) => topic === "ledger")?.offset ?? 0;
+        progress.at(offset);
+        if (offset >= target) break;
+        if (halted[0] !== undefined) throw new CommandFailed(halted[0]);
+        await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS));
+      }
+      progress.end();
+      console.log(`filled up to seq ${target}`);
+      return 0;
+    });
+  } finally {
+    progress.end();
+    await writer.stop();
+    file.close();
+  }
+}
+
+function openLog(data: string): AppendFile {
+  const folder = new DiskFolder(data, false);
+  const file = folder.open(LOG_NAME, false);
+  if (!file) throw new CommandFailed(`${folder.path(LOG_NAME)} is not there`);
+  return file;
+}
+
+async function withConnection<T>(
+  connect: SqlConnect,
+  work: (connection: SqlConnection) => Promise<T>,
+): Promise<T> {
+  const connection = await connect({ applicationName: "coffer postgres", timeoutMs: 0 });
+  try {
+    return await work(connection);
+  } finally {
+    await connection.close();
+  }
+}
