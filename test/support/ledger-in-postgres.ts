@@ -111,7 +111,7 @@ export function ledgerWriter(
 export class Asking {
   readonly sql: SQL;
 
-  constructor(url: string) {
+  constructor(readonly url: string) {
     this.sql = new SQL({ url, max: 2, bigint: true });
   }
 
