@@ -18,10 +18,9 @@ import type { SqlConnection } from "../../../ports/sql-connection.ts";
 import { type DecidedChange, logRows } from "./copy-text.ts";
 import { type Holding, judge, type RejectReason } from "./judge.ts";
 import { sortEvents } from "./known-events.ts";
-import makeLogs from "./make-logs.sql" with { type: "text" };
 import { monthStarts } from "./months.ts";
 import { type NetChange, net } from "./netting.ts";
-import { prepareStaging, writeKeys } from "./staged-balances.ts";
+import { makeRoom, prepareStaging, writeKeys } from "./staged-balances.ts";
 import writeLogs from "./write-logs.sql" with { type: "text" };
 
 const NONE: WrittenChanges = { applied: 0, rejected: 0 };
@@ -33,11 +32,11 @@ export function batchWriter(partitions: number): ChangeWriter {
     write: async (tx, tenure, changes) => {
       if (changes.length === 0) return NONE;
       const isOurs = ({ account }: BalanceChange) => crc32(account) % partitions === tenure.partition;
+      await makeRoom(tx, tenure, monthStarts(changes));
       const decided =
         tenure.topic === "ledger"
           ? await writeLedger(tx, tenure, changes, isOurs)
           : await writeJudged(tx, tenure, changes, isOurs);
-      await tx.query(makeLogs, [monthStarts(changes)]);
       await tx.copyIn(writeLogs, logRows(tenure, decided));
       const rejected = decided.reduce((count, { reason }) => (reason ? count + 1 : count), 0);
       return { applied: decided.length - rejected, rejected };

@@ -1,5 +1,8 @@
--- For the session of a writer, whose statements must not be planned once and for all: tables that were
--- empty then may be large now. And rows are found by their keys: what is written is in memory mostly.
-SET plan_cache_mode = force_custom_plan;
-SET random_page_cost = 1.1;
+-- For the session of a writer. Balances and events are found by their keys, one by one, however many the
+-- planner believes there are: nobody has counted what was staged just now, and a plan that was made while a
+-- table was small is kept when it is large.
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
 SET jit = off;

@@ -1,14 +1,14 @@
 /**
  * A tenure's staging table: one row a key, from which one statement writes the balances.
  *
- * It is the tenure's own, so that a writer that was stopped and goes on has no part in its heir's. It is emptied
- * before it is filled: what a crash of the server leaves in it, or takes, means nothing.
+ * It is the tenure's own, so that a writer that was stopped and goes on has no part in its heir's. Between
+ * transactions it is empty, so that it loses nothing when it is lost in a crash of the server.
  */
 
 import type { Tenure } from "../../../ports/balance-changes.ts";
 import type { SqlConnection } from "../../../ports/sql-connection.ts";
+import beginBatch from "./begin-batch.sql" with { type: "text" };
 import { stagedRows } from "./copy-text.ts";
-import emptyStaging from "./empty-staging.sql" with { type: "text" };
 import { type Holding, NOTHING } from "./judge.ts";
 import makeStaging from "./make-staging.sql" with { type: "text" };
 import { keyOf, type NetChange } from "./netting.ts";
@@ -37,6 +37,11 @@ export async function prepareStaging(connection: SqlConnection, tenure: Tenure):
   if (row?.name !== stagingOf(tenure)) throw new Error(`staging is called ${row?.name}`);
 }
 
+/** Makes room for a batch, whose changes happened in the months that begin at these times (ms since 1970). */
+export async function makeRoom(tx: SqlConnection, tenure: Tenure, months: readonly number[]): Promise<void> {
+  await tx.query(beginBatch, [stagingOf(tenure), months]);
+}
+
 /**
  * Writes each key as a whole, or not at all. Returns what those hold that did not pass, under keyOf(): they are
  * unchanged.
@@ -46,7 +51,6 @@ export async function writeKeys(
   tenure: Tenure,
   keys: ReadonlyMap<string, NetChange>,
 ): Promise<ReadonlyMap<string, Holding>> {
-  await tx.run(forTenure(emptyStaging, tenure));
   await tx.copyIn(forTenure(stageBalances, tenure), stagedRows(keys.values()));
   const rows = await tx.query<WrittenRow>(forTenure(writeBalances, tenure), [tenure.topic, tenure.partition]);
   const refused = new Map<string, Holding>();

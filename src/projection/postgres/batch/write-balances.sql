@@ -1,11 +1,14 @@
--- Writes the staged rows, one a key, of topic $1 and partition $2: each as a whole, or not at all.
+-- Takes the staged rows, one a key, and writes them as topic $1 and partition $2: each as a whole, or not at all.
 -- A key passes where every balance that one change at a time would have led through is allowed.
-WITH try_update AS (
+WITH staged AS (
+  DELETE FROM staged_balances RETURNING *
+),
+try_update AS (
   UPDATE account_balances AS balance
   SET available = balance.available + staged.available_net,
       frozen = balance.frozen + staged.frozen_net,
       updated_msec = staged.updated_msec
-  FROM staged_balances AS staged
+  FROM staged
   WHERE balance.topic = $1
     AND balance.account_id = staged.account_id
     AND balance.currency_code = staged.currency_code
@@ -17,10 +20,8 @@ WITH try_update AS (
 ),
 -- Keys that do not exist, or do not pass.
 missing AS (
-  SELECT staged.*
-  FROM staged_balances AS staged
-  LEFT JOIN try_update USING (account_id, currency_code)
-  WHERE try_update.account_id IS NULL
+  SELECT * FROM staged
+  WHERE (account_id, currency_code) NOT IN (SELECT account_id, currency_code FROM try_update)
 ),
 try_insert AS (
   INSERT INTO account_balances (topic, account_id, shard_id, currency_code, available, frozen, updated_msec)
@@ -43,12 +44,11 @@ try_insert AS (
 error_records AS (
   SELECT missing.account_id, missing.currency_code, balance.available, balance.frozen
   FROM missing
-  LEFT JOIN try_insert USING (account_id, currency_code)
   LEFT JOIN account_balances AS balance
     ON balance.topic = $1
     AND balance.account_id = missing.account_id
     AND balance.currency_code = missing.currency_code
-  WHERE try_insert.account_id IS NULL
+  WHERE (missing.account_id, missing.currency_code) NOT IN (SELECT account_id, currency_code FROM try_insert)
 ),
 validate AS (
   SELECT

@@ -12,7 +12,7 @@ CREATE TABLE account_balances (
   frozen        bigint NOT NULL,
   -- When the last change that was applied happened, ms since 1970.
   updated_msec  bigint NOT NULL,
-  PRIMARY KEY (topic, account_id, currency_code),
+  PRIMARY KEY (account_id, currency_code, topic),
   -- The ledger's own account alone may owe: deposits come from it.
   CHECK (account_id = '@world' OR (available >= 0 AND frozen >= 0))
 ) WITH (fillfactor = 70); -- room for the next version of a row on its own page, so that no index changes
@@ -76,8 +76,8 @@ BEGIN
 END
 $$;
 
--- Makes the staging table of a tenure, empty, drops those of earlier tenures, and returns its name.
--- Nothing in it outlives a transaction, so that it may be lost in a crash.
+-- Makes the staging table of a tenure, drops those of earlier tenures, and returns its name.
+-- What a transaction writes into it, it takes out again, so that it may be lost in a crash.
 CREATE FUNCTION make_staging(wanted_topic text, wanted_partition integer, token bigint)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -107,5 +107,14 @@ BEGIN
     ) WITH (autovacuum_enabled = false)
   $table$, staging);
   RETURN staging;
+END
+$$;
+
+-- Rows that were taken out still take room, and time to pass over. Not always, for it costs a new file.
+CREATE FUNCTION shrink_staging(staging regclass) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF pg_relation_size(staging) > 1024 * 1024 THEN
+    EXECUTE format('TRUNCATE %s', staging);
+  END IF;
 END
 $$;

@@ -1,1 +1,0 @@
-SELECT make_balance_change_logs($1::bigint[])
