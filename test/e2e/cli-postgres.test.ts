@@ -1,0 +1,139 @@
+/** coffer postgres: migrate, status, check, rebuild; and where it is not to be had. */
+
+import { beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { CofferNode, coffer } from "../support/coffer.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { Asking, ledgerFolder } from "../support/ledger-in-postgres.ts";
+import { freePort } from "../support/nats.ts";
+import { PostgresServer } from "../support/postgres.ts";
+import { randomIntegers } from "../support/seed.ts";
+
+let server: PostgresServer;
+let folder: string;
+let seq: number;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+  const ledger = await ledgerFolder(5_000, randomIntegers());
+  folder = ledger.folder;
+  seq = ledger.log.ends.at(-1)!.seq;
+});
+
+const postgres = (action: string, url: string, ...flags: string[]) =>
+  coffer(["postgres", action, "--data", folder, "--postgres-url", url, ...flags]);
+
+test("migrate brings an empty database up to date, once", async () => {
+  const url = await server.createDatabase();
+  const first = await postgres("migrate", url);
+  expect([first.code, first.stderr]).toEqual([0, ""]);
+  expect(first.stdout).toStartWith("applied 1");
+  expect(await postgres("migrate", url)).toEqual({ code: 0, stdout: "nothing to do", stderr: "" });
+  const other = await postgres("migrate", url, "--postgres-partitions", "2");
+  expect([other.code, other.stdout]).toEqual([1, ""]);
+  expect(other.stderr).toContain("1 partitions, not 2");
+});
+
+test("rebuild fills the database from the log; check finds it equal, and then the first difference", async () => {
+  const url = await server.createDatabase();
+  const partitions = ["--postgres-partitions", "2"];
+  const filled = await postgres("rebuild", url, ...partitions);
+  expect([filled.code, filled.stdout]).toEqual([0, `filled up to seq ${seq}`]);
+  const asking = new Asking(url);
+  await asking.mustEqual(join(folder, "events.log"), 2);
+  const equal = await postgres("check", url);
+  expect([equal.code, equal.stderr]).toEqual([0, ""]);
+  expect(equal.stdout).toMatch(new RegExp(`^ok: [0-9]+ balances as of seq ${seq}$`));
+
+  const status = await postgres("status", url);
+  expect(status.code).toBe(0);
+  expect(status.stdout).toMatch(
+    new RegExp(`^ledger/1  offset ${seq}  crc [0-9a-f]{8}  token 2  no leader$`, "m"),
+  );
+  expect(status.stdout).toMatch(new RegExp(`^ledger: .* ${seq}$`, "m"));
+
+  const expectDifference = async (text: string) => {
+    const { code, stdout, stderr } = await postgres("check", url);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain(text);
+  };
+  await asking.sql`UPDATE account_balances SET available = available + 1 WHERE account_id = 'account-7'`;
+  await expectDifference("account-7");
+  await asking.sql`DELETE FROM account_balances WHERE account_id = 'account-7'`;
+  await expectDifference("the database has none");
+  await asking.sql`UPDATE partition_leader_locks SET crc = '00000001' WHERE topic = 'ledger' AND partition = 1`;
+  await expectDifference("partition 1 has crc 00000001");
+  await asking.sql`UPDATE partition_leader_locks SET commit_offset = commit_offset + 1 WHERE topic = 'ledger'`;
+  await expectDifference("the log ends at");
+
+  expect((await postgres("rebuild", url, ...partitions)).code).toBe(0);
+  await asking.mustEqual(join(folder, "events.log"), 2);
+  expect((await postgres("check", url)).code).toBe(0);
+  await asking.close();
+});
+
+test("rebuild under a running node deposes it, and the database comes right", async () => {
+  const url = await server.createDatabase();
+  const data = temporaryFolder();
+  const node = await CofferNode.start(data, { flags: ["--postgres-url", url] });
+  for (let number = 0; number < 50; number++) await node.client.deposit(`account-${number}`, number + 1);
+  const asking = new Asking(url);
+  await asking.reached((await node.client.ledger()).seq);
+  const rebuilt = await coffer(["postgres", "rebuild", "--data", data, "--postgres-url", url]);
+  expect([rebuilt.code, rebuilt.stderr]).toEqual([0, ""]);
+  await node.client.deposit("bob", 5);
+  await asking.reached((await node.client.ledger()).seq);
+  expect(await node.stop()).toBe(0);
+  expect((await asking.lock()).expires_ms).toBe(Number.NEGATIVE_INFINITY);
+  await asking.mustEqual(join(data, "events.log"));
+  await asking.close();
+});
+
+describe("a server that is not there", () => {
+  test("exits 1 with its reason, for every action", async () => {
+    const url = `postgres://u:secret@127.0.0.1:${await freePort()}/db`;
+    for (const action of ["migrate", "status", "check", "rebuild"]) {
+      const { code, stdout, stderr } = await postgres(action, url);
+      expect([action, code, stdout]).toEqual([action, 1, ""]);
+      expect(stderr.split("\n")).toHaveLength(1);
+      expect(stderr).not.toContain("secret");
+    }
+  });
+
+  test("never hurts the wallet, and is found when it comes", async () => {
+    const data = temporaryFolder();
+    const port = await freePort();
+    const away = `postgres://coffer:throw-away@127.0.0.1:${port}/postgres`;
+    const node = await CofferNode.start(data, { flags: ["--postgres-url", away] });
+    expect((await node.client.deposit("alice", 100)).status).toBe(200);
+    await node.process.line(/"the PostgreSQL writer waits"|"PostgreSQL away"/);
+    const late = await PostgresServer.start(temporaryFolder(), [], port);
+    const asking = new Asking(late.url);
+    await asking.reached((await node.client.ledger()).seq);
+    await late.crash();
+    expect((await node.client.withdraw("alice", 30)).status).toBe(200);
+    expect(await node.stop()).toBe(0);
+    await asking.close();
+  });
+});
+
+describe("under Deno", () => {
+  test("serve refuses the setting, and says why", async () => {
+    const data = temporaryFolder();
+    const { code, stderr } = await coffer(
+      ["serve", "--data", data, "--port", "0", "--postgres-url", server.url],
+      "Deno",
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain("--postgres-url needs Bun");
+  });
+
+  test("coffer postgres says why as well, and the rest starts", async () => {
+    const { code, stderr } = await coffer(["postgres", "status", "--postgres-url", server.url], "Deno");
+    expect([code, stderr]).toEqual([1, expect.stringContaining("needs Bun")]);
+    const node = await CofferNode.start(temporaryFolder(), { runtime: "Deno" });
+    await eventually("it is ready", async () => (await node.client.get("/health/ready")).status === 200);
+    expect(await node.stop()).toBe(0);
+  });
+});
