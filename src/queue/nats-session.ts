@@ -339,10 +339,15 @@ export class NatsSession implements StreamSession {
     } else {
       const stamp = stampOf(message.reply ?? "");
       if (!stamp) this.end("a message of the stream has no number");
-      else if (stamp.delivery !== ++this.#delivered) this.end("the consumer left a message out");
+      else if (this.#filtered && stamp.delivery > this.#delivered + 1)
+        this.end("the consumer left a message out");
       else if (this.#received.length - this.#head >= MAX_BUFFERED_MESSAGES)
         this.end("the stream sends faster than it is read");
-      else this.#received.push({ message: { sequence: stamp.sequence, at: stamp.at, data: message.data } });
+      else {
+        const { sequence, at, delivery } = stamp;
+        this.#delivered = Math.max(this.#delivered, delivery);
+        this.#received.push({ message: { sequence, at, data: message.data } });
+      }
     }
     this.#arrived?.();
   }
