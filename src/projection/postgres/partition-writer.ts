@@ -43,8 +43,10 @@ export type WriterState =
 const LONG_POLL_MS = 1_000;
 const BATCHING_DELAY_MS = 30;
 const MAX_BATCH_WAIT_MS = 30;
-/** Who is further behind than this takes such large batches. */
-const CATCH_UP_BATCH_SIZE = 5_000;
+/** Who is further behind than this takes such large batches, which cost less a change and more at a time. */
+const CATCH_UP_BATCH_SIZE = 2_000;
+/** While the wallet is at work, whoever is far behind rests after each batch for so many times as long as it took. */
+const BUSY_REST = 1;
 /** The server ends statements and transactions well before a lease, as a part of it. */
 const TIMEOUT_PART_OF_LEASE = 2 / 3;
 const FIRST_BACKOFF_MS = 100;
@@ -155,23 +157,31 @@ export class PartitionWriter {
   }
 
   async #writeAll(lease: Lease, writing: SqlConnection, stream: ChangeStream): Promise<void> {
+    const { clock, writer } = this.parts;
     const usual = this.#consumer(stream, this.settings.batchSize);
     const large = this.#consumer(stream, Math.max(this.settings.batchSize, CATCH_UP_BATCH_SIZE));
+    let sourceEnd = Number.POSITIVE_INFINITY;
     while (!this.#stopping) {
       const { offset } = lease.position;
       const lag = stream.lag(offset);
       this.#state = { is: "leading", token: lease.tenure.token, offset, lag };
-      const batch = await (lag > CATCH_UP_BATCH_SIZE ? large : usual).next();
+      const isFarBehind = lag > CATCH_UP_BATCH_SIZE;
+      // The source has grown meanwhile: the wallet is at work, and has the first right to this thread.
+      const isBusy = isFarBehind && offset + lag > sourceEnd;
+      sourceEnd = offset + lag;
+      const startedMs = clock.nowMs();
+      const batch = await (isFarBehind && !isBusy ? large : usual).next();
       lease.assertHeld();
       if (stream.over !== undefined && !this.#stopping) throw new Error(stream.over);
       const last = batch.at(-1);
       if (!last) continue;
       await writing.run("BEGIN");
       const changes = batch.flatMap((set) => set.changes);
-      await this.parts.writer.write(writing, lease.tenure, changes);
+      await writer.write(writing, lease.tenure, changes);
       await lease.commit(last.end);
       stream.committed(last.end.offset);
       this.#backoffMs = FIRST_BACKOFF_MS;
+      if (isBusy) await this.#pause((clock.nowMs() - startedMs) * BUSY_REST);
     }
   }
 
