@@ -28,13 +28,22 @@ export interface LogRow {
   readonly reject_reason: string | null;
 }
 
+const open = new Set<BalanceDatabase>();
+
+/** Ends every session: a cluster has room for a hundred. To be called after each test. */
+export async function closeDatabases(): Promise<void> {
+  await Promise.all([...open].map((database) => database.close()));
+}
+
 export class BalanceDatabase {
   private constructor(
     readonly url: string,
     readonly connection: SqlConnection,
     readonly tenure: Tenure,
     private readonly partitions: number,
-  ) {}
+  ) {
+    open.add(this);
+  }
 
   /** A new database, and a prepared tenure in it. */
   static async create(
@@ -93,6 +102,7 @@ export class BalanceDatabase {
   }
 
   async close(): Promise<void> {
+    open.delete(this);
     await this.connection.close();
   }
 }

@@ -6,11 +6,11 @@
  * partition's lock can commit (the fence is its caller's), so no other writer changes these keys meanwhile.
  */
 
-import { crc32 } from "node:zlib";
 import {
   type BalanceChange,
   type ChangeWriter,
   Divergence,
+  partitionOf,
   type Tenure,
   type WrittenChanges,
 } from "../../../ports/balance-changes.ts";
@@ -31,7 +31,7 @@ export function batchWriter(partitions: number): ChangeWriter {
     prepare: prepareStaging,
     write: async (tx, tenure, changes) => {
       if (changes.length === 0) return NONE;
-      const isOurs = ({ account }: BalanceChange) => crc32(account) % partitions === tenure.partition;
+      const isOurs = ({ account }: BalanceChange) => partitionOf(account, partitions) === tenure.partition;
       await makeRoom(tx, tenure, monthStarts(changes));
       const decided =
         tenure.topic === "ledger"

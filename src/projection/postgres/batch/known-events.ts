@@ -3,7 +3,7 @@
  * other content under it is refused.
  */
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { BalanceChange } from "../../../ports/balance-changes.ts";
 import type { SqlConnection } from "../../../ports/sql-connection.ts";
 import knownEvents from "./known-events.sql" with { type: "text" };
@@ -51,7 +51,5 @@ export async function sortEvents(
 
 /** SHA-256, in hex, of what a change says beside its id. */
 function contentHash({ account, currency, availableDelta, frozenDelta }: BalanceChange): string {
-  return createHash("sha256")
-    .update(`${account}\n${currency}\n${availableDelta}\n${frozenDelta}`)
-    .digest("hex");
+  return hash("sha256", `${account}\n${currency}\n${availableDelta}\n${frozenDelta}`, "hex");
 }

@@ -15,7 +15,7 @@ CREATE TABLE account_balances (
   PRIMARY KEY (account_id, currency_code, topic),
   -- The ledger's own account alone may owe: deposits come from it.
   CHECK (account_id = '@world' OR (available >= 0 AND frozen >= 0))
-) WITH (fillfactor = 70); -- room for the next version of a row on its own page, so that no index changes
+);
 
 -- How far down an account's balances may go; up they go to 2^63-1.
 CREATE FUNCTION lowest_balance(account_id text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -41,7 +41,6 @@ CREATE TABLE balance_change_logs (
   CHECK ((status = 'REJECTED') = (reject_reason IS NOT NULL))
 ) PARTITION BY RANGE (changed_msec);
 
-CREATE INDEX ON balance_change_logs (account_id, changed_msec);
 
 -- Topic changes: every id that was decided, so that none is decided twice.
 CREATE TABLE applied_events (
@@ -64,7 +63,7 @@ BEGIN
     starts := to_timestamp(month_start / 1000) AT TIME ZONE 'UTC';
     month_table := 'balance_change_logs_' || to_char(starts, 'YYYY_MM');
     CONTINUE WHEN to_regclass(month_table) IS NOT NULL;
-    PERFORM pg_advisory_xact_lock('balance_change_logs'::regclass::bigint);
+    LOCK TABLE balance_change_logs IN SHARE UPDATE EXCLUSIVE MODE; -- as ATTACH takes it
     CONTINUE WHEN to_regclass(month_table) IS NOT NULL;
     EXECUTE format('CREATE TABLE %I (LIKE balance_change_logs INCLUDING ALL)', month_table);
     EXECUTE format(
