@@ -218,6 +218,17 @@ export function readConfig<N extends SettingName>(
   return config as unknown as Config<N>;
 }
 
+/** Whether a leader can miss a heartbeat and still lead. Throws WrongSetting. */
+export function checkLease({
+  postgresLeaseMs,
+  postgresHeartbeatMs,
+}: Config<"postgresLeaseMs" | "postgresHeartbeatMs">): void {
+  if (postgresHeartbeatMs * 2 <= postgresLeaseMs) return;
+  throw new WrongSetting(
+    `--postgres-heartbeat-ms must be at most half of --postgres-lease-ms, ${postgresLeaseMs}, not "${postgresHeartbeatMs}"`,
+  );
+}
+
 function parseFlags(
   args: readonly string[],
   options: ParseArgsOptionsConfig,

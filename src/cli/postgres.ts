@@ -1,4 +1,4 @@
-import { type Config, readConfig, WrongSetting } from "../config.ts";
+import { type Config, checkLease, readConfig, WrongSetting } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { DurableLogFeed } from "../eventlog/feed.ts";
 import { LogMark } from "../eventlog/mark.ts";
@@ -55,6 +55,7 @@ export const postgres: CliCommand = {
     const action = name !== undefined && Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
     if (!action) throw new WrongSetting("say migrate, status, rebuild or check");
     const settings = readConfig(SETTINGS, rest, env);
+    checkLease(settings);
     if (settings.postgresUrl === undefined) throw new WrongSetting("--postgres-url is needed");
     const runtime = await loadRuntime();
     if (!runtime.postgres)

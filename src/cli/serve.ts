@@ -1,6 +1,6 @@
 import process from "node:process";
 import pino from "pino";
-import { readConfig } from "../config.ts";
+import { checkLease, readConfig } from "../config.ts";
 import { NewerFormat } from "../eventlog/line.ts";
 import { DamagedLog } from "../eventlog/recovery.ts";
 import { Host, SERVE_SETTINGS, textOf } from "../host.ts";
@@ -17,6 +17,7 @@ export const serve: CliCommand = {
   settings: SERVE_SETTINGS,
   async run(args, env) {
     const config = readConfig(SERVE_SETTINGS, args, env);
+    checkLease(config);
     const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
     const stop = stopSignal();
     const fail = (error: unknown) => {

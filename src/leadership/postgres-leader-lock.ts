@@ -17,6 +17,7 @@ import {
   type LockState,
 } from "../ports/leadership.ts";
 import { type SqlConnection, SqlError } from "../ports/sql-connection.ts";
+import look from "./look.sql" with { type: "text" };
 
 export interface LeaderLockSettings {
   readonly topic: Topic;
@@ -29,10 +30,6 @@ export interface LeaderLockSettings {
 
 /** What the fence raises. */
 const TENURE_IS_OVER = "CF001";
-const LOOK = `
-  SELECT *, expires_at <= clock_timestamp() AS free,
-    (SELECT max(commit_offset) FROM partition_leader_locks WHERE topic = $1) AS topic_offset
-  FROM partition_leader_locks WHERE topic = $1 AND partition = $2`;
 const CRC = /^[0-9a-f]{8}$/;
 
 interface LockRow {
@@ -52,7 +49,7 @@ export class PostgresLeaderLock implements LeaderLock {
 
   async look(): Promise<LockState> {
     const { topic, partition } = this.settings;
-    const [row] = await this.connection.query<LockRow & { free: boolean; topic_offset: bigint }>(LOOK, [
+    const [row] = await this.connection.query<LockRow & { free: boolean; topic_offset: bigint }>(look, [
       topic,
       partition,
     ]);

@@ -9,6 +9,7 @@ import { Asking, ledgerFolder } from "../support/ledger-in-postgres.ts";
 import { freePort } from "../support/nats.ts";
 import { PostgresServer } from "../support/postgres.ts";
 import { randomIntegers } from "../support/seed.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
 
 let server: PostgresServer;
 let folder: string;
@@ -87,6 +88,32 @@ test("rebuild under a running node deposes it, and the database comes right", as
   expect(await node.stop()).toBe(0);
   expect((await asking.lock()).expires_ms).toBe(Number.NEGATIVE_INFINITY);
   await asking.mustEqual(join(data, "events.log"));
+  await asking.close();
+});
+
+test("a heartbeat of more than half a lease is refused", async () => {
+  const flags = ["--postgres-lease-ms", "1000", "--postgres-heartbeat-ms", "501"];
+  for (const command of [
+    ["serve", "--data", temporaryFolder()],
+    ["postgres", "status", "--postgres-url", server.url],
+  ]) {
+    const { code, stdout, stderr } = await coffer([...command, ...flags]);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toContain("--postgres-heartbeat-ms must be at most half");
+  }
+});
+
+test("a server that has fallen silent does not keep a node from stopping", async () => {
+  const proxy = await TcpProxy.start(server.port);
+  const url = new URL(await server.createDatabase());
+  const asking = new Asking(url.href);
+  url.port = String(proxy.port);
+  const node = await CofferNode.start(temporaryFolder(), { flags: ["--postgres-url", url.href] });
+  await asking.reached(1);
+  proxy.holdRequests();
+  await node.client.deposit("alice", 1);
+  expect(await node.stop()).toBe(0);
+  proxy.stop();
   await asking.close();
 });
 

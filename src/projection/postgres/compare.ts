@@ -4,6 +4,7 @@ import { partitionOf } from "../../ports/balance-changes.ts";
 import type { LoggedCommand } from "../../ports/log-feed.ts";
 import { crcText } from "../../ports/log-position.ts";
 import type { SqlConnection } from "../../ports/sql-connection.ts";
+import everyBalance from "./every-balance.sql" with { type: "text" };
 import { changesOf } from "./ledger-source.ts";
 import { inTransaction } from "./migrate.ts";
 import { type PartitionState, partitionStates } from "./state.ts";
@@ -88,9 +89,7 @@ async function firstDifference(
   connection: SqlConnection,
   log: Map<string, Holding>,
 ): Promise<string | undefined> {
-  await connection.run(
-    "DECLARE every_balance NO SCROLL CURSOR FOR SELECT account_id, currency_code, available, frozen FROM account_balances WHERE topic = 'ledger' ORDER BY account_id, currency_code",
-  );
+  await connection.run(everyBalance);
   for (;;) {
     const rows = await connection.query<BalanceRow>(`FETCH ${FETCH_ROWS} FROM every_balance`);
     if (rows.length === 0) break;

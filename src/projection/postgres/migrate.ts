@@ -5,6 +5,7 @@
 
 import { TOPICS } from "../../ports/balance-changes.ts";
 import type { SqlConnection } from "../../ports/sql-connection.ts";
+import addPartitions from "./add-partitions.sql" with { type: "text" };
 import { MIGRATIONS } from "./migrations.ts";
 
 /** The database cannot be written by this version, or with these settings; the message says why. */
@@ -81,9 +82,6 @@ async function fixPartitions(connection: SqlConnection, partitions: number): Pro
         `the database was made with ${row?.partitions} partitions, not ${partitions}: this cannot be changed later`,
       );
     }
-    await connection.query(
-      "INSERT INTO partition_leader_locks (topic, partition) SELECT topic, partition FROM unnest($1::text[]) AS topic, generate_series(0, $2 - 1) AS partition ON CONFLICT DO NOTHING",
-      [TOPICS, partitions],
-    );
+    await connection.query(addPartitions, [TOPICS, partitions]);
   });
 }
