@@ -317,8 +317,8 @@ export class WalletNode<S extends StreamSession> {
       this.#engine,
       messages,
       writer,
-      ({ events, outcomes }) => {
-        this.balances.apply(events);
+      ({ changes, outcomes }) => {
+        this.balances.apply(changes);
         for (const outcome of outcomes) this.#outcomes.publish(outcome);
       },
       ({ sequence }, why) => this.#malformed(sequence, why),

@@ -135,6 +135,51 @@ export class TransactionIndex implements DecidedTransactions {
     this.#grow();
   }
 
+  /** Whether nothing was recorded yet under the id of these 16 bytes; recordTransfer() then does, right after. */
+  isNew(bytes: Uint8Array, at: number): boolean {
+    for (let part = 0; part < 4; part++) {
+      const from = at + 4 * part;
+      this.#key[part] =
+        ((bytes[from] as number) << 24) |
+        ((bytes[from + 1] as number) << 16) |
+        ((bytes[from + 2] as number) << 8) |
+        (bytes[from + 3] as number);
+    }
+    this.#lastId = undefined;
+    this.#lastSize = this.#size;
+    this.#lastSlot = this.#find();
+    return this.#table[this.#lastSlot] === 0;
+  }
+
+  /** Records a committed transfer under the id that isNew() was asked for just before. */
+  recordTransfer(
+    from: number,
+    to: number,
+    amount: number,
+    currency: DecidedTransaction["currency"],
+    seq: number,
+  ): void {
+    if (this.#size !== this.#lastSize || this.#table[this.#lastSlot] !== 0)
+      throw new RangeError("a transfer is recorded whose id was not looked for");
+    this.#table[this.#lastSlot] = this.#size + 1;
+    const segment = this.#begin();
+    const at = (this.#size % SEGMENT_RECORDS) * RECORD_INTS;
+    segment[at + FROM] = from;
+    segment[at + TO] = to;
+    segment[at + AMOUNT] = amount;
+    segment[at + AMOUNT + 1] = amount / 0x1_0000_0000;
+    segment[at + CURRENCY] = this.#currencies.number(currency);
+    segment[at + SEQ] = seq;
+    segment[at + SEQ + 1] = seq / 0x1_0000_0000; // a transfer is kind 0, and 0 is no rejection
+    this.#size++;
+    this.#grow();
+  }
+
+  /** The number of an account's name; the same name has the same number for ever. */
+  accountNumber(account: DecidedTransaction["from_account"]): number {
+    return this.#accounts.number(account);
+  }
+
   /** The slot that holds the id, or the free one where it belongs; `#key` is the id then. */
   #slotOf(id: TransactionId): number {
     // An id is looked for, and recorded right after: the second time the answer is known.
@@ -171,11 +216,18 @@ export class TransactionIndex implements DecidedTransactions {
     return this.#segments[(number / SEGMENT_RECORDS) | 0] as Int32Array;
   }
 
-  #write({ kind, from_account, to_account, amount, currency, reason, seq }: DecidedTransaction): void {
+  /** The segment of the next record, with the key in its place. */
+  #begin(): Int32Array {
     const at = (this.#size % SEGMENT_RECORDS) * RECORD_INTS;
     if (at === 0) this.#segments.push(new Int32Array(SEGMENT_RECORDS * RECORD_INTS));
     const segment = this.#segmentOf(this.#size);
     for (let part = 0; part < 4; part++) segment[at + ID + part] = this.#key[part] as number;
+    return segment;
+  }
+
+  #write({ kind, from_account, to_account, amount, currency, reason, seq }: DecidedTransaction): void {
+    const segment = this.#begin();
+    const at = (this.#size % SEGMENT_RECORDS) * RECORD_INTS;
     segment[at + FROM] = this.#accounts.number(from_account);
     segment[at + TO] = this.#accounts.number(to_account);
     if (typeof amount === "number") {

@@ -1,19 +1,29 @@
 /** The ledger in memory: decides commands, applies events. One thread, no locks, no await. */
 
+import type { Money } from "../domain/amount.ts";
 import { apply } from "../domain/apply.ts";
-import type { Command } from "../domain/commands.ts";
+import type { Command, Transfer } from "../domain/commands.ts";
 import type { WalletEvent } from "../domain/events.ts";
 import { execute } from "../domain/execute.ts";
 import { Ledger } from "../domain/ledger.ts";
-import { type Outcome, outcomeOf } from "../domain/outcomes.ts";
+import { move } from "../domain/move.ts";
+import type { Currency } from "../domain/names.ts";
+import { type Committed, type Outcome, outcomeOf } from "../domain/outcomes.ts";
+import { ID_AT, uuid } from "../wire/frame.ts";
+import type { PlainTransfer } from "../wire/frame-reader.ts";
+import { type OpenAccount, OpenAccounts } from "./open-accounts.ts";
 import { type HashKey, TransactionIndex } from "./transaction-index.ts";
 
 export class WalletEngine {
   readonly ledger: Ledger;
+  readonly accounts: OpenAccounts;
+  readonly #index: TransactionIndex;
 
   /** `hashKey` is random where strangers choose ids. */
   constructor(hashKey: HashKey = [0, 0]) {
-    this.ledger = new Ledger(new TransactionIndex(hashKey));
+    this.#index = new TransactionIndex(hashKey);
+    this.ledger = new Ledger(this.#index);
+    this.accounts = new OpenAccounts(this.ledger, (account) => this.#index.accountNumber(account));
   }
 
   /** The events that the command would write; none where it changes nothing. Mutates nothing. */
@@ -30,4 +40,45 @@ export class WalletEngine {
   outcome(command: Command, events: readonly WalletEvent[]): Outcome {
     return outcomeOf(this.ledger, command, events);
   }
+
+  /**
+   * Hot path: decides and applies a transfer of the message at once, in the ledger's default `currency`. Comes
+   * to what execute(), apply() and outcome() come to with plainCommand(), or to undefined and no change: then
+   * they decide.
+   */
+  transfer(
+    message: Uint8Array,
+    plain: PlainTransfer<OpenAccount>,
+    currency: Currency,
+  ): Committed | undefined {
+    const { payer, receiver, amount } = plain;
+    if (!this.#index.isNew(message, plain.at + ID_AT)) return undefined;
+    if (!move(payer.balance, receiver.balance, amount)) return undefined;
+    const seq = this.ledger.seq + 2;
+    this.ledger.seq = seq;
+    this.#index.recordTransfer(payer.number, receiver.number, amount, currency, seq);
+    return {
+      status: "committed",
+      seq,
+      replayed: false,
+      from_balance: payer.balance.available,
+      to_balance: receiver.balance.available,
+    };
+  }
+}
+
+/** The command that a transfer of the message is. */
+export function plainCommand(
+  message: Uint8Array,
+  { at, payer, receiver, amount }: PlainTransfer<OpenAccount>,
+  currency: Currency,
+): Transfer {
+  return {
+    kind: "transfer",
+    transaction_id: uuid(message, at + ID_AT),
+    from_account: payer.name,
+    to_account: receiver.name,
+    amount: amount as Money,
+    currency,
+  };
 }

@@ -13,11 +13,14 @@ import type { Money } from "../domain/amount.ts";
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
 import type { LogPosition } from "../ports/log-position.ts";
+import { COMMAND_HEADER_BYTES, ID_AT } from "../wire/frame.ts";
 
 const FIRST_BUFFER_BYTES = 1 << 20;
 /** Longer than any line. */
 const MAX_LINE_BYTES = 1 << 10;
 const HEX_DIGITS = Buffer.from("0123456789abcdef");
+const DASH = 45;
+const UUID_LENGTH = 36;
 const MAX_INT32 = 0x7fff_ffff;
 
 const SEQ = Buffer.from('{"seq":');
@@ -74,6 +77,64 @@ export class LogEncoder {
       }
       this.#fields(event);
     }
+    this.#end = this.#endCommand(start, seq, ledgerId, at, sequence, index);
+  }
+
+  /** The same for a committed transfer in the default currency, whose bytes stand at `place` of a frame. */
+  appendTransfer(
+    frame: Uint8Array,
+    place: number,
+    amount: number,
+    at: number,
+    sequence: number,
+    index: number,
+  ): void {
+    const start = this.#length;
+    const { seq, ledgerId } = this.#end;
+    const fromLength = frame[place + 1] as number;
+    const toLength = frame[place + 2] as number;
+    const names = place + COMMAND_HEADER_BYTES;
+    this.#reserve();
+    this.#bytes(SEQ);
+    this.#integer(seq + 1);
+    this.#bytes(MONEY_DEDUCTED);
+    const id = this.#length;
+    this.#uuid(frame, place + ID_AT);
+    this.#bytes(ACCOUNT);
+    this.#copy(frame, names, fromLength);
+    this.#bytes(AMOUNT);
+    this.#integer(amount);
+    this.#bytes(LINE_END);
+    this.#reserve();
+    this.#bytes(SEQ);
+    this.#integer(seq + 2);
+    this.#bytes(MONEY_CREDITED);
+    this.#copy(this.#buffer, id, UUID_LENGTH);
+    this.#bytes(ACCOUNT);
+    this.#copy(frame, names + fromLength, toLength);
+    this.#bytes(AMOUNT);
+    this.#integer(amount);
+    this.#end = this.#endCommand(start, seq + 2, ledgerId, at, sequence, index);
+  }
+
+  /** Everything since the last call; undefined where nothing was appended. */
+  take(): EncodedBatch | undefined {
+    if (this.#length === 0) return undefined;
+    const batch = { lines: this.#buffer.subarray(0, this.#length), start: this.#start, end: this.#end };
+    this.#length = 0;
+    this.#start = this.#end;
+    return batch;
+  }
+
+  /** Ends the last line of the command that began at `start`; returns where the log ends with it. */
+  #endCommand(
+    start: number,
+    seq: number,
+    ledgerId: LogPosition["ledgerId"],
+    at: number,
+    sequence: number,
+    index: number,
+  ): LogPosition {
     this.#bytes(AT);
     this.#integer(at);
     this.#bytes(COMMAND);
@@ -88,16 +149,7 @@ export class LogEncoder {
     }
     this.#bytes(LAST_LINE_END);
     const bytes = this.#end.bytes + this.#length - start;
-    this.#end = { seq, bytes, sequence, index, crc, at, ledgerId };
-  }
-
-  /** Everything since the last call; undefined where nothing was appended. */
-  take(): EncodedBatch | undefined {
-    if (this.#length === 0) return undefined;
-    const batch = { lines: this.#buffer.subarray(0, this.#length), start: this.#start, end: this.#end };
-    this.#length = 0;
-    this.#start = this.#end;
-    return batch;
+    return { seq, bytes, sequence, index, crc, at, ledgerId };
   }
 
   #fields(event: WalletEvent): void {
@@ -162,6 +214,27 @@ export class LogEncoder {
     const at = this.#length;
     for (let i = 0; i < ascii.length; i++) buffer[at + i] = ascii.charCodeAt(i);
     this.#length = at + ascii.length;
+  }
+
+  #copy(source: Uint8Array, from: number, length: number): void {
+    const buffer = this.#buffer;
+    const at = this.#length;
+    for (let i = 0; i < length; i++) buffer[at + i] = source[from + i] as number;
+    this.#length = at + length;
+  }
+
+  /** The text of the 16 bytes. */
+  #uuid(bytes: Uint8Array, from: number): void {
+    const buffer = this.#buffer;
+    let at = this.#length;
+    for (let i = 0; i < 16; i++) {
+      if (i === 4 || i === 6 || i === 8 || i === 10) buffer[at++] = DASH;
+      const byte = bytes[from + i] as number;
+      buffer[at] = HEX_DIGITS[byte >> 4] as number;
+      buffer[at + 1] = HEX_DIGITS[byte & 15] as number;
+      at += 2;
+    }
+    this.#length = at;
   }
 
   /** The digits of a safe integer that is not negative. */

@@ -1,15 +1,20 @@
 /** The read model: balances and totals, fed with durable events only, in their order. */
 
 import { add, type Money, subtract, ZERO } from "../domain/amount.ts";
-import { Balances } from "../domain/balances.ts";
+import { type Balance, Balances } from "../domain/balances.ts";
 import type { LedgerOpened, WalletEvent } from "../domain/events.ts";
+import { ImpossibleState } from "../domain/impossible-state.ts";
+import { move } from "../domain/move.ts";
 import { type AccountId, type Currency, WORLD } from "../domain/names.ts";
 import type { BalancesView, BalanceView, LedgerView } from "../ports/balances.ts";
+import { type Change, type NumberedAccount, Transfers } from "../ports/changes.ts";
 
 const NOTHING: BalanceView = { available: ZERO, frozen: ZERO };
 
 export class BalancesProjection implements BalancesView {
   readonly #balances = new Balances();
+  /** Those in the default currency, by the number of the account. */
+  readonly #numbered: (Balance | undefined)[] = [];
   /** Of each currency, the sum over all accounts, `@world` included. */
   readonly #sums = new Map<Currency, Money>();
   #opened: LedgerOpened | undefined;
@@ -24,12 +29,11 @@ export class BalancesProjection implements BalancesView {
     return this.#opened?.currency;
   }
 
-  apply(events: readonly WalletEvent[]): void {
-    for (const event of events) {
-      this.#balances.apply(event);
-      this.#count(event);
+  apply(changes: readonly Change[]): void {
+    for (const change of changes) {
+      if (change instanceof Transfers) this.#applyTransfers(change);
+      else this.#applyEvent(change);
     }
-    this.#seq += events.length;
   }
 
   balance(account: AccountId, currency: Currency): BalanceView | undefined {
@@ -53,7 +57,29 @@ export class BalancesProjection implements BalancesView {
     };
   }
 
-  #count(event: WalletEvent): void {
+  #applyTransfers({ payers, receivers, amounts, currency }: Transfers): void {
+    for (let i = 0; i < amounts.length; i++) {
+      const payer = this.#balanceOf(payers[i] as NumberedAccount, currency);
+      const receiver = this.#balanceOf(receivers[i] as NumberedAccount, currency);
+      if (!move(payer, receiver, amounts[i] as number))
+        throw new ImpossibleState(`impossible state: a transfer from ${payer.account} that it cannot pay`);
+    }
+    this.#seq += 2 * amounts.length;
+    this.#transactions += amounts.length;
+  }
+
+  #balanceOf({ name, number }: NumberedAccount, currency: Currency): Balance {
+    const known = this.#numbered[number];
+    if (known) return known;
+    const balance = this.#balances.get(name, currency);
+    if (!balance) throw new ImpossibleState(`impossible state: a transfer of ${name}, which is not open`);
+    this.#numbered[number] = balance;
+    return balance;
+  }
+
+  #applyEvent(event: WalletEvent): void {
+    this.#balances.apply(event);
+    this.#seq++;
     switch (event.type) {
       case "LedgerOpened":
         this.#opened = event;

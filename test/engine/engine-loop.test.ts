@@ -154,7 +154,7 @@ describe("while the disk works", () => {
     disk.operations.length = 0;
     release();
     await loop.settled(sequence);
-    expect(batches.map(({ events, position }) => [events.length, position.seq])).toEqual([
+    expect(batches.map(({ changes, position }) => [changes.length, position.seq])).toEqual([
       [2, 4],
       [2, 6],
       [4, 10],
