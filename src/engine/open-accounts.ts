@@ -1,8 +1,8 @@
 /**
  * Accounts that are open in the ledger's default currency, found by the bytes of their names.
  *
- * Only a cache of the ledger's balances, with one place for each hash: what it has not, or no more, is looked
- * up by its name. So it needs no order, and whoever chooses names that collide makes them slower, no worse.
+ * Only a cache of the ledger's balances, with two places for each hash: what it has not, or no more, is looked
+ * up by its name. Whoever chooses names that collide makes them slower, no worse.
  */
 
 import type { Balance } from "../domain/balances.ts";
@@ -13,6 +13,8 @@ import { ascii, type KnownAccounts } from "../wire/frame-reader.ts";
 
 const FIRST_PLACES = 1 << 12;
 const MAX_PLACES = 1 << 22;
+/** With fewer places for each account it grows: it begins anew, and fills as it is asked. */
+const GROWTH_ROOM = 3;
 
 export interface OpenAccount extends NumberedAccount {
   /** The ledger's own: it changes with it. */
@@ -32,8 +34,11 @@ export class OpenAccounts implements KnownAccounts<OpenAccount> {
     let hash = 0x811c9dc5;
     for (let i = at; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
     const place = (hash ^ (hash >>> 15)) & (this.#places.length - 1);
-    const account = this.#places[place];
-    return account && isNamed(account.name, bytes, at, end) ? account : this.#look(place, bytes, at, end);
+    const first = this.#places[place];
+    if (first && isNamed(first.name, bytes, at, end)) return first;
+    const second = this.#places[place ^ 1];
+    if (second && isNamed(second.name, bytes, at, end)) return second;
+    return this.#look(first ? place ^ 1 : place, bytes, at, end);
   }
 
   #look(place: number, bytes: Uint8Array, at: number, end: number): OpenAccount | undefined {
@@ -44,7 +49,7 @@ export class OpenAccounts implements KnownAccounts<OpenAccount> {
     const account = { name, number: this.numberOf(name), balance };
     if (this.#places[place] === undefined) this.#filled++;
     this.#places[place] = account;
-    if (this.#filled * 2 > this.#places.length && this.#places.length < MAX_PLACES) {
+    if (this.#filled * GROWTH_ROOM > this.#places.length && this.#places.length < MAX_PLACES) {
       this.#places = new Array(this.#places.length * 4);
       this.#filled = 0;
     }
