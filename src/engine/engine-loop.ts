@@ -18,8 +18,7 @@ import type { LogPosition } from "../ports/log-position.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
 import type { PlainTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
-import type { OpenAccount } from "./open-accounts.ts";
-import { plainCommand, type WalletEngine } from "./wallet-engine.ts";
+import type { WalletEngine } from "./wallet-engine.ts";
 
 export interface EngineOptions {
   /** Bytes of messages at which a batch is full. */
@@ -54,6 +53,8 @@ export class EngineLoop {
   #settling: (() => void)[] = [];
   /** Where the log ended at the start: commands up to there are not executed again. */
   readonly #start: LogPosition;
+
+  readonly #nameOf = (account: number) => this.engine.accounts.balance(account).account;
 
   /** `committed` hears of every batch, in order, once it is on disk; `malformed` of messages that are passed over. */
   constructor(
@@ -154,7 +155,7 @@ export class EngineLoop {
   }
 
   #plainTransfer(
-    transfer: PlainTransfer<OpenAccount>,
+    transfer: PlainTransfer<number>,
     message: QueueMessage,
     index: number,
     changes: Change[],
@@ -163,11 +164,12 @@ export class EngineLoop {
     const { data, sequence } = message;
     const currency = engine.ledger.opened?.currency as Currency; // there are open accounts
     const committed = engine.transfer(data, transfer, currency);
-    if (!committed) return this.#command(plainCommand(data, transfer, currency), message, index, changes);
+    if (!committed)
+      return this.#command(engine.plainCommand(data, transfer, currency), message, index, changes);
     const { at, payer, receiver, amount } = transfer;
     let transfers = changes[changes.length - 1];
     if (!(transfers instanceof Transfers)) {
-      transfers = new Transfers(currency);
+      transfers = new Transfers(currency, this.#nameOf);
       changes.push(transfers);
     }
     transfers.add(payer, receiver, amount);

@@ -11,7 +11,7 @@ import type { Currency } from "../domain/names.ts";
 import { type Committed, type Outcome, outcomeOf } from "../domain/outcomes.ts";
 import { ID_AT, uuid } from "../wire/frame.ts";
 import type { PlainTransfer } from "../wire/frame-reader.ts";
-import { type OpenAccount, OpenAccounts } from "./open-accounts.ts";
+import { OpenAccounts } from "./open-accounts.ts";
 import { type HashKey, TransactionIndex } from "./transaction-index.ts";
 
 export class WalletEngine {
@@ -46,39 +46,36 @@ export class WalletEngine {
    * to what execute(), apply() and outcome() come to with plainCommand(), or to undefined and no change: then
    * they decide.
    */
-  transfer(
-    message: Uint8Array,
-    plain: PlainTransfer<OpenAccount>,
-    currency: Currency,
-  ): Committed | undefined {
-    const { payer, receiver, amount } = plain;
-    if (!this.#index.isNew(message, plain.at + ID_AT)) return undefined;
-    if (!move(payer.balance, receiver.balance, amount)) return undefined;
+  transfer(message: Uint8Array, plain: PlainTransfer<number>, currency: Currency): Committed | undefined {
+    const { at, payer, receiver, amount } = plain;
+    const from = this.accounts.balance(payer);
+    const to = this.accounts.balance(receiver);
+    if (!this.#index.isNew(message, at + ID_AT) || !move(from, to, amount)) return undefined;
     const seq = this.ledger.seq + 2;
     this.ledger.seq = seq;
-    this.#index.recordTransfer(payer.number, receiver.number, amount, currency, seq);
+    this.#index.recordTransfer(payer, receiver, amount, currency, seq);
     return {
       status: "committed",
       seq,
       replayed: false,
-      from_balance: payer.balance.available,
-      to_balance: receiver.balance.available,
+      from_balance: from.available,
+      to_balance: to.available,
     };
   }
-}
 
-/** The command that a transfer of the message is. */
-export function plainCommand(
-  message: Uint8Array,
-  { at, payer, receiver, amount }: PlainTransfer<OpenAccount>,
-  currency: Currency,
-): Transfer {
-  return {
-    kind: "transfer",
-    transaction_id: uuid(message, at + ID_AT),
-    from_account: payer.name,
-    to_account: receiver.name,
-    amount: amount as Money,
-    currency,
-  };
+  /** The command that a transfer of the message is. */
+  plainCommand(
+    message: Uint8Array,
+    { at, payer, receiver, amount }: PlainTransfer<number>,
+    currency: Currency,
+  ): Transfer {
+    return {
+      kind: "transfer",
+      transaction_id: uuid(message, at + ID_AT),
+      from_account: this.accounts.balance(payer).account,
+      to_account: this.accounts.balance(receiver).account,
+      amount: amount as Money,
+      currency,
+    };
+  }
 }

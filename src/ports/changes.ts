@@ -3,21 +3,21 @@
 import type { WalletEvent } from "../domain/events.ts";
 import type { AccountId, Currency } from "../domain/names.ts";
 
-/** An account, with the number that the engine gave its name; the same name has the same number for ever. */
-export interface NumberedAccount {
-  readonly name: AccountId;
-  readonly number: number;
-}
-
-/** Committed transfers in one currency, of amounts that are safe integers: two events each. */
+/**
+ * Committed transfers in one currency, of amounts that are safe integers: two events each. Accounts are
+ * numbers; the same number is the same account for ever.
+ */
 export class Transfers {
-  readonly payers: NumberedAccount[] = [];
-  readonly receivers: NumberedAccount[] = [];
+  readonly payers: number[] = [];
+  readonly receivers: number[] = [];
   readonly amounts: number[] = [];
 
-  constructor(readonly currency: Currency) {}
+  constructor(
+    readonly currency: Currency,
+    readonly nameOf: (account: number) => AccountId,
+  ) {}
 
-  add(payer: NumberedAccount, receiver: NumberedAccount, amount: number): void {
+  add(payer: number, receiver: number, amount: number): void {
     this.payers.push(payer);
     this.receivers.push(receiver);
     this.amounts.push(amount);

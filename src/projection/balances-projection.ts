@@ -7,7 +7,7 @@ import { ImpossibleState } from "../domain/impossible-state.ts";
 import { move } from "../domain/move.ts";
 import { type AccountId, type Currency, WORLD } from "../domain/names.ts";
 import type { BalancesView, BalanceView, LedgerView } from "../ports/balances.ts";
-import { type Change, type NumberedAccount, Transfers } from "../ports/changes.ts";
+import { type Change, Transfers } from "../ports/changes.ts";
 
 const NOTHING: BalanceView = { available: ZERO, frozen: ZERO };
 
@@ -57,10 +57,11 @@ export class BalancesProjection implements BalancesView {
     };
   }
 
-  #applyTransfers({ payers, receivers, amounts, currency }: Transfers): void {
+  #applyTransfers(transfers: Transfers): void {
+    const { payers, receivers, amounts } = transfers;
     for (let i = 0; i < amounts.length; i++) {
-      const payer = this.#balanceOf(payers[i] as NumberedAccount, currency);
-      const receiver = this.#balanceOf(receivers[i] as NumberedAccount, currency);
+      const payer = this.#balanceOf(payers[i] as number, transfers);
+      const receiver = this.#balanceOf(receivers[i] as number, transfers);
       if (!move(payer, receiver, amounts[i] as number))
         throw new ImpossibleState(`impossible state: a transfer from ${payer.account} that it cannot pay`);
     }
@@ -68,12 +69,13 @@ export class BalancesProjection implements BalancesView {
     this.#transactions += amounts.length;
   }
 
-  #balanceOf({ name, number }: NumberedAccount, currency: Currency): Balance {
-    const known = this.#numbered[number];
+  #balanceOf(account: number, { nameOf, currency }: Transfers): Balance {
+    const known = this.#numbered[account];
     if (known) return known;
+    const name = nameOf(account);
     const balance = this.#balances.get(name, currency);
     if (!balance) throw new ImpossibleState(`impossible state: a transfer of ${name}, which is not open`);
-    this.#numbered[number] = balance;
+    this.#numbered[account] = balance;
     return balance;
   }
 
