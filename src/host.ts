@@ -119,7 +119,10 @@ export class Host {
   async stop(): Promise<void> {
     const answered = this.#callGateways("stop_accepting");
     const { shutdownTimeoutMs } = this.config;
-    await this.#node.drain(shutdownTimeoutMs / 2);
+    const drained = this.#node.drain(shutdownTimeoutMs / 2);
+    await this.#callGateways("sync");
+    this.log.info({}, "stopping");
+    await drained;
     await this.#node.stop();
     await this.#callGateways("close");
     clearInterval(this.#diskWatch);

@@ -37,7 +37,6 @@ export const serve: CliCommand = {
         );
         await Promise.race([stop, host.failed]);
       }
-      log.info({}, "stopping");
       const forced = setTimeout(() => {
         log.error({ shutdownTimeoutMs: config.shutdownTimeoutMs }, "the stop took too long and is forced");
         host.abandon();
