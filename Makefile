@@ -18,7 +18,7 @@ TEST ?=
 SECONDS_OF_SOAK := $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),600)
 
 # The first is the main program; a worker has to be listed as an entry of its own.
-ENTRIES := src/main.ts
+ENTRIES := src/main.ts src/gateway-worker.ts src/postgres-worker.ts
 # Folders too: their times tell that a file is gone.
 SOURCES := $(shell find src 2>/dev/null)
 
@@ -67,8 +67,9 @@ bench: build/coffer ## measure throughput beside a route that does nothing
 	@$(BIN)/bun bench/run.ts
 
 .PHONY: bench-postgres
-bench-postgres: $(INSTALLED) postgres ## measure the PostgreSQL writer beside statements that are sent one by one
+bench-postgres: build/coffer postgres ## measure the PostgreSQL writer beside statements that are sent one by one
 	@$(BIN)/bun bench/postgres.ts
+	@$(BIN)/bun bench/postgres-wallet.ts
 
 .PHONY: soak
 soak: setup ## simulate new histories for SECONDS (600), then crash real nodes 200 times

@@ -1,6 +1,7 @@
 /** Every setting once: its flag, environment variable, unit, default and check. */
 
 import { isIP } from "node:net";
+import { availableParallelism } from "node:os";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { type Currency, parseCurrency } from "./domain/names.ts";
 
@@ -67,6 +68,11 @@ function choice(name: string, help: string, byDefault: string, choices: readonly
     must: `must be one of ${choices.join(", ")}`,
     parse: (given) => (choices.includes(given) ? given : undefined),
   };
+}
+
+/** One core is left to the engine; more than a few gateways have nothing to do. */
+function defaultGatewayThreads(): number {
+  return Math.min(Math.max(availableParallelism() - 1, 1), 4);
 }
 
 function loopback(host: string): string | undefined {
@@ -145,6 +151,7 @@ export const SETTINGS = {
     10,
     MAX_TIMER_MS,
   ),
+  gatewayThreads: integer("gateway-threads", "threads that serve HTTP", defaultGatewayThreads(), 1, 64),
   outcomeTimeoutMs: integer(
     "outcome-timeout-ms",
     "how long a caller waits for an outcome",

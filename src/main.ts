@@ -3,4 +3,9 @@
 import process from "node:process";
 import { runCli } from "./cli/cli.ts";
 
-process.exitCode = await runCli(process.argv.slice(2), process.env);
+// Found here only, and nowhere below, in a compiled executable too.
+const workerScripts = {
+  gateway: new URL("./gateway-worker.ts", import.meta.url),
+  postgres: new URL("./postgres-worker.ts", import.meta.url),
+};
+process.exitCode = await runCli(process.argv.slice(2), process.env, { workerScripts });

@@ -15,7 +15,7 @@ export const serve: CliCommand = {
   usage: "",
   help: "runs a node: HTTP in, events.log out",
   settings: SERVE_SETTINGS,
-  async run(args, env) {
+  async run(args, env, { workerScripts }) {
     const config = readConfig(SERVE_SETTINGS, args, env);
     checkLease(config);
     const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
@@ -28,7 +28,7 @@ export const serve: CliCommand = {
     process.on("uncaughtException", fail);
     process.on("unhandledRejection", fail);
     try {
-      const host = await Host.open(config, await loadRuntime(), log);
+      const host = await Host.open(config, await loadRuntime(), workerScripts, log);
       const starting = host.start();
       starting.catch(() => {}); // raced below
       const started = await Promise.race([starting, host.failed, stop]);
@@ -38,7 +38,6 @@ export const serve: CliCommand = {
         );
         await Promise.race([stop, host.failed]);
       }
-      log.info({}, "stopping");
       const forced = setTimeout(() => {
         log.error({ shutdownTimeoutMs: config.shutdownTimeoutMs }, "the stop took too long and is forced");
         host.abandon();

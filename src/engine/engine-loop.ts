@@ -7,12 +7,16 @@
  */
 
 import { BatchConsumer } from "../batching/batch-consumer.ts";
-import type { WalletEvent } from "../domain/events.ts";
+import type { Command } from "../domain/commands.ts";
+import type { Currency } from "../domain/names.ts";
+import type { Outcome } from "../domain/outcomes.ts";
+import { type Change, type Committed, TransfersBuilder } from "../ports/changes.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
+import type { PlainTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
 import type { WalletEngine } from "./wallet-engine.ts";
 
@@ -20,13 +24,6 @@ export interface EngineOptions {
   /** Bytes of messages at which a batch is full. */
   readonly batchBytes: number;
   readonly maxReadTimeoutMs: number;
-}
-
-/** What one batch did: told when it is on disk. */
-export interface Committed {
-  readonly position: LogPosition;
-  readonly events: readonly WalletEvent[];
-  readonly outcomes: readonly FrameOutcome[];
 }
 
 /** What the engine has counted since its start. */
@@ -49,6 +46,10 @@ export class EngineLoop {
   #settling: (() => void)[] = [];
   /** Where the log ended at the start: commands up to there are not executed again. */
   readonly #start: LogPosition;
+
+  /** The transfers at the end of what this batch did so far, where it ends with transfers. */
+  #transfers: TransfersBuilder | undefined;
+  readonly #nameOf = (account: number) => this.engine.accounts.balance(account).account;
 
   /** `committed` hears of every batch, in order, once it is on disk; `malformed` of messages that are passed over. */
   constructor(
@@ -105,43 +106,81 @@ export class EngineLoop {
   }
 
   #execute(batch: readonly QueueMessage[]): Omit<Committed, "position"> {
+    this.#transfers = undefined;
     const outcomes: FrameOutcome[] = [];
-    const events: WalletEvent[] = [];
-    for (const message of batch) this.#message(message, events, outcomes);
-    return { events, outcomes };
+    const changes: Change[] = [];
+    for (const message of batch) this.#message(message, changes, outcomes);
+    return { changes, outcomes };
   }
 
-  #message(message: QueueMessage, events: WalletEvent[], outcomes: FrameOutcome[]): void {
-    const { engine, log } = this;
-    const content = readMessage(message.data, engine.ledger.opened?.currency);
+  #message(message: QueueMessage, changes: Change[], outcomes: FrameOutcome[]): void {
+    const { engine } = this;
+    const content = readMessage(message.data, engine.ledger.opened?.currency, engine.accounts);
     if (content.from === "nobody") {
       this.counters.malformed++;
       this.malformed(message, content.why);
       return;
     }
-    if (content.from === "outside") this.counters.foreign += content.commands.length;
+    const { commands, from } = content;
+    if (from === "outside") this.counters.foreign += commands.length;
     const first = message.sequence === this.#start.sequence ? this.#start.index + 1 : 0;
-    const of: FrameOutcome["outcomes"][number][] = [];
-    for (let index = first; index < content.commands.length; index++) {
-      const command = content.commands[index];
+    const of: Outcome[] = [];
+    for (let index = first; index < commands.length; index++) {
+      const command = commands[index];
       if (!command) throw new RangeError("a command beyond the message's count");
-      const happened = engine.execute(command);
-      for (const event of happened) {
-        engine.apply(event);
-        events.push(event);
-      }
-      if (happened.length > 0)
-        log.add(happened, Math.max(message.at, log.position.at), message.sequence, index);
-      if (content.from === "gateway") of.push(engine.outcome(command, happened));
+      const outcome =
+        command.kind === "plain_transfer"
+          ? this.#plainTransfer(command, message, index, changes)
+          : this.#command(command, message, index, changes);
+      if (from === "gateway") of.push(outcome);
     }
-    if (content.from === "gateway" && first === 0) {
+    if (from === "gateway" && first === 0) {
       outcomes.push({ origin: content.origin, number: content.number, outcomes: of });
     }
   }
 
-  async #commit({ events, outcomes }: Omit<Committed, "position">, sequence: number): Promise<void> {
-    if (events.length > 0) await this.log.commit();
-    this.committed({ position: this.log.durable, events, outcomes });
+  #command(command: Command, message: QueueMessage, index: number, changes: Change[]): Outcome {
+    const { engine, log } = this;
+    const events = engine.execute(command);
+    for (const event of events) {
+      engine.apply(event);
+      changes.push(event);
+      this.#transfers = undefined;
+    }
+    if (events.length > 0) log.add(events, this.#timeOf(message), message.sequence, index);
+    return engine.outcome(command, events);
+  }
+
+  #plainTransfer(
+    transfer: PlainTransfer<number>,
+    message: QueueMessage,
+    index: number,
+    changes: Change[],
+  ): Outcome {
+    const { engine, log } = this;
+    const { data, sequence } = message;
+    const currency = engine.ledger.opened?.currency as Currency; // there are open accounts
+    const committed = engine.transfer(data, transfer, currency);
+    if (!committed)
+      return this.#command(engine.plainCommand(data, transfer, currency), message, index, changes);
+    const { at, payer, receiver, amount } = transfer;
+    if (!this.#transfers) {
+      this.#transfers = new TransfersBuilder(currency, this.#nameOf);
+      changes.push(this.#transfers.transfers);
+    }
+    this.#transfers.add(payer, receiver, amount);
+    log.addTransfer(data, at, amount, this.#timeOf(message), sequence, index);
+    return committed;
+  }
+
+  /** The message's time, never earlier than the last command's. */
+  #timeOf({ at }: QueueMessage): number {
+    return Math.max(at, this.log.position.at);
+  }
+
+  async #commit({ changes, outcomes }: Omit<Committed, "position">, sequence: number): Promise<void> {
+    if (changes.length > 0) await this.log.commit();
+    this.committed({ position: this.log.durable, changes, outcomes });
     this.#settledSequence = sequence;
     const waiting = this.#settling;
     this.#settling = [];

@@ -34,14 +34,19 @@ const REJECTION_SHIFT = 25;
 class Names<T extends string> {
   readonly #numbers = new Map<T, number>();
   readonly #names: T[] = [];
+  #lastName: T | undefined;
+  #lastNumber = 0;
 
   number(name: T): number {
+    if (name === this.#lastName) return this.#lastNumber;
     let number = this.#numbers.get(name);
     if (number === undefined) {
       number = this.#names.length;
       this.#numbers.set(name, number);
       this.#names.push(name);
     }
+    this.#lastName = name;
+    this.#lastNumber = number;
     return number;
   }
 
@@ -104,13 +109,17 @@ export class TransactionIndex implements DecidedTransactions {
   readonly #accounts = new Names<DecidedTransaction["from_account"]>();
   readonly #currencies = new Names<DecidedTransaction["currency"]>();
   #size = 0;
-  /** Record number + 1 by slot; 0 is free. */
+  /**
+   * Entries: 0 is free; else the record's number + 1 in as many low bits as the table's size takes, and above
+   * them those bits of the id's hash: nearly every other id is told apart without a look at its record.
+   */
   #table = new Int32Array(FIRST_TABLE_SLOTS);
   /** The larger table while it is being filled, and how many records it has. */
   #larger: Int32Array<ArrayBuffer> | undefined;
   #moved = 0;
-  /** The id that was looked for last, when, and its slot. */
+  /** The id that was looked for last, the hash's part of its entry, when, and its slot. */
   readonly #key = new Int32Array(4);
+  #tag = 0;
   #lastId: TransactionId | undefined;
   #lastSize = -1;
   #lastSlot = 0;
@@ -122,17 +131,62 @@ export class TransactionIndex implements DecidedTransactions {
   }
 
   find(id: TransactionId): DecidedTransaction | undefined {
-    const number = (this.#table[this.#slotOf(id)] as number) - 1;
-    return number < 0 ? undefined : this.#read(number);
+    const entry = this.#table[this.#slotOf(id)] as number;
+    return entry === 0 ? undefined : this.#read((entry & (this.#table.length - 1)) - 1);
   }
 
   /** Throws RangeError where the id was recorded before: it was decided twice. */
   record(id: TransactionId, decided: DecidedTransaction): void {
     const slot = this.#slotOf(id);
     if (this.#table[slot] !== 0) throw new RangeError(`transaction ${id} was decided twice`);
-    this.#table[slot] = this.#size + 1;
+    this.#table[slot] = this.#tag | (this.#size + 1);
     this.#write(decided);
     this.#grow();
+  }
+
+  /** Whether nothing was recorded yet under the id of these 16 bytes; recordTransfer() then does, right after. */
+  isNew(bytes: Uint8Array, at: number): boolean {
+    for (let part = 0; part < 4; part++) {
+      const from = at + 4 * part;
+      this.#key[part] =
+        ((bytes[from] as number) << 24) |
+        ((bytes[from + 1] as number) << 16) |
+        ((bytes[from + 2] as number) << 8) |
+        (bytes[from + 3] as number);
+    }
+    this.#lastId = undefined;
+    this.#lastSize = this.#size;
+    this.#lastSlot = this.#find();
+    return this.#table[this.#lastSlot] === 0;
+  }
+
+  /** Records a committed transfer under the id that isNew() was asked for just before. */
+  recordTransfer(
+    from: number,
+    to: number,
+    amount: number,
+    currency: DecidedTransaction["currency"],
+    seq: number,
+  ): void {
+    if (this.#size !== this.#lastSize || this.#table[this.#lastSlot] !== 0)
+      throw new RangeError("a transfer is recorded whose id was not looked for");
+    this.#table[this.#lastSlot] = this.#tag | (this.#size + 1);
+    const segment = this.#begin();
+    const at = (this.#size % SEGMENT_RECORDS) * RECORD_INTS;
+    segment[at + FROM] = from;
+    segment[at + TO] = to;
+    segment[at + AMOUNT] = amount;
+    segment[at + AMOUNT + 1] = amount / 0x1_0000_0000;
+    segment[at + CURRENCY] = this.#currencies.number(currency);
+    segment[at + SEQ] = seq;
+    segment[at + SEQ + 1] = seq / 0x1_0000_0000; // a transfer is kind 0, and 0 is no rejection
+    this.#size++;
+    this.#grow();
+  }
+
+  /** The number of an account's name; the same name has the same number for ever. */
+  accountNumber(account: DecidedTransaction["from_account"]): number {
+    return this.#accounts.number(account);
   }
 
   /** The slot that holds the id, or the free one where it belongs; `#key` is the id then. */
@@ -155,14 +209,19 @@ export class TransactionIndex implements DecidedTransactions {
     const b = key[1] as number;
     const c = key[2] as number;
     const d = key[3] as number;
-    let slot = hash(this.hashKey, key, 0) & mask;
+    const bits = hash(this.hashKey, key, 0);
+    this.#tag = bits & ~mask;
+    let slot = bits & mask;
     for (;;) {
-      const number = (table[slot] as number) - 1;
-      if (number < 0) return slot;
-      const segment = this.#segmentOf(number);
-      const at = (number % SEGMENT_RECORDS) * RECORD_INTS;
-      if (segment[at + 3] === d && segment[at + 2] === c && segment[at + 1] === b && segment[at] === a)
-        return slot;
+      const entry = table[slot] as number;
+      if (entry === 0) return slot;
+      if ((entry & ~mask) === this.#tag) {
+        const number = (entry & mask) - 1;
+        const segment = this.#segmentOf(number);
+        const at = (number % SEGMENT_RECORDS) * RECORD_INTS;
+        if (segment[at + 3] === d && segment[at + 2] === c && segment[at + 1] === b && segment[at] === a)
+          return slot;
+      }
       slot = (slot + 1) & mask;
     }
   }
@@ -171,11 +230,18 @@ export class TransactionIndex implements DecidedTransactions {
     return this.#segments[(number / SEGMENT_RECORDS) | 0] as Int32Array;
   }
 
-  #write({ kind, from_account, to_account, amount, currency, reason, seq }: DecidedTransaction): void {
+  /** The segment of the next record, with the key in its place. */
+  #begin(): Int32Array {
     const at = (this.#size % SEGMENT_RECORDS) * RECORD_INTS;
     if (at === 0) this.#segments.push(new Int32Array(SEGMENT_RECORDS * RECORD_INTS));
     const segment = this.#segmentOf(this.#size);
     for (let part = 0; part < 4; part++) segment[at + ID + part] = this.#key[part] as number;
+    return segment;
+  }
+
+  #write({ kind, from_account, to_account, amount, currency, reason, seq }: DecidedTransaction): void {
+    const segment = this.#begin();
+    const at = (this.#size % SEGMENT_RECORDS) * RECORD_INTS;
     segment[at + FROM] = this.#accounts.number(from_account);
     segment[at + TO] = this.#accounts.number(to_account);
     if (typeof amount === "number") {
@@ -226,9 +292,10 @@ export class TransactionIndex implements DecidedTransactions {
     for (let number = this.#moved; number < end; number++) {
       const segment = this.#segmentOf(number);
       const at = (number % SEGMENT_RECORDS) * RECORD_INTS;
-      let slot = hash(this.hashKey, segment, at) & mask;
+      const bits = hash(this.hashKey, segment, at);
+      let slot = bits & mask;
       while (larger[slot] !== 0) slot = (slot + 1) & mask;
-      larger[slot] = number + 1;
+      larger[slot] = (bits & ~mask) | (number + 1);
     }
     this.#moved = end;
     if (end < this.#size) return;

@@ -13,25 +13,37 @@ import type { Money } from "../domain/amount.ts";
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
 import type { LogPosition } from "../ports/log-position.ts";
+import { COMMAND_HEADER_BYTES, ID_AT } from "../wire/frame.ts";
 
 const FIRST_BUFFER_BYTES = 1 << 20;
 /** Longer than any line. */
 const MAX_LINE_BYTES = 1 << 10;
-const HEX_DIGITS = Buffer.from("0123456789abcdef");
+const DASH = 45;
+const UUID_LENGTH = 36;
 const MAX_INT32 = 0x7fff_ffff;
+const BILLION = 1e9;
 
-const SEQ = Buffer.from('{"seq":');
-const MONEY_DEDUCTED = Buffer.from(',"type":"MoneyDeducted","transaction_id":"');
-const MONEY_CREDITED = Buffer.from(',"type":"MoneyCredited","transaction_id":"');
-const ACCOUNT = Buffer.from('","account":"');
-const AMOUNT = Buffer.from('","amount":');
-const CURRENCY = Buffer.from(',"currency":"');
-const AT = Buffer.from(',"at":');
-const COMMAND = Buffer.from(',"command":"');
-const CRC = Buffer.from(',"crc":"');
-const QUOTE = Buffer.from('"');
-const LINE_END = Buffer.from("}\n");
-const LAST_LINE_END = Buffer.from('"}\n');
+const HEX_DIGITS = Buffer.from("0123456789abcdef");
+/** Two characters each, as little-endian integers. */
+const HEX_PAIRS = pairs(256, (value) => value.toString(16).padStart(2, "0"));
+const DIGIT_PAIRS = pairs(100, (value) => String(value).padStart(2, "0"));
+
+/** ASCII text as doubles, which are stored eight bytes at once: with ASCII bytes none of them is a NaN. */
+interface Template {
+  readonly doubles: Float64Array;
+  readonly length: number;
+}
+
+const SEQ = template('{"seq":');
+const MONEY_DEDUCTED = template(',"type":"MoneyDeducted","transaction_id":"');
+const MONEY_CREDITED = template(',"type":"MoneyCredited","transaction_id":"');
+const ACCOUNT = template('","account":"');
+const AMOUNT = template('","amount":');
+const CURRENCY = template(',"currency":"');
+const CRC = template('","crc":"');
+const QUOTE = template('"');
+const LINE_END = template("}\n");
+const LAST_LINE_END = template('"}\n');
 
 /** The lines of one batch, and where the log ends with them. */
 export interface EncodedBatch {
@@ -42,11 +54,16 @@ export interface EncodedBatch {
 }
 
 export class LogEncoder {
-  #buffer = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
+  #buffer = new Uint8Array(FIRST_BUFFER_BYTES);
+  #view = new DataView(this.#buffer.buffer);
   #length = 0;
   #start: LogPosition;
   #end: LogPosition;
   #currency: Currency | undefined;
+  /** What stands between the last event of a command and its index, and the time and sequence it was made for. */
+  #stamp = template("");
+  #stampAt = -1;
+  #stampSequence = -1;
 
   /** `currency` is the ledger's default; undefined for a log that is not open yet. */
   constructor(position: LogPosition, currency: Currency | undefined) {
@@ -64,9 +81,9 @@ export class LogEncoder {
     const start = this.#length;
     let { seq, ledgerId } = this.#end;
     for (const event of events) {
-      if (this.#length > start) this.#bytes(LINE_END);
+      if (this.#length > start) this.#put(LINE_END);
       this.#reserve();
-      this.#bytes(SEQ);
+      this.#put(SEQ);
       this.#integer(++seq);
       if (event.type === "LedgerOpened") {
         this.#currency = event.currency;
@@ -74,21 +91,44 @@ export class LogEncoder {
       }
       this.#fields(event);
     }
-    this.#bytes(AT);
-    this.#integer(at);
-    this.#bytes(COMMAND);
-    this.#integer(sequence);
-    this.#text(".");
-    this.#integer(index);
-    this.#bytes(QUOTE);
-    const crc = crc32(this.#buffer.subarray(start, this.#length), this.#end.crc);
-    this.#bytes(CRC);
-    for (let shift = 28; shift >= 0; shift -= 4) {
-      this.#buffer[this.#length++] = HEX_DIGITS[(crc >>> shift) & 15] as number;
-    }
-    this.#bytes(LAST_LINE_END);
-    const bytes = this.#end.bytes + this.#length - start;
-    this.#end = { seq, bytes, sequence, index, crc, at, ledgerId };
+    this.#end = this.#endCommand(start, seq, ledgerId, at, sequence, index);
+  }
+
+  /** The same for a committed transfer in the default currency, whose bytes stand at `place` of a frame. */
+  appendTransfer(
+    frame: Uint8Array,
+    place: number,
+    amount: number,
+    at: number,
+    sequence: number,
+    index: number,
+  ): void {
+    const start = this.#length;
+    const { seq, ledgerId } = this.#end;
+    const fromLength = frame[place + 1] as number;
+    const toLength = frame[place + 2] as number;
+    const names = place + COMMAND_HEADER_BYTES;
+    this.#reserve();
+    this.#put(SEQ);
+    this.#integer(seq + 1);
+    this.#put(MONEY_DEDUCTED);
+    const id = this.#length;
+    this.#uuid(frame, place + ID_AT);
+    this.#put(ACCOUNT);
+    this.#copy(frame, names, fromLength);
+    this.#put(AMOUNT);
+    this.#integer(amount);
+    this.#put(LINE_END);
+    this.#reserve();
+    this.#put(SEQ);
+    this.#integer(seq + 2);
+    this.#put(MONEY_CREDITED);
+    this.#again(id);
+    this.#put(ACCOUNT);
+    this.#copy(frame, names + fromLength, toLength);
+    this.#put(AMOUNT);
+    this.#integer(amount);
+    this.#end = this.#endCommand(start, seq + 2, ledgerId, at, sequence, index);
   }
 
   /** Everything since the last call; undefined where nothing was appended. */
@@ -100,15 +140,42 @@ export class LogEncoder {
     return batch;
   }
 
+  /** Ends the last line of the command that began at `start`; returns where the log ends with it. */
+  #endCommand(
+    start: number,
+    seq: number,
+    ledgerId: LogPosition["ledgerId"],
+    at: number,
+    sequence: number,
+    index: number,
+  ): LogPosition {
+    if (at !== this.#stampAt || sequence !== this.#stampSequence) {
+      this.#stamp = template(`,"at":${at},"command":"${sequence}.`);
+      this.#stampAt = at;
+      this.#stampSequence = sequence;
+    }
+    this.#put(this.#stamp);
+    this.#integer(index);
+    this.#put(CRC);
+    const covered = this.#length - CRC.length + QUOTE.length;
+    const crc = crc32(this.#buffer.subarray(start, covered), this.#end.crc);
+    for (let shift = 28; shift >= 0; shift -= 4) {
+      this.#buffer[this.#length++] = HEX_DIGITS[(crc >>> shift) & 15] as number;
+    }
+    this.#put(LAST_LINE_END);
+    const bytes = this.#end.bytes + this.#length - start;
+    return { seq, bytes, sequence, index, crc, at, ledgerId };
+  }
+
   #fields(event: WalletEvent): void {
     switch (event.type) {
       case "MoneyDeducted":
       case "MoneyCredited":
-        this.#bytes(event.type === "MoneyDeducted" ? MONEY_DEDUCTED : MONEY_CREDITED);
+        this.#put(event.type === "MoneyDeducted" ? MONEY_DEDUCTED : MONEY_CREDITED);
         this.#text(event.transaction_id);
-        this.#bytes(ACCOUNT);
+        this.#put(ACCOUNT);
         this.#text(event.account);
-        this.#bytes(AMOUNT);
+        this.#put(AMOUNT);
         this.#amount(event.amount);
         this.#otherCurrency(event.currency);
         return;
@@ -140,9 +207,9 @@ export class LogEncoder {
   /** The currency, where it is not the default one. */
   #otherCurrency(currency: Currency): void {
     if (currency === this.#currency) return;
-    this.#bytes(CURRENCY);
+    this.#put(CURRENCY);
     this.#text(currency);
-    this.#bytes(QUOTE);
+    this.#put(QUOTE);
   }
 
   #amount(amount: Money): void {
@@ -150,11 +217,11 @@ export class LogEncoder {
     else this.#text(String(amount));
   }
 
-  #bytes(bytes: Uint8Array): void {
-    const buffer = this.#buffer;
+  #put({ doubles, length }: Template): void {
+    const view = this.#view;
     const at = this.#length;
-    for (let i = 0; i < bytes.length; i++) buffer[at + i] = bytes[i] as number;
-    this.#length = at + bytes.length;
+    for (let i = 0; i < doubles.length; i++) view.setFloat64(at + 8 * i, doubles[i] as number, true);
+    this.#length = at + length;
   }
 
   #text(ascii: string): void {
@@ -164,33 +231,88 @@ export class LogEncoder {
     this.#length = at + ascii.length;
   }
 
+  #copy(source: Uint8Array, from: number, length: number): void {
+    const buffer = this.#buffer;
+    const at = this.#length;
+    for (let i = 0; i < length; i++) buffer[at + i] = source[from + i] as number;
+    this.#length = at + length;
+  }
+
+  /** The text of the 16 bytes. */
+  #uuid(bytes: Uint8Array, from: number): void {
+    const view = this.#view;
+    let at = this.#length;
+    for (let i = 0; i < 16; i++) {
+      if (i === 4 || i === 6 || i === 8 || i === 10) view.setUint8(at++, DASH);
+      view.setUint16(at, HEX_PAIRS[bytes[from + i] as number] as number, true);
+      at += 2;
+    }
+    this.#length = at;
+  }
+
+  /** The id's text that stands at `from`. */
+  #again(from: number): void {
+    const view = this.#view;
+    const at = this.#length;
+    for (let i = 0; i < UUID_LENGTH; i += 4) view.setInt32(at + i, view.getInt32(from + i, true), true);
+    this.#length = at + UUID_LENGTH;
+  }
+
   /** The digits of a safe integer that is not negative. */
   #integer(value: number): void {
-    const buffer = this.#buffer;
-    let length = 1;
-    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) length++;
-    const end = this.#length + length;
-    let at = end;
+    if (value <= MAX_INT32) {
+      this.#digits(value | 0, digitsOf(value | 0));
+      return;
+    }
+    const billions = Math.floor(value / BILLION);
+    this.#integer(billions);
+    this.#digits((value - billions * BILLION) | 0, 9);
+  }
+
+  #digits(value: number, length: number): void {
+    const view = this.#view;
+    const start = this.#length;
+    let at = start + length;
     let rest = value;
-    while (rest > MAX_INT32) {
-      const tenth = Math.floor(rest / 10);
-      buffer[--at] = 48 + (rest - tenth * 10); // 48 + rest might not be exact
-      rest = tenth;
+    while (at - start >= 2) {
+      const hundredth = (rest / 100) | 0;
+      at -= 2;
+      view.setUint16(at, DIGIT_PAIRS[rest - hundredth * 100] as number, true);
+      rest = hundredth;
     }
-    let small = rest | 0;
-    while (at > this.#length) {
-      const tenth = (small / 10) | 0;
-      buffer[--at] = 48 + (small - tenth * 10);
-      small = tenth;
-    }
-    this.#length = end;
+    if (at > start) view.setUint8(start, 48 + rest);
+    this.#length = start + length;
   }
 
   /** Makes room for the longest line. */
   #reserve(): void {
     if (this.#length + MAX_LINE_BYTES <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafe(this.#buffer.length * 2);
-    this.#buffer.copy(larger, 0, 0, this.#length);
+    const larger = new Uint8Array(this.#buffer.length * 2);
+    larger.set(this.#buffer.subarray(0, this.#length));
     this.#buffer = larger;
+    this.#view = new DataView(larger.buffer);
   }
+}
+
+/** How many digits a 32-bit integer has that is not negative. */
+function digitsOf(value: number): number {
+  if (value < 10_000) return value < 100 ? (value < 10 ? 1 : 2) : value < 1_000 ? 3 : 4;
+  if (value < 100_000_000) return value < 1_000_000 ? (value < 100_000 ? 5 : 6) : value < 10_000_000 ? 7 : 8;
+  return value < 1_000_000_000 ? 9 : 10;
+}
+
+function pairs(count: number, textOf: (value: number) => string): Uint16Array {
+  return Uint16Array.from({ length: count }, (_, value) => {
+    const text = textOf(value);
+    return text.charCodeAt(0) | (text.charCodeAt(1) << 8);
+  });
+}
+
+function template(ascii: string): Template {
+  const bytes = Buffer.from(ascii.padEnd(Math.ceil(ascii.length / 8) * 8), "latin1");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return {
+    doubles: Float64Array.from({ length: bytes.length / 8 }, (_, i) => view.getFloat64(8 * i, true)),
+    length: ascii.length,
+  };
 }

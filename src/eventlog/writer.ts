@@ -56,6 +56,17 @@ export class EventLogWriter implements EventLog {
     this.#encoder.append(events, at, sequence, index);
   }
 
+  addTransfer(
+    frame: Uint8Array,
+    place: number,
+    amount: number,
+    at: number,
+    sequence: number,
+    index: number,
+  ): void {
+    this.#encoder.appendTransfer(frame, place, amount, at, sequence, index);
+  }
+
   /** One write and one sync; where nothing was added, the one that is under way. */
   commit(): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure);

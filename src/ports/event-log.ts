@@ -9,6 +9,15 @@ export interface EventLog {
   readonly durable: LogPosition;
   /** Adds a command's events; `at` in ms since 1970. */
   add(events: readonly WalletEvent[], at: number, sequence: number, index: number): void;
+  /** Adds the events of a committed transfer in the default currency, from its bytes at `place` of a frame. */
+  addTransfer(
+    frame: Uint8Array,
+    place: number,
+    amount: number,
+    at: number,
+    sequence: number,
+    index: number,
+  ): void;
   /** Resolves when everything that was added before the call is on disk. Throws for ever after the first failure. */
   commit(): Promise<void>;
 }

@@ -1,15 +1,21 @@
 /** The read model: balances and totals, fed with durable events only, in their order. */
 
-import { add, type Money, subtract, ZERO } from "../domain/amount.ts";
-import { Balances } from "../domain/balances.ts";
+import { add, type Money, money, subtract, ZERO } from "../domain/amount.ts";
+import { type Balance, Balances } from "../domain/balances.ts";
 import type { LedgerOpened, WalletEvent } from "../domain/events.ts";
+import { ImpossibleState } from "../domain/impossible-state.ts";
+import { move } from "../domain/move.ts";
 import { type AccountId, type Currency, WORLD } from "../domain/names.ts";
 import type { BalancesView, BalanceView, LedgerView } from "../ports/balances.ts";
+import { type Change, Transfers } from "../ports/changes.ts";
+import type { LedgerColumns } from "../ports/link.ts";
 
 const NOTHING: BalanceView = { available: ZERO, frozen: ZERO };
 
 export class BalancesProjection implements BalancesView {
   readonly #balances = new Balances();
+  /** Those in the default currency, by the number of the account. */
+  readonly #numbered: (Balance | undefined)[] = [];
   /** Of each currency, the sum over all accounts, `@world` included. */
   readonly #sums = new Map<Currency, Money>();
   #opened: LedgerOpened | undefined;
@@ -24,12 +30,30 @@ export class BalancesProjection implements BalancesView {
     return this.#opened?.currency;
   }
 
-  apply(events: readonly WalletEvent[]): void {
-    for (const event of events) {
-      this.#balances.apply(event);
-      this.#count(event);
+  /** Starts, empty, with what a ledger came to. */
+  restore({ opened, seq, transactions, balances }: LedgerColumns): void {
+    this.#opened = opened;
+    this.#seq = seq;
+    this.#transactions = transactions;
+    for (const { currency, accounts, available, frozen, large } of balances) {
+      const exact = new Map(large.map((balance) => [balance.place, balance]));
+      let sum: Money = ZERO;
+      for (const [place, account] of accounts.split("\n").slice(0, -1).entries()) {
+        const of = exact.get(place);
+        const free = of ? of.available : money(available[place] as number);
+        const held = of ? of.frozen : money(frozen[place] as number);
+        this.#balances.restore(account as AccountId, currency, free, held);
+        sum = add(sum, add(free, held));
+      }
+      this.#sums.set(currency, sum);
     }
-    this.#seq += events.length;
+  }
+
+  apply(changes: readonly Change[]): void {
+    for (const change of changes) {
+      if (change instanceof Transfers) this.#applyTransfers(change);
+      else this.#applyEvent(change);
+    }
   }
 
   balance(account: AccountId, currency: Currency): BalanceView | undefined {
@@ -53,7 +77,31 @@ export class BalancesProjection implements BalancesView {
     };
   }
 
-  #count(event: WalletEvent): void {
+  #applyTransfers(transfers: Transfers): void {
+    const { payers, receivers, amounts } = transfers;
+    for (let i = 0; i < amounts.length; i++) {
+      const payer = this.#balanceOf(payers[i] as number, transfers);
+      const receiver = this.#balanceOf(receivers[i] as number, transfers);
+      if (!move(payer, receiver, amounts[i] as number))
+        throw new ImpossibleState(`impossible state: a transfer from ${payer.account} that it cannot pay`);
+    }
+    this.#seq += 2 * amounts.length;
+    this.#transactions += amounts.length;
+  }
+
+  #balanceOf(account: number, { nameOf, currency }: Transfers): Balance {
+    const known = this.#numbered[account];
+    if (known) return known;
+    const name = nameOf(account);
+    const balance = this.#balances.get(name, currency);
+    if (!balance) throw new ImpossibleState(`impossible state: a transfer of ${name}, which is not open`);
+    this.#numbered[account] = balance;
+    return balance;
+  }
+
+  #applyEvent(event: WalletEvent): void {
+    this.#balances.apply(event);
+    this.#seq++;
     switch (event.type) {
       case "LedgerOpened":
         this.#opened = event;

@@ -23,25 +23,19 @@
  */
 
 import { crc32 } from "node:zlib";
-import { type Money, money, ZERO } from "../domain/amount.ts";
-import { type Command, LOG_FORMAT, type TransactionKind } from "../domain/commands.ts";
-import {
-  type AccountId,
-  type Currency,
-  MAX_ACCOUNT_LENGTH,
-  MAX_CURRENCY_LENGTH,
-  parseAccount,
-  parseCurrency,
-  type TransactionId,
-  WORLD,
-} from "../domain/names.ts";
+import { type Money, money } from "../domain/amount.ts";
+import type { Command, TransactionKind } from "../domain/commands.ts";
+import { MAX_ACCOUNT_LENGTH, MAX_CURRENCY_LENGTH, type TransactionId, WORLD } from "../domain/names.ts";
 
 const MAGIC_0 = 0xcf;
 const MAGIC_1 = 0x46;
-const VERSION = 1;
+export const FRAME_VERSION = 1;
 export const FRAME_HEADER_BYTES = 36;
-const CRC_AT = 32;
-const COMMAND_HEADER_BYTES = 28;
+export const CRC_AT = 32;
+/** A command's fixed part, and the places in it of its id and its amount. */
+export const COMMAND_HEADER_BYTES = 28;
+export const ID_AT = 4;
+export const AMOUNT_AT = 20;
 const FIRST_BUFFER_BYTES = 64 * 1024;
 /** The most that one command takes. */
 export const MAX_COMMAND_BYTES = COMMAND_HEADER_BYTES + 2 * MAX_ACCOUNT_LENGTH + MAX_CURRENCY_LENGTH;
@@ -49,15 +43,15 @@ export const MAX_COMMAND_BYTES = COMMAND_HEADER_BYTES + 2 * MAX_ACCOUNT_LENGTH +
 export const MAX_FRAME_COMMANDS = 8_192;
 
 const OPEN_LEDGER = 0;
-const STRICT = "strict";
-const KINDS: readonly (TransactionKind | undefined)[] = [
+export const STRICT = "strict";
+export const KINDS: readonly (TransactionKind | undefined)[] = [
   undefined,
   "transfer",
   "deposit",
   "withdraw",
   "open_account",
 ];
-const KIND_NUMBERS = { transfer: 1, deposit: 2, withdraw: 3, open_account: 4 } as const;
+export const KIND_NUMBERS = { transfer: 1, deposit: 2, withdraw: 3, open_account: 4 } as const;
 
 /** This node cannot decide what others may be able to decide: it must stop. */
 export class UnknownCommand extends Error {
@@ -129,11 +123,11 @@ export class CommandWriter {
     for (let byte = 0; byte < 16; byte++) {
       if (byte === 4 || byte === 6 || byte === 8 || byte === 10) from++;
       const high = HEX_VALUE[idSource[from] as number] as number;
-      buffer[at + 4 + byte] = (high << 4) | (HEX_VALUE[idSource[from + 1] as number] as number);
+      buffer[at + ID_AT + byte] = (high << 4) | (HEX_VALUE[idSource[from + 1] as number] as number);
       from += 2;
     }
-    this.#view.setUint32(at + 20, amount >>> 0, true);
-    this.#view.setUint32(at + 24, (amount / 0x1_0000_0000) >>> 0, true);
+    this.#view.setUint32(at + AMOUNT_AT, amount >>> 0, true);
+    this.#view.setUint32(at + AMOUNT_AT + 4, (amount / 0x1_0000_0000) >>> 0, true);
     let to = at + COMMAND_HEADER_BYTES;
     to = copy(source, transfer.fromAt, fromLength, buffer, to);
     to = copy(source, transfer.toAt, toLength, buffer, to);
@@ -166,9 +160,9 @@ export class CommandWriter {
     const at = this.#begin(kind, from.length, to.length, currency.length);
     const hex = id.replaceAll("-", "");
     for (let byte = 0; byte < 16; byte++) {
-      this.#buffer[at + 4 + byte] = Number.parseInt(hex.slice(2 * byte, 2 * byte + 2), 16);
+      this.#buffer[at + ID_AT + byte] = Number.parseInt(hex.slice(2 * byte, 2 * byte + 2), 16);
     }
-    this.#view.setBigUint64(at + 20, BigInt(amount), true);
+    this.#view.setBigUint64(at + AMOUNT_AT, BigInt(amount), true);
     let position = at + COMMAND_HEADER_BYTES;
     for (const text of [from, to, currency]) {
       for (let i = 0; i < text.length; i++) this.#buffer[position++] = text.charCodeAt(i);
@@ -214,7 +208,7 @@ export function buildFrame(
   const view = new DataView(frame.buffer);
   frame[0] = MAGIC_0;
   frame[1] = MAGIC_1;
-  frame[2] = VERSION;
+  frame[2] = FRAME_VERSION;
   frame.set(origin, 4);
   view.setBigUint64(20, BigInt(number), true);
   view.setUint32(28, count, true);
@@ -252,7 +246,7 @@ export function splitCommands({ bytes, count }: EncodedCommands, maxBytes: numbe
 export function* transactionIds({ bytes, count }: EncodedCommands): Generator<TransactionId> {
   let at = 0;
   for (let index = 0; index < count; index++) {
-    yield uuid(bytes, at + 4);
+    yield uuid(bytes, at + ID_AT);
     at = commandEnd(bytes, at);
   }
 }
@@ -267,137 +261,20 @@ function commandEnd(bytes: Uint8Array, at: number): number {
   );
 }
 
-function frameCrc(frame: Uint8Array): number {
-  return crc32(frame.subarray(FRAME_HEADER_BYTES), crc32(frame.subarray(0, CRC_AT)));
-}
-
-export interface Frame {
-  /** 32 hex digits. */
-  readonly origin: string;
-  readonly number: number;
-  readonly commands: readonly Command[];
-}
-
 /** Whether a message claims to be a frame (anything else is JSON of an outside client). */
 export function looksLikeFrame(message: Uint8Array): boolean {
   return message[0] === MAGIC_0 && message[1] === MAGIC_1;
 }
 
-/**
- * Reads a frame. `defaultCurrency` is the ledger's. Returns undefined for a message that no gateway wrote
- * (wrong crc, wrong lengths, malformed names). Throws UnknownCommand for a whole frame of another version.
- */
-export function readFrame(message: Uint8Array, defaultCurrency: Currency | undefined): Frame | undefined {
-  if (message.length < FRAME_HEADER_BYTES) return undefined;
-  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
-  if (view.getUint32(CRC_AT, true) !== frameCrc(message)) return undefined;
-  if (message[2] !== VERSION)
-    throw new UnknownCommand(`a frame of version ${message[2]}; this node knows ${VERSION}`);
-  const count = view.getUint32(28, true);
-  if (count < 1 || count > MAX_FRAME_COMMANDS) return undefined;
-  const commands: Command[] = [];
-  let at = FRAME_HEADER_BYTES;
-  for (let index = 0; index < count; index++) {
-    if (at + COMMAND_HEADER_BYTES > message.length) return undefined;
-    const kind = message[at] as number;
-    if (kind >= KINDS.length) throw new UnknownCommand(`a command of kind ${kind}`);
-    const fromLength = message[at + 1] as number;
-    const toLength = message[at + 2] as number;
-    const currencyLength = message[at + 3] as number;
-    const from = at + COMMAND_HEADER_BYTES;
-    const to = from + fromLength;
-    const currency = to + toLength;
-    const end = currency + currencyLength;
-    if (end > message.length) return undefined;
-    const command = readCommand(message, view, at, kind, from, to, currency, end, defaultCurrency);
-    if (!command) return undefined;
-    commands.push(command);
-    at = end;
-  }
-  if (at !== message.length) return undefined;
-  return { origin: hex(message, 4, false), number: Number(view.getBigUint64(20, true)), commands };
-}
-
-function readCommand(
-  message: Uint8Array,
-  view: DataView,
-  at: number,
-  kindNumber: number,
-  from: number,
-  to: number,
-  currencyAt: number,
-  end: number,
-  defaultCurrency: Currency | undefined,
-): Command | undefined {
-  const currency = end === currencyAt ? defaultCurrency : parseCurrency(ascii(message, currencyAt, end));
-  const amount = readMoney(view, at + 20);
-  const kind = KINDS[kindNumber];
-  if (!currency || amount === undefined) return undefined;
-  const id = uuid(message, at + 4);
-  if (!kind) {
-    const strict = ascii(message, to, currencyAt);
-    if (to !== from || (strict !== STRICT && strict !== "")) return undefined;
-    if (amount < LOG_FORMAT) return undefined;
-    if (amount > LOG_FORMAT) throw new UnknownCommand(`the opening of a log of format ${amount}`);
-    return {
-      kind: "open_ledger",
-      format: Number(amount),
-      ledger_id: id,
-      currency,
-      strict: strict === STRICT,
-    };
-  }
-  const from_account =
-    kind === "transfer" || kind === "withdraw" ? account(message, from, to) : world(message, from, to);
-  const to_account = kind === "withdraw" ? world(message, to, currencyAt) : account(message, to, currencyAt);
-  if (!from_account || !to_account || from_account === to_account) return undefined;
-  if (kind === "open_account") {
-    return { kind, transaction_id: id, account: to_account, currency, initial_balance: amount };
-  }
-  if (amount === ZERO) return undefined;
-  return { kind, transaction_id: id, from_account, to_account, amount, currency };
-}
-
-/** Names that were seen lately, by a hash of their bytes: most names come again, and need no new string then. */
-const NAME_CACHE_SIZE = 1 << 18;
-const nameCache: (AccountId | undefined)[] = new Array(NAME_CACHE_SIZE);
-
-function account(message: Uint8Array, at: number, end: number): AccountId | undefined {
-  let hash = 0x811c9dc5;
-  for (let i = at; i < end; i++) hash = Math.imul(hash ^ (message[i] as number), 0x01000193);
-  const slot = (hash ^ (hash >>> 15)) & (NAME_CACHE_SIZE - 1);
-  const cached = nameCache[slot];
-  if (cached !== undefined && cached.length === end - at) {
-    let i = 0;
-    while (i < cached.length && cached.charCodeAt(i) === message[at + i]) i++;
-    if (i === cached.length) return cached;
-  }
-  const parsed = parseAccount(ascii(message, at, end));
-  if (parsed) nameCache[slot] = parsed;
-  return parsed;
-}
-
-function world(message: Uint8Array, at: number, end: number): AccountId | undefined {
-  return ascii(message, at, end) === WORLD ? WORLD : undefined;
-}
-
-function ascii(message: Uint8Array, at: number, end: number): string {
-  let text = "";
-  for (let i = at; i < end; i++) text += String.fromCharCode(message[i] as number);
-  return text;
-}
-
-function readMoney(view: DataView, at: number): Money | undefined {
-  const high = view.getUint32(at + 4, true);
-  if (high < 0x20_0000) return (high * 0x1_0000_0000 + view.getUint32(at, true)) as Money;
-  return high < 0x8000_0000 ? money(view.getBigUint64(at, true)) : undefined;
+export function frameCrc(frame: Uint8Array): number {
+  return crc32(frame.subarray(FRAME_HEADER_BYTES), crc32(frame.subarray(0, CRC_AT)));
 }
 
 const HEX_DIGITS = Buffer.from("0123456789abcdef");
 const text = Buffer.alloc(36);
 
 /** The text of 16 bytes: 32 digits, with dashes 36. */
-function hex(bytes: Uint8Array, from: number, dashes: boolean): string {
+export function hex(bytes: Uint8Array, from: number, dashes: boolean): string {
   let to = 0;
   for (let i = 0; i < 16; i++) {
     if (dashes && (i === 4 || i === 6 || i === 8 || i === 10)) text[to++] = 45;

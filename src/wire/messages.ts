@@ -2,17 +2,13 @@
 
 import type { Command } from "../domain/commands.ts";
 import type { Currency } from "../domain/names.ts";
-import { looksLikeFrame, readFrame } from "./frame.ts";
+import { looksLikeFrame } from "./frame.ts";
+import { type Frame, type KnownAccounts, type PlainTransfer, readFrame } from "./frame-reader.ts";
 import { parseTransferOrArray } from "./requests.ts";
 import { InvalidInput } from "./strict-json.ts";
 
-export type Message =
-  | {
-      readonly from: "gateway";
-      readonly origin: string;
-      readonly number: number;
-      readonly commands: readonly Command[];
-    }
+export type Message<C = Command> =
+  | ({ readonly from: "gateway" } & Frame<C>)
   | { readonly from: "outside"; readonly commands: readonly Command[] }
   | { readonly from: "nobody"; readonly why: string };
 
@@ -20,9 +16,20 @@ export type Message =
  * Reads a message; `currency` is the ledger's default, undefined before it is opened (JSON is refused
  * then). Throws UnknownCommand where a gateway of another version wrote it.
  */
-export function readMessage(data: Uint8Array, currency: Currency | undefined): Message {
+export function readMessage(data: Uint8Array, currency: Currency | undefined): Message;
+/** As above; a frame's transfers between accounts that are `known` are left where they are. */
+export function readMessage<A>(
+  data: Uint8Array,
+  currency: Currency | undefined,
+  known: KnownAccounts<A>,
+): Message<Command | PlainTransfer<A>>;
+export function readMessage<A>(
+  data: Uint8Array,
+  currency: Currency | undefined,
+  known?: KnownAccounts<A>,
+): Message<Command | PlainTransfer<A>> {
   if (looksLikeFrame(data)) {
-    const frame = readFrame(data, currency);
+    const frame = known ? readFrame(data, currency, known) : readFrame(data, currency);
     return frame ? { from: "gateway", ...frame } : { from: "nobody", why: "a damaged frame" };
   }
   if (!currency) return { from: "nobody", why: "the ledger is not open" };

@@ -24,6 +24,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "postgres-batch-size": "0",
     "postgres-lease-ms": "99",
     "postgres-heartbeat-ms": "5",
+    "gateway-threads": "0",
     "outcome-timeout-ms": "10s",
     "max-waiting-commands": "-1",
     "max-body-bytes": "4 MiB",

@@ -4,7 +4,8 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "../../src/domain/commands.ts";
-import { type Committed, EngineLoop } from "../../src/engine/engine-loop.ts";
+import { EngineLoop } from "../../src/engine/engine-loop.ts";
+import type { Committed } from "../../src/ports/changes.ts";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
 import type { FrameOutcome } from "../../src/ports/outcomes.ts";
 import { UnknownCommand } from "../../src/wire/frame.ts";
@@ -154,7 +155,7 @@ describe("while the disk works", () => {
     disk.operations.length = 0;
     release();
     await loop.settled(sequence);
-    expect(batches.map(({ events, position }) => [events.length, position.seq])).toEqual([
+    expect(batches.map(({ changes, position }) => [changes.length, position.seq])).toEqual([
       [2, 4],
       [2, 6],
       [4, 10],

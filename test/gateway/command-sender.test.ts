@@ -9,7 +9,8 @@ import type { Outcome } from "../../src/domain/outcomes.ts";
 import { CommandSender, type Sent } from "../../src/gateway/command-sender.ts";
 import type { CommandQueue, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
 import type { FrameOutcome } from "../../src/ports/outcomes.ts";
-import { CommandWriter, type Frame, MAX_COMMAND_BYTES, readFrame } from "../../src/wire/frame.ts";
+import { CommandWriter, MAX_COMMAND_BYTES } from "../../src/wire/frame.ts";
+import { type Frame, readFrame } from "../../src/wire/frame-reader.ts";
 import { currency, transfer } from "../support/ledger-specs.ts";
 import { ManualClock, quiet } from "../support/manual-clock.ts";
 

@@ -1,12 +1,12 @@
 /** The leader lock and its fence, against a real server. */
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { systemClock } from "../../src/host.ts";
 import { PostgresLeaderLock } from "../../src/leadership/postgres-leader-lock.ts";
 import { Deposed, type Lease } from "../../src/ports/leadership.ts";
 import type { SqlConnection } from "../../src/ports/sql-connection.ts";
 import { inTransaction, migrate } from "../../src/projection/postgres/migrate.ts";
 import { connectTo } from "../../src/runtime/bun-postgres.ts";
+import { systemClock } from "../../src/system-clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { PostgresServer } from "../support/postgres.ts";
 

@@ -14,11 +14,11 @@ import {
   looksLikeFrame,
   MAX_COMMAND_BYTES,
   MAX_FRAME_COMMANDS,
-  readFrame,
   splitCommands,
   transactionIds,
   UnknownCommand,
 } from "../../src/wire/frame.ts";
+import { type Frame, readFrame } from "../../src/wire/frame-reader.ts";
 import { account, currency, id, openAccount, openLedger, transfer } from "../support/ledger-specs.ts";
 import { accounts, commands, currencies, requests } from "./commands.ts";
 
@@ -208,7 +208,7 @@ describe("what is not a frame", () => {
             const place = FRAME_HEADER_BYTES + (at % (frame.length - FRAME_HEADER_BYTES));
             frame[place] = value;
           }
-          let read: ReturnType<typeof readFrame>;
+          let read: Frame | undefined;
           try {
             read = readFrame(sealed(frame), USD);
           } catch (error) {

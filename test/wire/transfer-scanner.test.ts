@@ -2,13 +2,8 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  buildFrame,
-  CommandWriter,
-  type EncodedCommands,
-  readFrame,
-  type TransferBytes,
-} from "../../src/wire/frame.ts";
+import { buildFrame, CommandWriter, type EncodedCommands, type TransferBytes } from "../../src/wire/frame.ts";
+import { readFrame } from "../../src/wire/frame-reader.ts";
 import {
   MAX_BATCH_TRANSFERS,
   parseBatch,

@@ -3,13 +3,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { systemClock } from "../../../src/host.ts";
 import { PostgresLeaderLock } from "../../../src/leadership/postgres-leader-lock.ts";
 import { partitionOf } from "../../../src/ports/balance-changes.ts";
 import { PostgresWriter } from "../../../src/projection/postgres/postgres-writer.ts";
 import { BALANCE_CHANGES, BalanceChangeSource } from "../../../src/queue/balance-change-source.ts";
 import { NatsSession } from "../../../src/queue/nats-session.ts";
 import { connectTo } from "../../../src/runtime/bun-postgres.ts";
+import { systemClock } from "../../../src/system-clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/folders.ts";
 import { Asking } from "../../support/ledger-in-postgres.ts";

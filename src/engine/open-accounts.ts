@@ -1,0 +1,109 @@
+/**
+ * Accounts that are open in the ledger's default currency, found by the bytes of their names.
+ *
+ * A cache of the ledger's balances, with two places for each hash: what it has not, or no more, is looked up
+ * by its name. Whoever chooses names that collide makes them slower, no worse. Names lie packed in few bytes,
+ * for the look-ups of many accounts wait for memory more than for anything else.
+ */
+
+import type { Balance } from "../domain/balances.ts";
+import type { Ledger } from "../domain/ledger.ts";
+import { type AccountId, MAX_ACCOUNT_LENGTH, parseAccount } from "../domain/names.ts";
+import { ascii, type KnownAccounts } from "../wire/frame-reader.ts";
+
+const FIRST_PLACES = 1 << 12;
+const MAX_PLACES = 1 << 21;
+/** With fewer places for each account it grows: it begins anew, and fills as it is asked. */
+const GROWTH_ROOM = 2;
+
+/** A place: the hash, and where the name lies + 1; 0 for nothing. */
+const PLACE_INTS = 2;
+
+const SEGMENT_BITS = 20;
+const SEGMENT_BYTES = 1 << SEGMENT_BITS;
+/** Before a name's bytes: the account's number (4 bytes), and the length (1). */
+const NAME_HEADER_BYTES = 5;
+/** Names that were pushed out of their place stay, up to this. */
+const NAME_BYTES_A_PLACE = 64;
+
+export class OpenAccounts implements KnownAccounts<number> {
+  #places = new Int32Array(FIRST_PLACES * PLACE_INTS);
+  #mask = FIRST_PLACES - 1;
+  #filled = 0;
+  readonly #segments: DataView[] = [];
+  /** Where the next name goes. */
+  #end = 0;
+  /** By the account's number. */
+  readonly #balances: (Balance | undefined)[] = [];
+
+  constructor(
+    private readonly ledger: Ledger,
+    private readonly numberOf: (account: AccountId) => number,
+  ) {}
+
+  /** The balance of an account that find() has given. */
+  balance(number: number): Balance {
+    return this.#balances[number] as Balance;
+  }
+
+  find(bytes: Uint8Array, at: number, end: number): number | undefined {
+    let hash = 0x811c9dc5;
+    for (let i = at; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+    const first = ((hash ^ (hash >>> 15)) & this.#mask) * PLACE_INTS;
+    const second = first ^ PLACE_INTS;
+    const found = this.#at(first, hash, bytes, at, end) ?? this.#at(second, hash, bytes, at, end);
+    return found ?? this.#look(this.#places[first + 1] === 0 ? first : second, hash, bytes, at, end);
+  }
+
+  /** The account at this place, if its name is the one. */
+  #at(place: number, hash: number, bytes: Uint8Array, at: number, end: number): number | undefined {
+    const start = (this.#places[place + 1] as number) - 1;
+    if (start < 0 || this.#places[place] !== hash) return undefined;
+    const segment = this.#segments[start >> SEGMENT_BITS] as DataView;
+    const header = start & (SEGMENT_BYTES - 1);
+    if (segment.getUint8(header + 4) !== end - at) return undefined;
+    const name = header + NAME_HEADER_BYTES - at;
+    for (let i = at; i < end; i++) if (segment.getUint8(name + i) !== bytes[i]) return undefined;
+    return segment.getInt32(header, true);
+  }
+
+  #look(place: number, hash: number, bytes: Uint8Array, at: number, end: number): number | undefined {
+    const name = parseAccount(ascii(bytes, at, end));
+    const currency = this.ledger.opened?.currency;
+    const balance = name && currency && this.ledger.balances.get(name, currency);
+    if (!balance) return undefined;
+    const number = this.numberOf(name);
+    this.#balances[number] = balance;
+    if (this.#places[place + 1] === 0) this.#filled++;
+    this.#places[place] = hash;
+    this.#places[place + 1] = this.#keep(number, name) + 1;
+    const places = this.#mask + 1;
+    if (this.#filled * GROWTH_ROOM > places && places < MAX_PLACES) this.#clear(places * 2);
+    else if (this.#end > places * NAME_BYTES_A_PLACE) this.#clear(places);
+    return number;
+  }
+
+  /** Puts a name into memory; returns where. */
+  #keep(number: number, name: AccountId): number {
+    const free = SEGMENT_BYTES - (this.#end & (SEGMENT_BYTES - 1));
+    if (free < NAME_HEADER_BYTES + MAX_ACCOUNT_LENGTH) this.#end += free;
+    const start = this.#end;
+    const header = start & (SEGMENT_BYTES - 1);
+    if (header === 0) this.#segments.push(new DataView(new ArrayBuffer(SEGMENT_BYTES)));
+    const segment = this.#segments[start >> SEGMENT_BITS] as DataView;
+    segment.setInt32(header, number, true);
+    segment.setUint8(header + 4, name.length);
+    for (let i = 0; i < name.length; i++)
+      segment.setUint8(header + NAME_HEADER_BYTES + i, name.charCodeAt(i));
+    this.#end = start + NAME_HEADER_BYTES + name.length;
+    return start;
+  }
+
+  #clear(places: number): void {
+    this.#places = new Int32Array(places * PLACE_INTS);
+    this.#mask = places - 1;
+    this.#filled = 0;
+    this.#segments.length = 0;
+    this.#end = 0;
+  }
+}

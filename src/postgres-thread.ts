@@ -1,0 +1,76 @@
+/** The engine's view of the PostgreSQL writer on a thread of its own. Whatever happens to it, the wallet goes on. */
+
+import { Worker } from "node:worker_threads";
+import type { Config } from "./config.ts";
+import type { NodeLog } from "./node.ts";
+import type { LogPosition } from "./ports/log-position.ts";
+
+export const POSTGRES_SETTINGS = [
+  "data",
+  "natsUrl",
+  "streamMaxBytes",
+  "streamReplicas",
+  "remakeLostStream",
+  "postgresUrl",
+  "postgresPartitions",
+  "postgresBatchSize",
+  "postgresLeaseMs",
+  "postgresHeartbeatMs",
+] as const;
+
+/** What the writer's thread is started with. */
+export interface PostgresThreadData {
+  /** This node's name among those that may lead. */
+  readonly name: string;
+  readonly durable: LogPosition;
+  readonly config: Config<(typeof POSTGRES_SETTINGS)[number]>;
+}
+
+export type ToPostgres =
+  | { readonly type: "durable"; readonly position: LogPosition }
+  | { readonly type: "stop" };
+
+export type FromPostgres =
+  | {
+      readonly type: "report";
+      readonly level: "info" | "warn" | "error";
+      readonly message: string;
+      readonly facts: Readonly<Record<string, unknown>>;
+    }
+  | { readonly type: "stopped" };
+
+export class PostgresThread {
+  readonly #worker: Worker;
+  readonly #stopped = Promise.withResolvers<void>();
+
+  constructor(script: URL, data: PostgresThreadData, log: NodeLog) {
+    this.#worker = new Worker(script, { workerData: data });
+    this.#worker.on("message", (message: FromPostgres) => {
+      if (message.type === "stopped") this.#stopped.resolve();
+      else log[message.level](message.facts, message.message);
+    });
+    this.#worker.on("error", (error: Error) => {
+      log.error({ error: error.stack ?? error.message }, "the PostgreSQL writer has failed");
+      this.#stopped.resolve();
+    });
+  }
+
+  /** The log on disk has grown. */
+  grown(position: LogPosition): void {
+    this.#post({ type: "durable", position });
+  }
+
+  /** Gives every lock back; resolves when that is done. */
+  async stop(): Promise<void> {
+    this.#post({ type: "stop" });
+    await this.#stopped.promise;
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #post(message: ToPostgres): void {
+    this.#worker.postMessage(message);
+  }
+}

@@ -1,0 +1,90 @@
+/** The PostgreSQL writer on a thread of its own: it reads events.log by itself. Started by postgres-thread.ts. */
+
+import { parentPort, workerData } from "node:worker_threads";
+import { DiskFolder } from "./eventlog/disk.ts";
+import { DurableLogFeed } from "./eventlog/feed.ts";
+import { LOG_NAME } from "./eventlog/recovery.ts";
+import { PostgresLeaderLock } from "./leadership/postgres-leader-lock.ts";
+import type { FromPostgres, PostgresThreadData, ToPostgres } from "./postgres-thread.ts";
+import { LedgerSource } from "./projection/postgres/ledger-source.ts";
+import { PostgresWriter } from "./projection/postgres/postgres-writer.ts";
+import { BALANCE_CHANGES, BalanceChangeSource } from "./queue/balance-change-source.ts";
+import { endpointOf, NatsSession } from "./queue/nats-session.ts";
+import { loadRuntime } from "./runtime/runtime.ts";
+import { systemClock } from "./system-clock.ts";
+
+if (!parentPort) throw new TypeError("the PostgreSQL writer's thread is started by coffer serve");
+const parent = parentPort;
+const { name, durable, config } = workerData as PostgresThreadData;
+const {
+  data,
+  natsUrl,
+  streamMaxBytes,
+  streamReplicas,
+  remakeLostStream,
+  postgresUrl = "",
+  postgresPartitions,
+  postgresLeaseMs: leaseMs,
+  postgresHeartbeatMs: heartbeatMs,
+} = config;
+
+let end = durable;
+const file = new DiskFolder(data, false).open(LOG_NAME, false);
+if (!file) throw new Error(`${LOG_NAME} is not there`);
+const feed = new DurableLogFeed(file, () => end);
+const runtime = await loadRuntime();
+if (!runtime.postgres) throw new Error(`${runtime.name} has no client for PostgreSQL`);
+
+const writer = new PostgresWriter(
+  {
+    connect: runtime.postgres(postgresUrl),
+    lock: (connection, topic, partition) =>
+      new PostgresLeaderLock(connection, systemClock, {
+        topic,
+        partition,
+        serviceId: name,
+        leaseMs,
+        heartbeatMs,
+      }),
+    source: (topic, partition) =>
+      topic === "ledger"
+        ? new LedgerSource(feed, systemClock, partition, postgresPartitions)
+        : balanceChanges(partition),
+    clock: systemClock,
+    report,
+  },
+  config,
+);
+parent.on("message", (message: ToPostgres) => {
+  if (message.type === "durable") {
+    end = message.position;
+    feed.grown();
+  } else {
+    void writer.stop().then(() => tell({ type: "stopped" }));
+  }
+});
+writer.start();
+
+/** Nobody else reaches a server of our own: there only the ledger's topic is written. */
+function balanceChanges(partition: number): BalanceChangeSource | undefined {
+  if (natsUrl === undefined) return undefined;
+  const settings = { names: BALANCE_CHANGES, maxBytes: streamMaxBytes, replicas: streamReplicas };
+  return new BalanceChangeSource(
+    () => NatsSession.open(endpointOf(natsUrl), `coffer ${name}`, settings, () => {}),
+    { partition, remakeLostStream },
+    systemClock,
+    report,
+  );
+}
+
+function report(
+  level: "info" | "warn" | "error",
+  message: string,
+  facts: Readonly<Record<string, unknown>>,
+): void {
+  tell({ type: "report", level, message, facts });
+}
+
+function tell(message: FromPostgres): void {
+  parent.postMessage(message);
+}
