@@ -31,15 +31,10 @@ export function batchWriter(partitions: number): ChangeWriter {
     prepare: prepareStaging,
     write: async (tx, tenure, changes) => {
       if (changes.length === 0) return NONE;
-      const isOurs = ({ account }: BalanceChange) => partitionOf(account, partitions) === tenure.partition;
       await makeRoom(tx, tenure, monthStarts(changes));
-      const decided =
-        tenure.topic === "ledger"
-          ? await writeLedger(tx, tenure, changes, isOurs)
-          : await writeJudged(tx, tenure, changes, isOurs);
-      await tx.copyIn(writeLogs, logRows(tenure, decided));
-      const rejected = decided.reduce((count, { reason }) => (reason ? count + 1 : count), 0);
-      return { applied: decided.length - rejected, rejected };
+      const isOurs = ({ account }: BalanceChange) => partitionOf(account, partitions) === tenure.partition;
+      const write = tenure.topic === "ledger" ? writeLedger : writeJudged;
+      return await write(tx, tenure, changes, isOurs);
     },
   };
 }
@@ -50,26 +45,32 @@ async function writeLedger(
   tenure: Tenure,
   changes: readonly BalanceChange[],
   isOurs: (change: BalanceChange) => boolean,
-): Promise<readonly DecidedChange[]> {
+): Promise<WrittenChanges> {
   const stray = changes.find((change) => !isOurs(change));
   if (stray) throw new Error(`${stray.account} is not of partition ${tenure.partition}`);
   const keys = net(changes);
-  for (const [key, { available, frozen }] of await writeKeys(tx, tenure, keys)) {
+  const writing = writeKeys(tx, tenure, keys);
+  const rows = logRows(
+    tenure,
+    changes.map((change) => ({ change, reason: undefined })),
+  ); // while the database works
+  for (const [key, { available, frozen }] of await writing) {
     const [first, last] = [keys.get(key)?.changes[0], keys.get(key)?.changes.at(-1)];
     throw new Divergence(
       `the database has ${available} available and ${frozen} frozen for ${key}; the ledger's events ${first?.offset} to ${last?.offset} do not fit that`,
     );
   }
-  return changes.map((change) => ({ change, reason: undefined }));
+  await tx.copyIn(writeLogs, rows);
+  return { applied: changes.length, rejected: 0 };
 }
 
-/** The database decides. What repeats a known event is left out of the answer. */
+/** The database decides. What repeats a known event is left out. */
 async function writeJudged(
   tx: SqlConnection,
   tenure: Tenure,
   changes: readonly BalanceChange[],
   isOurs: (change: BalanceChange) => boolean,
-): Promise<readonly DecidedChange[]> {
+): Promise<WrittenChanges> {
   const reasons = new Map<BalanceChange, RejectReason | undefined>();
   const { fresh, conflicting } = await sortEvents(tx, tenure.partition, changes.filter(isOurs));
   for (const change of fresh) reasons.set(change, undefined);
@@ -87,10 +88,16 @@ async function writeJudged(
     const again = await writeKeys(tx, tenure, net(accepted));
     if (again.size > 0) throw new Error(`changes of ${[...again.keys()]} fit one by one, but not together`);
   }
-  return changes.flatMap((change) => {
-    if (!isOurs(change)) return [{ change, reason: "WRONG_PARTITION" }];
-    return reasons.has(change) ? [{ change, reason: reasons.get(change) }] : [];
-  });
+  const decided: DecidedChange[] = [];
+  let rejected = 0;
+  for (const change of changes) {
+    const reason = isOurs(change) ? reasons.get(change) : "WRONG_PARTITION";
+    if (reason === undefined && !reasons.has(change)) continue;
+    decided.push({ change, reason });
+    if (reason !== undefined) rejected++;
+  }
+  await tx.copyIn(writeLogs, logRows(tenure, decided));
+  return { applied: decided.length - rejected, rejected };
 }
 
 /** The changes of one key, each with why it is refused, or undefined. */

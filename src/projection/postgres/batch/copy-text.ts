@@ -2,7 +2,7 @@
 
 import type { BalanceChange, Tenure } from "../../../ports/balance-changes.ts";
 import type { RejectReason } from "./judge.ts";
-import type { NetChange } from "./netting.ts";
+import type { NetChange, RunningSum } from "./netting.ts";
 
 /** A change, and why it was refused; undefined where it was applied. */
 export interface DecidedChange {
@@ -15,9 +15,15 @@ const encoder = new TextEncoder();
 export function stagedRows(keys: Iterable<NetChange>): Uint8Array {
   let rows = "";
   for (const { account, currency, available, frozen, updatedMs } of keys) {
-    rows += `${text(account)}\t${text(currency)}\t${available.net}\t${available.low}\t${available.high}\t${frozen.net}\t${frozen.low}\t${frozen.high}\t${updatedMs}\n`;
+    rows += `${text(account)}\t${text(currency)}\t${sums(available)}\t${sums(frozen)}\t${updatedMs}\n`;
   }
   return encoder.encode(rows);
+}
+
+/** Mostly there was one change, and the three are the same. */
+function sums({ net, low, high }: RunningSum): string {
+  const digits = String(net);
+  return low === high ? `${digits}\t${digits}\t${digits}` : `${digits}\t${low}\t${high}`;
 }
 
 export function logRows({ topic, partition }: Tenure, decided: readonly DecidedChange[]): Uint8Array {

@@ -6,7 +6,7 @@
 import type { BalanceChange } from "../../../ports/balance-changes.ts";
 
 /** The sum of a series of deltas, and the lowest and highest that it was after any of them. */
-interface RunningSum {
+export interface RunningSum {
   net: bigint;
   low: bigint;
   high: bigint;

@@ -51,6 +51,7 @@ export async function writeKeys(
   tenure: Tenure,
   keys: ReadonlyMap<string, NetChange>,
 ): Promise<ReadonlyMap<string, Holding>> {
+  if (keys.size === 0) return new Map();
   await tx.copyIn(forTenure(stageBalances, tenure), stagedRows(keys.values()));
   const rows = await tx.query<WrittenRow>(forTenure(writeBalances, tenure), [tenure.topic, tenure.partition]);
   const refused = new Map<string, Holding>();
