@@ -36,6 +36,17 @@ export function logRows({ topic, partition }: Tenure, decided: readonly DecidedC
   return encoder.encode(rows);
 }
 
+/** `hash` in hex. */
+export function eventRows(
+  partition: number,
+  events: readonly { readonly change: BalanceChange; readonly hash: string }[],
+): Uint8Array {
+  let rows = "";
+  for (const { change, hash } of events)
+    rows += `${text(change.eventId)}\t\\\\x${hash}\t${partition}\t${change.offset}\n`;
+  return encoder.encode(rows);
+}
+
 const SPECIAL = /[\\\t\n\r]/;
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
 

@@ -3,11 +3,16 @@
  * other content under it is refused.
  */
 
-import { hash } from "node:crypto";
+import { hash as hashOfText } from "node:crypto";
 import type { BalanceChange } from "../../../ports/balance-changes.ts";
-import type { SqlConnection } from "../../../ports/sql-connection.ts";
+import { type SqlConnection, SqlError } from "../../../ports/sql-connection.ts";
+import copyEvents from "./copy-events.sql" with { type: "text" };
+import { eventRows } from "./copy-text.ts";
 import knownEvents from "./known-events.sql" with { type: "text" };
 import recordEvents from "./record-events.sql" with { type: "text" };
+
+/** The SQLSTATE of a key that is there already. */
+const UNIQUE_VIOLATION = "23505";
 
 export interface SortedEvents {
   /** Never seen before, each id once, in their order; they are recorded. */
@@ -16,40 +21,66 @@ export interface SortedEvents {
   readonly conflicting: readonly BalanceChange[];
 }
 
+interface NewEvent {
+  readonly change: BalanceChange;
+  /** SHA-256 of its content, in hex. */
+  readonly hash: string;
+}
+
 /** Records the ids of `changes` in the open transaction, and tells which of them are new. */
 export async function sortEvents(
   tx: SqlConnection,
   partition: number,
   changes: readonly BalanceChange[],
 ): Promise<SortedEvents> {
-  const first = new Map<string, BalanceChange>();
-  for (const change of changes) if (!first.has(change.eventId)) first.set(change.eventId, change);
-  const hashes = new Map([...first].map(([id, change]) => [id, contentHash(change)]));
-  const known = await tx.query<{ event_id: string }>(recordEvents, [
-    [...first.keys()],
-    [...hashes.values()].map((hash) => `\\x${hash}`),
-    [...first.values()].map(({ offset }) => offset),
+  if (changes.length === 0) return { fresh: [], conflicting: [] };
+  const events = new Map<string, NewEvent>();
+  for (const change of changes)
+    if (!events.has(change.eventId)) events.set(change.eventId, { change, hash: contentHash(change) });
+  const known = await record(tx, partition, events);
+  if (known.size === 0 && events.size === changes.length) return { fresh: changes, conflicting: [] };
+  const isFresh = (change: BalanceChange) =>
+    !known.has(change.eventId) && events.get(change.eventId)?.change === change;
+  const hashOf = ({ eventId }: BalanceChange) => known.get(eventId) ?? events.get(eventId)?.hash;
+  return {
+    fresh: changes.filter(isFresh),
+    conflicting: changes.filter((change) => !isFresh(change) && hashOf(change) !== contentHash(change)),
+  };
+}
+
+/**
+ * Records events; returns the contents' hashes of those that were known, under their ids.
+ *
+ * Mostly none is: COPY takes a third of the time of an INSERT that looks for conflicts. All writers record in one
+ * order, so that none waits for another that waits for it.
+ */
+async function record(
+  tx: SqlConnection,
+  partition: number,
+  events: ReadonlyMap<string, NewEvent>,
+): Promise<ReadonlyMap<string, string>> {
+  const inOrder = [...events.values()].sort((a, b) => (a.change.eventId < b.change.eventId ? -1 : 1));
+  await tx.run("SAVEPOINT before_events");
+  try {
+    await tx.copyIn(copyEvents, eventRows(partition, inOrder));
+    return new Map();
+  } catch (error) {
+    if (!(error instanceof SqlError) || error.state !== UNIQUE_VIOLATION) throw error;
+  }
+  await tx.run("ROLLBACK TO SAVEPOINT before_events");
+  const repeated = await tx.query<{ event_id: string }>(recordEvents, [
+    inOrder.map(({ change }) => change.eventId),
+    inOrder.map(({ hash }) => `\\x${hash}`),
+    inOrder.map(({ change }) => change.offset),
     partition,
   ]);
-  if (known.length > 0) {
-    const ids = known.map(({ event_id }) => event_id);
-    const rows = await tx.query<{ event_id: string; content_hash: string }>(knownEvents, [ids]);
-    if (rows.length !== ids.length) throw new Error("events that are recorded cannot be read");
-    for (const { event_id, content_hash } of rows) {
-      first.delete(event_id);
-      hashes.set(event_id, content_hash);
-    }
-  }
-  if (first.size === changes.length) return { fresh: changes, conflicting: [] };
-  return {
-    fresh: [...first.values()],
-    conflicting: changes.filter(
-      (change) => first.get(change.eventId) !== change && hashes.get(change.eventId) !== contentHash(change),
-    ),
-  };
+  const ids = repeated.map(({ event_id }) => event_id);
+  const known = await tx.query<{ event_id: string; content_hash: string }>(knownEvents, [ids]);
+  if (known.length !== ids.length) throw new Error("events that are recorded cannot be read");
+  return new Map(known.map(({ event_id, content_hash }) => [event_id, content_hash]));
 }
 
 /** SHA-256, in hex, of what a change says beside its id. */
 function contentHash({ account, currency, availableDelta, frozenDelta }: BalanceChange): string {
-  return hash("sha256", `${account}\n${currency}\n${availableDelta}\n${frozenDelta}`, "hex");
+  return hashOfText("sha256", `${account}\n${currency}\n${availableDelta}\n${frozenDelta}`, "hex");
 }
