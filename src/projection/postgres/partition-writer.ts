@@ -43,10 +43,14 @@ export type WriterState =
 const LONG_POLL_MS = 1_000;
 const BATCHING_DELAY_MS = 30;
 const MAX_BATCH_WAIT_MS = 30;
-/** Who is further behind than this takes such large batches, which cost less a change and more at a time. */
-const CATCH_UP_BATCH_SIZE = 2_000;
-/** While the wallet is at work, whoever is far behind rests after each batch for so many times as long as it took. */
-const BUSY_REST = 1;
+/** Who is further behind than this takes such large batches, which cost less a change. */
+const CATCH_UP_BATCH_SIZE = 5_000;
+/**
+ * While the source grows, the wallet is at work, and has the first right to the cores: whoever is far behind
+ * takes shorter batches then, and rests after each for so many times as long as it took.
+ */
+const BUSY_BATCH_SIZE = 1_000;
+const BUSY_REST = 3;
 /** The server ends statements and transactions well before a lease, as a part of it. */
 const TIMEOUT_PART_OF_LEASE = 2 / 3;
 const FIRST_BACKOFF_MS = 100;
@@ -159,6 +163,7 @@ export class PartitionWriter {
   async #writeAll(lease: Lease, writing: SqlConnection, stream: ChangeStream): Promise<void> {
     const { clock, writer } = this.parts;
     const usual = this.#consumer(stream, this.settings.batchSize);
+    const busy = this.#consumer(stream, Math.max(this.settings.batchSize, BUSY_BATCH_SIZE));
     const large = this.#consumer(stream, Math.max(this.settings.batchSize, CATCH_UP_BATCH_SIZE));
     let sourceEnd = Number.POSITIVE_INFINITY;
     while (!this.#stopping) {
@@ -166,11 +171,10 @@ export class PartitionWriter {
       const lag = stream.lag(offset);
       this.#state = { is: "leading", token: lease.tenure.token, offset, lag };
       const isFarBehind = lag > CATCH_UP_BATCH_SIZE;
-      // The source has grown meanwhile: the wallet is at work, and has the first right to this thread.
       const isBusy = isFarBehind && offset + lag > sourceEnd;
       sourceEnd = offset + lag;
       const startedMs = clock.nowMs();
-      const batch = await (isFarBehind && !isBusy ? large : usual).next();
+      const batch = await (isBusy ? busy : isFarBehind ? large : usual).next();
       lease.assertHeld();
       if (stream.over !== undefined && !this.#stopping) throw new Error(stream.over);
       const last = batch.at(-1);
