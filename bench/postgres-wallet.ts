@@ -123,7 +123,9 @@ async function main(folder: string): Promise<boolean> {
       `${name.padEnd(26)}${transfersPerSecond} transfers/s, p99 of each round ${each} ms, lag ${lag} events`,
     );
   }
-  const of = (what: (measured: Measured) => number) => median(beside.map(what)) / median(without.map(what));
+  // Of neighbours in time: what else the machine does meanwhile weighs on both.
+  const of = (what: (measured: Measured) => number) =>
+    median(beside.map((measured, round) => what(measured) / what(without[round] as Measured)));
   const rate = of(({ transfersPerSecond }) => transfersPerSecond);
   const p99 = of(({ p99Ms }) => p99Ms);
   console.log(
