@@ -52,7 +52,9 @@ export async function writeKeys(
   keys: ReadonlyMap<string, NetChange>,
 ): Promise<ReadonlyMap<string, Holding>> {
   if (keys.size === 0) return new Map();
-  await tx.copyIn(forTenure(stageBalances, tenure), stagedRows(keys.values()));
+  // As the primary key has them: what is found one after the other then lies on the same pages.
+  const inOrder = [...keys.values()].sort((a, b) => (a.account < b.account ? -1 : 1));
+  await tx.copyIn(forTenure(stageBalances, tenure), stagedRows(inOrder));
   const rows = await tx.query<WrittenRow>(forTenure(writeBalances, tenure), [tenure.topic, tenure.partition]);
   const refused = new Map<string, Holding>();
   for (const { account_id, currency_code, available, frozen } of rows) {
