@@ -72,9 +72,9 @@ bench-postgres: build/coffer postgres ## measure the PostgreSQL writer beside st
 	@$(BIN)/bun bench/postgres-wallet.ts
 
 .PHONY: soak
-soak: setup ## simulate new histories for SECONDS (600), then crash real nodes 200 times
+soak: setup ## simulate new histories for SECONDS (600), then crash real nodes 200 times and cut a log at every byte
 	@$(BIN)/bun test/simulation/run.ts --seconds $(SECONDS_OF_SOAK)
-	@COFFER_CRASH_ROUNDS=200 $(BIN)/bun test --timeout 60000 test/crash/crash-rounds.test.ts
+	@COFFER_CRASH_ROUNDS=200 COFFER_CUT_EVERY_BYTE=1 $(BIN)/bun test --timeout 60000 test/crash
 
 .PHONY: setup
 setup: build/coffer $(TOOLS) postgres ## fetch and build all parts

@@ -25,6 +25,7 @@ import { SimulatedTime } from "./time.ts";
 const STEPS = 1_200;
 const MAX_CALLERS = 6;
 const MAX_GATEWAYS = 2;
+const MAX_READING_MS = 2_000;
 const OUTCOME_TIMEOUT_MS = 4_000;
 const SETTINGS = {
   currency: undefined,
@@ -306,23 +307,31 @@ export class Simulation {
     request.send(this.#random.pick(process.gateways).wallet).then(
       (answer) => {
         if (process.dead || !process.open.delete(request)) return;
-        try {
-          const told = toldOf(request, answer);
-          if (!told) return;
-          this.#auditor.log(this.#disk.durable(LOG_NAME));
-          for (const [index, asked] of request.asked.entries()) {
-            this.#auditor.answered(asked, told[index] as (typeof told)[number]);
-          }
-          this.#answered += told.length;
-          this.#toldSeq = Math.max(this.#toldSeq, seqOf(answer));
-        } catch (error) {
-          this.#violation ??= error;
-        }
+        // A slow caller reads what was sent long ago, maybe by a process that has crashed meanwhile.
+        const lateMs = this.#random.chance(0.1) ? this.#random.between(1, MAX_READING_MS) : 0;
+        if (lateMs === 0) this.#told(request, answer);
+        else this.#time.after(this, lateMs, () => this.#told(request, answer));
       },
       (error) => {
         if (!process.dead) this.#violation ??= error;
       },
     );
+  }
+
+  /** A caller reads its answer. */
+  #told(request: Request, answer: Answer): void {
+    try {
+      const told = toldOf(request, answer);
+      if (!told) return;
+      this.#auditor.log(this.#disk.durable(LOG_NAME));
+      for (const [index, asked] of request.asked.entries()) {
+        this.#auditor.answered(asked, told[index] as (typeof told)[number]);
+      }
+      this.#answered += told.length;
+      this.#toldSeq = Math.max(this.#toldSeq, seqOf(answer));
+    } catch (error) {
+      this.#violation ??= error;
+    }
   }
 
   /** A read that begins after an answer sees what it told, whichever gateway is asked. */
