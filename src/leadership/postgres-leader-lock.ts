@@ -17,7 +17,12 @@ import {
   type LockState,
 } from "../ports/leadership.ts";
 import { type SqlConnection, SqlError } from "../ports/sql-connection.ts";
+import commitUnderFence from "./commit.sql" with { type: "text" };
+import isCurrent from "./is-current.sql" with { type: "text" };
 import look from "./look.sql" with { type: "text" };
+import release from "./release.sql" with { type: "text" };
+import renew from "./renew.sql" with { type: "text" };
+import take from "./take.sql" with { type: "text" };
 
 export interface LeaderLockSettings {
   readonly topic: Topic;
@@ -60,7 +65,7 @@ export class PostgresLeaderLock implements LeaderLock {
   async take(writing: SqlConnection): Promise<Lease | undefined> {
     const { topic, partition, serviceId, leaseMs } = this.settings;
     const sentMs = this.clock.nowMs();
-    const [row] = await this.connection.query<LockRow>("SELECT * FROM take_leader_lock($1, $2, $3, $4, $5)", [
+    const [row] = await this.connection.query<LockRow>(take, [
       topic,
       partition,
       serviceId,
@@ -113,7 +118,7 @@ class HeldLease implements Lease {
   async commit(to: CommitPosition): Promise<void> {
     this.assertHeld();
     try {
-      await this.writing.run(`${this.#fence(to)}; COMMIT`);
+      await this.writing.run(this.#commitText(to));
     } catch (error) {
       if (!(error instanceof SqlError) || error.state !== TENURE_IS_OVER) throw error;
       this.#end(error.message);
@@ -124,28 +129,32 @@ class HeldLease implements Lease {
 
   async isCurrent(): Promise<boolean> {
     const { topic, partition, token } = this.tenure;
-    const rows = await this.connection.query(
-      "SELECT FROM partition_leader_locks WHERE topic = $1 AND partition = $2 AND fencing_token = $3 AND commit_offset = $4",
-      [topic, partition, token, this.position.offset],
-    );
+    const rows = await this.connection.query(isCurrent, [topic, partition, token, this.position.offset]);
     return rows.length === 1;
   }
 
   async release(): Promise<void> {
     this.#end("released");
     const { topic, partition, token } = this.tenure;
-    await this.connection.query("SELECT release_leader_lock($1, $2, $3)", [topic, partition, token]);
+    await this.connection.query(release, [topic, partition, token]);
   }
 
-  /** As text, for only that goes with COMMIT in one message. */
-  #fence({ offset, crc, ledgerId }: CommitPosition): string {
+  #commitText({ offset, crc, ledgerId }: CommitPosition): string {
     const { topic, partition, token } = this.tenure;
     const from = this.position.offset;
     if (!Number.isSafeInteger(offset) || offset < from || !CRC.test(crc))
       throw new TypeError(`no place to commit: ${offset}, ${crc}`);
     if (ledgerId !== null && !/^[0-9a-f-]{36}$/.test(ledgerId)) throw new TypeError(`no id: ${ledgerId}`);
-    const id = ledgerId === null ? "NULL" : `'${ledgerId}'`;
-    return `SELECT move_commit_offset('${topic}', ${partition}, ${token}, ${from}, ${offset}, '${crc}', ${id})`;
+    const values: Readonly<Record<string, string>> = {
+      topic: `'${topic}'`,
+      partition: String(partition),
+      token: String(token),
+      from: String(from),
+      to: String(offset),
+      crc: `'${crc}'`,
+      ledger_id: ledgerId === null ? "NULL" : `'${ledgerId}'`,
+    };
+    return commitUnderFence.replaceAll(/:(\w+)/g, (_, name: string) => values[name] ?? "");
   }
 
   #beatLater(): void {
@@ -158,10 +167,7 @@ class HeldLease implements Lease {
     const { leaseMs } = this.settings;
     const { topic, partition, token } = this.tenure;
     const sentMs = this.clock.nowMs();
-    const [row] = await this.connection.query<{ held: boolean }>(
-      "SELECT renew_leader_lock($1, $2, $3, $4) AS held",
-      [topic, partition, token, leaseMs],
-    );
+    const [row] = await this.connection.query<{ held: boolean }>(renew, [topic, partition, token, leaseMs]);
     if (this.#over !== undefined) return;
     if (!row?.held) {
       this.#end("another node has taken the lock");

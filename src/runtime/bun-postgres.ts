@@ -9,6 +9,7 @@ import {
   type SqlRow,
   type SqlValue,
 } from "../ports/sql-connection.ts";
+import backendPid from "./backend-pid.sql" with { type: "text" };
 
 const CONNECT_TIMEOUT_SECONDS = 2;
 /** The server ends what takes too long; where even that is not heard of for so long, the connection is dead. */
@@ -38,7 +39,7 @@ export function connectTo(url: string): SqlConnect {
     });
     try {
       const reserved = await pool.reserve();
-      const [row] = (await reserved.unsafe("SELECT pg_backend_pid() AS pid")) as { pid: number }[];
+      const [row] = (await reserved.unsafe(backendPid)) as { pid: number }[];
       if (!row) throw new Error("the server does not tell its process");
       return new BunConnection(pool, reserved, row.pid, ended.promise, options);
     } catch (error) {

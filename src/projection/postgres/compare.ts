@@ -5,6 +5,7 @@ import type { LoggedCommand } from "../../ports/log-feed.ts";
 import { crcText } from "../../ports/log-position.ts";
 import type { SqlConnection } from "../../ports/sql-connection.ts";
 import everyBalance from "./every-balance.sql" with { type: "text" };
+import fetchBalances from "./fetch-balances.sql" with { type: "text" };
 import { changesOf } from "./ledger-source.ts";
 import { inTransaction } from "./migrate.ts";
 import { type PartitionState, partitionStates } from "./state.ts";
@@ -25,8 +26,6 @@ interface BalanceRow {
   readonly available: bigint;
   readonly frozen: bigint;
 }
-
-const FETCH_ROWS = 10_000;
 
 /** `read` gives every committed command of the log, in order. Changes nothing. */
 export async function compareBalances(
@@ -91,7 +90,7 @@ async function firstDifference(
 ): Promise<string | undefined> {
   await connection.run(everyBalance);
   for (;;) {
-    const rows = await connection.query<BalanceRow>(`FETCH ${FETCH_ROWS} FROM every_balance`);
+    const rows = await connection.query<BalanceRow>(fetchBalances);
     if (rows.length === 0) break;
     for (const { account_id, currency_code, available, frozen } of rows) {
       const key = keyOf(account_id, currency_code);

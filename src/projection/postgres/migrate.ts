@@ -6,7 +6,13 @@
 import { TOPICS } from "../../ports/balance-changes.ts";
 import type { SqlConnection } from "../../ports/sql-connection.ts";
 import addPartitions from "./add-partitions.sql" with { type: "text" };
+import fixedPartitions from "./fix-partitions.sql" with { type: "text" };
+import lockSchema from "./lock-schema.sql" with { type: "text" };
+import makeAppliedMigrations from "./make-applied-migrations.sql" with { type: "text" };
 import { MIGRATIONS } from "./migrations.ts";
+import recordMigration from "./record-migration.sql" with { type: "text" };
+import versionQuery from "./schema-version.sql" with { type: "text" };
+import unlockSchema from "./unlock-schema.sql" with { type: "text" };
 
 /** The database cannot be written by this version, or with these settings; the message says why. */
 export class SchemaRefused extends Error {
@@ -18,11 +24,9 @@ const ADVISORY_LOCK = 0x636f66666572n;
 
 /** Returns the numbers of the migrations that it has applied. Throws SchemaRefused. */
 export async function migrate(connection: SqlConnection, partitions: number): Promise<readonly number[]> {
-  await connection.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCK]);
+  await connection.query(lockSchema, [ADVISORY_LOCK]);
   try {
-    await connection.run(
-      "CREATE TABLE IF NOT EXISTS applied_migrations (number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
-    );
+    await connection.run(makeAppliedMigrations);
     const version = await schemaVersion(connection);
     if (version > MIGRATIONS.length) {
       throw new SchemaRefused(
@@ -35,14 +39,14 @@ export async function migrate(connection: SqlConnection, partitions: number): Pr
       if (number <= version) continue;
       await inTransaction(connection, async () => {
         await connection.run(migration);
-        await connection.query("INSERT INTO applied_migrations (number) VALUES ($1)", [number]);
+        await connection.query(recordMigration, [number]);
       });
       applied.push(number);
     }
     await fixPartitions(connection, partitions);
     return applied;
   } finally {
-    await connection.query("SELECT pg_advisory_unlock($1)", [ADVISORY_LOCK]);
+    await connection.query(unlockSchema, [ADVISORY_LOCK]);
   }
 }
 
@@ -64,19 +68,14 @@ export async function inTransaction<T>(
 }
 
 async function schemaVersion(connection: SqlConnection): Promise<number> {
-  const [row] = await connection.query<{ version: number }>(
-    "SELECT coalesce(max(number), 0) AS version FROM applied_migrations",
-  );
+  const [row] = await connection.query<{ version: number }>(versionQuery);
   return row?.version ?? 0;
 }
 
 /** The number of partitions is drawn once, for it decides where an account's rows are. */
 async function fixPartitions(connection: SqlConnection, partitions: number): Promise<void> {
   await inTransaction(connection, async () => {
-    await connection.query("INSERT INTO postgres_settings (partitions) VALUES ($1) ON CONFLICT DO NOTHING", [
-      partitions,
-    ]);
-    const [row] = await connection.query<{ partitions: number }>("SELECT partitions FROM postgres_settings");
+    const [row] = await connection.query<{ partitions: number }>(fixedPartitions, [partitions]);
     if (row?.partitions !== partitions) {
       throw new SchemaRefused(
         `the database was made with ${row?.partitions} partitions, not ${partitions}: this cannot be changed later`,

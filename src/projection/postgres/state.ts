@@ -3,6 +3,7 @@
 import type { SqlConnection } from "../../ports/sql-connection.ts";
 import emptyLedgerScript from "./empty-ledger.sql" with { type: "text" };
 import partitionsQuery from "./partition-states.sql" with { type: "text" };
+import topicOffsets from "./topic-offsets.sql" with { type: "text" };
 
 export interface PartitionState {
   readonly topic: string;
@@ -31,9 +32,7 @@ export async function partitionStates(
     commit_offset: bigint;
     crc: string;
   }>(partitionsQuery);
-  const topics = await connection.query<{ topic: string; commit_offset: bigint }>(
-    "SELECT topic, commit_offset FROM topic_commit_offsets ORDER BY topic DESC",
-  );
+  const topics = await connection.query<{ topic: string; commit_offset: bigint }>(topicOffsets);
   return {
     partitions: rows.map(({ topic, partition, leader, fencing_token, commit_offset, crc }) => ({
       topic,

@@ -1,0 +1,1 @@
+SELECT release_leader_lock($1, $2, $3)

@@ -1,0 +1,1 @@
+FETCH 10000 FROM every_balance

@@ -1,0 +1,1 @@
+INSERT INTO applied_migrations (number) VALUES ($1)
