@@ -17,7 +17,7 @@ import type { ToEngine, ToGateway } from "../../src/ports/link.ts";
 import { type Asked, Auditor, Violation } from "./auditor.ts";
 import { nextRequest, type Request, toldOf } from "./clients.ts";
 import { Dead, SimulatedDisk } from "./disk.ts";
-import { SimulatedPort } from "./port.ts";
+import { MAX_DELAY_MS, SimulatedPort } from "./port.ts";
 import { Random } from "./random.ts";
 import { SimulatedServer, type SimulatedSession } from "./stream.ts";
 import { SimulatedTime } from "./time.ts";
@@ -359,6 +359,8 @@ export class Simulation {
     this.#disk.faults = { shortWrite: 0, writeFails: 0, syncFails: 0, full: false, maxSyncMs: 1 };
     this.#server.faults = { lost: 0, doubled: 0, refused: 0, maxDelayMs: 1 };
     if (!this.#server.up) this.#server.restart();
+    // What broke just now is told to the gateways first.
+    for (const toldMs = this.#time.nowMs + MAX_DELAY_MS; this.#time.nowMs <= toldMs; ) await this.#step();
     const isCalm = () =>
       this.#process?.recovered === true &&
       this.#process.gateways.every((gateway) => gateway.unready() === undefined) &&
