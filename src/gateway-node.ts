@@ -39,6 +39,8 @@ export class GatewayNode {
   readonly #balances = new BalancesProjection();
   readonly #queue: LinkedQueue;
   readonly #sender: CommandSender;
+  /** Who waits for the node's metrics, in the order in which they were asked for. */
+  readonly #scrapes: ((text: string | undefined) => void)[] = [];
   #reading: { readonly seq: number; readonly go: () => void }[] = [];
 
   constructor(
@@ -53,6 +55,7 @@ export class GatewayNode {
         this.#balances.apply(changes);
         this.#goOn();
       },
+      metrics: (text) => this.#scrapes.shift()?.(text),
       ask: ({ ask, body, maxAnswerBytes }) => {
         this.wallet.transferOrArray(body, maxAnswerBytes).then(
           ({ status, body, replayed }) =>
@@ -92,6 +95,17 @@ export class GatewayNode {
     if (this.#balances.seq >= seq) return answer();
     return new Promise((resolve) => {
       this.#reading.push({ seq, go: () => resolve(answer()) });
+    });
+  }
+
+  /** The node's metrics, as Prometheus reads them. */
+  metrics(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#scrapes.push((text) => {
+        if (text === undefined) reject(new Error("the node could not tell its metrics"));
+        else resolve(text);
+      });
+      this.parts.port.post({ type: "metrics" });
     });
   }
 

@@ -36,6 +36,7 @@ const http = createHttp(gateway.wallet, {
   unready: () => gateway.unready(),
   failed: (error) => gateway.failedRequest(error),
   read: (answer) => gateway.read(answer),
+  metrics: () => gateway.metrics(),
 });
 try {
   const runtime = await loadRuntime();

@@ -9,6 +9,7 @@ import { DiskFolder } from "./eventlog/disk.ts";
 import { GatewayThread } from "./gateway-thread.ts";
 import type { GatewayLink } from "./link/gateway-link.ts";
 import { LedgerNode, type NodeLog, NodeRefused } from "./node.ts";
+import { NodeMetrics } from "./node-metrics.ts";
 import { PostgresThread } from "./postgres-thread.ts";
 import { EmbeddedServer } from "./queue/embedded-server.ts";
 import { endpointOf, NatsSession } from "./queue/nats-session.ts";
@@ -67,9 +68,11 @@ export class Host {
   readonly #answered = new SharedArrayBuffer(8);
   readonly #purge: StreamPurge;
   readonly #positions: Positions;
+  readonly #metrics: NodeMetrics;
   #server: EmbeddedServer | undefined;
   #postgres: PostgresThread | undefined;
   #asked = 0;
+  #recovered = false;
   #diskWatch: ReturnType<typeof setInterval> | undefined;
 
   /** Takes the folder. Rejects with NodeRefused where another process holds it. */
@@ -116,6 +119,11 @@ export class Host {
         this.#postgres?.grown(position);
       },
     );
+    this.#metrics = new NodeMetrics({
+      taking: () => this.#node.taking,
+      durable: () => (this.#recovered ? this.#node.durable : undefined),
+      postgres: () => this.#postgres?.progress ?? [],
+    });
     this.#positions = new Positions(this.#name, this.#node, (why) => this.#node.fail(new NodeRefused(why)));
   }
 
@@ -128,6 +136,7 @@ export class Host {
   async start(): Promise<number> {
     const port = await this.#startGateways();
     await this.#node.recover();
+    this.#recovered = true;
     if (this.config.natsUrl === undefined) this.#server = this.#embeddedServer();
     this.#watchDisk();
     this.#node.run();
@@ -190,9 +199,10 @@ export class Host {
         },
         (error) => this.#node.fail(error),
       );
-      const link = this.#node.join(Buffer.from(origin).toString("hex"), thread, (error) =>
-        this.#requestFailed(error),
-      );
+      const link = this.#node.join(Buffer.from(origin).toString("hex"), thread, {
+        failedRequest: (error) => this.#requestFailed(error),
+        metrics: () => this.#metrics.text(),
+      });
       this.#gateways.push({ thread, link });
       port = await Promise.race([thread.listening, this.failed]);
     }

@@ -18,7 +18,7 @@ import { LogMark } from "./eventlog/mark.ts";
 import { recoverLog } from "./eventlog/recovery.ts";
 import { EventLogWriter } from "./eventlog/writer.ts";
 import { encodeLedger } from "./link/columns.ts";
-import { GatewayLink } from "./link/gateway-link.ts";
+import { GatewayLink, type LinkNode } from "./link/gateway-link.ts";
 import type { DataFolder } from "./ports/append-file.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { CommandMessages, CommandQueue, QueueState } from "./ports/command-queue.ts";
@@ -119,11 +119,16 @@ export class LedgerNode<S extends StreamSession> {
     return this.#opened.promise;
   }
 
-  /** Joins a gateway, whose origin is 32 hex digits, before recover(). `failedRequest` hears of its bugs. */
-  join(origin: string, port: Port<ToGateway, ToEngine>, failedRequest: (error: string) => void): GatewayLink {
-    const link = new GatewayLink(origin, port, this.#commands, failedRequest);
+  /** Joins a gateway, whose origin is 32 hex digits, before recover(). */
+  join(origin: string, port: Port<ToGateway, ToEngine>, node: LinkNode): GatewayLink {
+    const link = new GatewayLink(origin, port, this.#commands, node);
     this.#links.push(link);
     return link;
+  }
+
+  /** Whether commands are taken. */
+  get taking(): boolean {
+    return this.#commands.state.open;
   }
 
   /** Where the log on disk ends. */

@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import type { Config } from "./config.ts";
 import type { NodeLog } from "./node.ts";
 import type { LogPosition } from "./ports/log-position.ts";
+import type { PartitionProgress } from "./projection/postgres/partition-writer.ts";
 
 export const POSTGRES_SETTINGS = [
   "data",
@@ -37,20 +38,25 @@ export type FromPostgres =
       readonly message: string;
       readonly facts: Readonly<Record<string, unknown>>;
     }
+  | { readonly type: "progress"; readonly partitions: readonly PartitionProgress[] }
   | { readonly type: "stopped" };
 
 export class PostgresThread {
   readonly #worker: Worker;
   readonly #stopped = Promise.withResolvers<void>();
+  /** As of about a second ago. */
+  progress: readonly PartitionProgress[] = [];
 
   constructor(script: URL, data: PostgresThreadData, log: NodeLog) {
     this.#worker = new Worker(script, { workerData: data });
     this.#worker.on("message", (message: FromPostgres) => {
       if (message.type === "stopped") this.#stopped.resolve();
+      else if (message.type === "progress") this.progress = message.partitions;
       else log[message.level](message.facts, message.message);
     });
     this.#worker.on("error", (error: Error) => {
       log.error({ error: error.stack ?? error.message }, "the PostgreSQL writer has failed");
+      this.progress = [];
       this.#stopped.resolve();
     });
   }

@@ -28,6 +28,8 @@ const {
   postgresHeartbeatMs: heartbeatMs,
 } = config;
 
+const PROGRESS_INTERVAL_MS = 1_000;
+
 let end = durable;
 const file = new DiskFolder(data, false).open(LOG_NAME, false);
 if (!file) throw new Error(`${LOG_NAME} is not there`);
@@ -64,6 +66,7 @@ parent.on("message", (message: ToPostgres) => {
   }
 });
 writer.start();
+setInterval(() => tell({ type: "progress", partitions: writer.progress }), PROGRESS_INTERVAL_MS);
 
 /** Nobody else reaches a server of our own: there only the ledger's topic is written. */
 function balanceChanges(partition: number): BalanceChangeSource | undefined {

@@ -32,6 +32,7 @@ const WIRES = [
   "postgres-thread.ts",
   "postgres-worker.ts",
   "host.ts",
+  "node-metrics.ts",
   "main.ts",
   "cli",
 ];

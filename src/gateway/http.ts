@@ -11,6 +11,8 @@ export interface HttpOptions {
   unready(): string | undefined;
   /** Answers from the read model, when it has what callers were told before. */
   read(answer: () => Answer): Answer | Promise<Answer>;
+  /** The node's metrics, as Prometheus reads them. */
+  metrics(): Promise<string>;
   /** Something threw that must not: a bug. */
   failed(error: unknown): void;
 }
@@ -19,12 +21,13 @@ export interface HttpOptions {
 const METHODS: readonly [path: RegExp, methods: string][] = [
   [/^\/v1\/wallet\/(transfer|transfers|accounts|deposit|withdraw)$/, "POST"],
   [/^\/v1\/wallet\/balance\/[^/]+$/, "GET, HEAD"],
-  [/^\/(v1\/ledger|health\/live|health\/ready)$/, "GET, HEAD"],
+  [/^\/(v1\/ledger|health\/live|health\/ready|metrics)$/, "GET, HEAD"],
 ];
 
 const BALANCE_PREFIX = "/v1/wallet/balance/";
 
 const JSON_HEADERS = { "content-type": "application/json" };
+const METRICS_HEADERS = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
 const REPLAYED_HEADERS = { ...JSON_HEADERS, "idempotent-replayed": "true" };
 
 export interface Http {
@@ -81,6 +84,7 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
       respond(await options.read(() => balance(wallet, request))),
     )
     .get("/v1/ledger", async () => respond(await options.read(() => wallet.ledger())))
+    .get("/metrics", async () => new Response(await options.metrics(), { headers: METRICS_HEADERS }))
     .get("/health/live", () => new Response('{"status":"live"}', { headers: JSON_HEADERS }))
     .get("/health/ready", () => {
       const why = options.unready();

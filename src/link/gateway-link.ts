@@ -6,6 +6,14 @@ import type { LedgerColumns, LinkAnswer, Port, ToEngine, ToGateway } from "../po
 import type { FrameOutcome } from "../ports/outcomes.ts";
 import { buffersOf, ChangeEncoder, encodeOutcome } from "./columns.ts";
 
+/** What a gateway asks of the node beside commands. */
+export interface LinkNode {
+  /** Hears of requests that failed by a bug. */
+  failedRequest(error: string): void;
+  /** The node's metrics, as Prometheus reads them. */
+  metrics(): Promise<string>;
+}
+
 type Call = Extract<ToGateway, { readonly call: number }>["type"];
 
 export class GatewayLink {
@@ -14,12 +22,12 @@ export class GatewayLink {
   readonly #asked = new Map<number, (answer: LinkAnswer) => void>();
   #number = 0;
 
-  /** `origin` is the gateway's, 32 hex digits; `failedRequest` hears of requests that failed by a bug. */
+  /** `origin` is the gateway's, 32 hex digits. */
   constructor(
     private readonly origin: string,
     private readonly port: Port<ToGateway, ToEngine>,
     private readonly commands: CommandQueue,
-    private readonly failedRequest: (error: string) => void,
+    private readonly node: LinkNode,
   ) {
     port.onMessage((message) => this.#receive(message));
   }
@@ -78,7 +86,16 @@ export class GatewayLink {
         this.#calls.delete(message.call);
         return;
       case "failed_request":
-        this.failedRequest(message.error);
+        this.node.failedRequest(message.error);
+        return;
+      case "metrics":
+        this.node.metrics().then(
+          (text) => this.port.post({ type: "metrics", text }),
+          (error) => {
+            this.node.failedRequest(String(error));
+            this.port.post({ type: "metrics", text: undefined });
+          },
+        );
         return;
     }
   }

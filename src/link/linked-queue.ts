@@ -10,6 +10,7 @@ export interface LinkListener {
   recovered(ledger: LedgerColumns): void;
   /** Of each batch, before its outcomes. */
   changed(changes: readonly Change[]): void;
+  metrics(text: string | undefined): void;
   ask(message: Extract<ToGateway, { readonly type: "ask" }>): void;
   call(message: Extract<ToGateway, { readonly call: number }>): void;
 }
@@ -74,6 +75,9 @@ export class LinkedQueue implements CommandQueue, Outcomes {
         return;
       case "resent":
         this.#frames.get(message.id)?.resent();
+        return;
+      case "metrics":
+        this.listener.metrics(message.text);
         return;
       case "ask":
         this.listener.ask(message);

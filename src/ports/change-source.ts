@@ -20,11 +20,11 @@ export interface ChangeSource {
   holds(position: CommitPosition, topicOffset: number): Promise<boolean>;
   /** Throws where it does not hold what ends at `after`. */
   open(after: CommitPosition): Promise<ChangeStream>;
+  /** How far the source is ahead of `offset`, in events or messages, as far as it knows. */
+  lag(offset: number): number;
 }
 
 export interface ChangeStream extends BatchSource<ChangeSet> {
-  /** How far the source is ahead of `offset`. */
-  lag(offset: number): number;
   /** What was given up to `offset` is in the database. */
   committed(offset: number): void;
   /** Ends it, and whoever waits for it. */

@@ -68,6 +68,8 @@ export type ToGateway =
   | { readonly type: "resent"; readonly id: string }
   /** A request that came another way than HTTP; answered by "answer". */
   | { readonly type: "ask"; readonly ask: number; readonly body: Uint8Array; readonly maxAnswerBytes: number }
+  /** The answer to "metrics"; undefined where they could not be had. */
+  | { readonly type: "metrics"; readonly text: string | undefined }
   /** Answered by "done" when everything before it was received, and when nothing waits for an outcome any more. */
   | { readonly type: "sync" | "drain" | "stop_accepting" | "cut" | "close"; readonly call: number };
 
@@ -82,4 +84,6 @@ export type ToEngine =
   | { readonly type: "settle"; readonly id: string }
   | { readonly type: "answer"; readonly ask: number; readonly answer: LinkAnswer }
   | { readonly type: "done"; readonly call: number }
+  /** Answered by "metrics", in order. */
+  | { readonly type: "metrics" }
   | { readonly type: "failed_request"; readonly error: string };

@@ -41,6 +41,8 @@ export interface BalanceChangeOptions {
 }
 
 export class BalanceChangeSource implements ChangeSource {
+  #lastSequence = 0;
+
   constructor(
     /** A session on the stream BALANCE_CHANGES. */
     private readonly connect: () => Promise<NatsSession>,
@@ -68,8 +70,15 @@ export class BalanceChangeSource implements ChangeSource {
     try {
       const next = await this.#next(session, after);
       const subject = subjectOf(this.options.partition);
-      const stream = new BalanceChangeStream(session, subject, this.clock, (sequence, why, count) =>
-        this.report("warn", "a message is not a balance change", { subject, sequence, why, count }),
+      const stream = new BalanceChangeStream(
+        session,
+        subject,
+        this.clock,
+        (sequence, why, count) =>
+          this.report("warn", "a message is not a balance change", { subject, sequence, why, count }),
+        (last) => {
+          this.#lastSequence = last;
+        },
       );
       await session.consume(next, subject);
       return stream;
@@ -77,6 +86,10 @@ export class BalanceChangeSource implements ChangeSource {
       session.end("it could not be opened");
       throw error;
     }
+  }
+
+  lag(offset: number): number {
+    return Math.max(0, this.#lastSequence - offset);
   }
 
   /** The first message that is to be read. Throws Divergence. Without `topicOffset` no stream is made. */
@@ -111,7 +124,6 @@ export class BalanceChangeSource implements ChangeSource {
 class BalanceChangeStream implements ChangeStream {
   #over: string | undefined;
   #arrived: () => void = () => {};
-  #last = 0;
   #purgedBefore = 0;
   #committed = 0;
   #malformedMs = Number.NEGATIVE_INFINITY;
@@ -124,6 +136,8 @@ class BalanceChangeStream implements ChangeStream {
     private readonly subject: string,
     private readonly clock: Clock,
     private readonly malformed: (sequence: number, why: string, count: number) => void,
+    /** Hears of the stream's last message. */
+    private readonly looked: (lastSequence: number) => void,
   ) {
     session.onArrival(() => this.#arrived());
     this.#watch = setInterval(() => void this.#look(), LOOK_INTERVAL_MS);
@@ -136,10 +150,6 @@ class BalanceChangeStream implements ChangeStream {
 
   get over(): string | undefined {
     return this.#over;
-  }
-
-  lag(offset: number): number {
-    return Math.max(0, this.#last - offset);
   }
 
   committed(offset: number): void {
@@ -200,7 +210,7 @@ class BalanceChangeStream implements ChangeStream {
         session.end("the stream is gone");
         return;
       }
-      this.#last = state.lastSequence;
+      this.looked(state.lastSequence);
       if (this.#committed <= this.#purgedBefore) return;
       const seq = this.#committed;
       await session.jsm.streams.purge(BALANCE_CHANGES.stream, { filter: this.subject, seq });

@@ -188,8 +188,11 @@ export class Simulation {
       },
       { outcomeTimeoutMs: OUTCOME_TIMEOUT_MS, maxWaitingCommands: 200 },
     );
-    process.node.join(Buffer.from(origin).toString("hex"), engineEnd, (error) => {
-      this.#violation ??= new Violation(`a request failed: ${error}`);
+    process.node.join(Buffer.from(origin).toString("hex"), engineEnd, {
+      failedRequest: (error) => {
+        this.#violation ??= new Violation(`a request failed: ${error}`);
+      },
+      metrics: async () => "",
     });
     return gateway;
   }

@@ -32,6 +32,10 @@ export class LedgerSource implements ChangeSource {
     return new LedgerStream(this.feed, end, this.clock, (account) => this.#isOurs(account));
   }
 
+  lag(offset: number): number {
+    return Math.max(0, this.feed.durable.seq - offset);
+  }
+
   #isOurs(account: string): boolean {
     return partitionOf(account, this.partitions) === this.partition;
   }
@@ -69,10 +73,6 @@ class LedgerStream implements ChangeStream {
     private readonly isOurs: (account: string) => boolean,
   ) {
     this.#follower = feed.follow(after);
-  }
-
-  lag(offset: number): number {
-    return this.feed.durable.seq - offset;
   }
 
   committed(): void {} // the log is kept

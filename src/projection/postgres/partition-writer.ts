@@ -36,9 +36,18 @@ export interface PartitionWriterSettings {
 export type WriterState =
   | { readonly is: "away"; readonly why: string }
   | { readonly is: "standing by" }
-  | { readonly is: "leading"; readonly token: bigint; readonly offset: number; readonly lag: number }
+  | { readonly is: "leading"; readonly token: bigint }
   /** For good: what the database holds is not what this source says. */
   | { readonly is: "halted"; readonly why: string };
+
+/** How far a partition is written, as far as its writer here knows. */
+export interface PartitionProgress {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly is: WriterState["is"];
+  /** In events (ledger) or messages (changes); undefined where the database was not reached yet. */
+  readonly lag: number | undefined;
+}
 
 const LONG_POLL_MS = 1_000;
 const BATCHING_DELAY_MS = 30;
@@ -58,6 +67,8 @@ const MAX_BACKOFF_MS = 5_000;
 
 export class PartitionWriter {
   #state: WriterState = { is: "away", why: "not connected yet" };
+  /** What is committed, as far as this node knows. */
+  #offset: number | undefined;
   #stopping = false;
   #wake: () => void = () => {};
   #backoffMs = FIRST_BACKOFF_MS;
@@ -70,6 +81,12 @@ export class PartitionWriter {
 
   get state(): WriterState {
     return this.#state;
+  }
+
+  get progress(): PartitionProgress {
+    const { topic, partition } = this.settings;
+    const lag = this.#offset === undefined ? undefined : this.parts.source.lag(this.#offset);
+    return { topic, partition, is: this.#state.is, lag };
   }
 
   /** Resolves after stop(), or where it halts. */
@@ -110,6 +127,7 @@ export class PartitionWriter {
         this.#state = { is: "standing by" };
         while (!this.#stopping) {
           const { free, position, topicOffset } = await lock.look();
+          this.#offset = position.offset;
           if (free && (await this.parts.source.holds(position, topicOffset))) {
             const lease = await lock.take(writing);
             if (lease) {
@@ -161,15 +179,16 @@ export class PartitionWriter {
   }
 
   async #writeAll(lease: Lease, writing: SqlConnection, stream: ChangeStream): Promise<void> {
-    const { clock, writer } = this.parts;
+    const { clock, writer, source } = this.parts;
     const usual = this.#consumer(stream, this.settings.batchSize);
     const busy = this.#consumer(stream, Math.max(this.settings.batchSize, BUSY_BATCH_SIZE));
     const large = this.#consumer(stream, Math.max(this.settings.batchSize, CATCH_UP_BATCH_SIZE));
     let sourceEnd = Number.POSITIVE_INFINITY;
     while (!this.#stopping) {
       const { offset } = lease.position;
-      const lag = stream.lag(offset);
-      this.#state = { is: "leading", token: lease.tenure.token, offset, lag };
+      this.#offset = offset;
+      this.#state = { is: "leading", token: lease.tenure.token };
+      const lag = source.lag(offset);
       const isFarBehind = lag > CATCH_UP_BATCH_SIZE;
       const isBusy = isFarBehind && offset + lag > sourceEnd;
       sourceEnd = offset + lag;

@@ -7,7 +7,12 @@ import type { LeaderLock } from "../../ports/leadership.ts";
 import type { SqlConnect, SqlConnection } from "../../ports/sql-connection.ts";
 import { batchWriter } from "./batch/batch-writer.ts";
 import { migrate, SchemaRefused } from "./migrate.ts";
-import { PartitionWriter, type PartitionWriterParts, type WriterState } from "./partition-writer.ts";
+import {
+  type PartitionProgress,
+  PartitionWriter,
+  type PartitionWriterParts,
+  type WriterState,
+} from "./partition-writer.ts";
 
 export interface PostgresWriterParts extends Pick<PartitionWriterParts, "report"> {
   readonly connect: SqlConnect;
@@ -45,6 +50,11 @@ export class PostgresWriter {
   get states(): readonly WriterState[] {
     if (this.#refused !== undefined) return [{ is: "halted", why: this.#refused }];
     return this.#writers.map(({ state }) => state);
+  }
+
+  /** Of each partition of each topic that this node reads. */
+  get progress(): readonly PartitionProgress[] {
+    return this.#writers.map(({ progress }) => progress);
   }
 
   start(): void {
