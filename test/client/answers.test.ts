@@ -51,7 +51,11 @@ test("a 503 is asked again when its Retry-After is over, under the same ids", as
 
 const UNDECIDED: Readonly<Record<string, () => Response>> = {
   "504 of the ledger": () => problem(504, { code: "outcome_unknown" }),
-  "502 of a proxy": () => new Response("<html>Bad Gateway</html>", { status: 502 }),
+  "502 of a proxy": () =>
+    new Response("<html>Bad Gateway</html>", {
+      status: 502,
+      headers: { "retry-after": new Date().toUTCString() },
+    }),
   "500": () => problem(500, { code: "internal_error" }),
   "429": () => new Response("", { status: 429, headers: { "retry-after": "0" } }),
   "200 that is no ledger's": () => new Response("<html>Sign in</html>"),

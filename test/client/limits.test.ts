@@ -196,7 +196,13 @@ test("options and URLs that make no sense are refused at the start", () => {
     { maxWaiting: Number.NaN },
   ];
   for (const options of wrong) expect(() => new Coffer("http://localhost", options)).toThrow(RangeError);
-  for (const url of ["", "localhost:8080", "ftp://localhost", "http://localhost?a=1"])
+  for (const url of [
+    "",
+    "localhost:8080",
+    "ftp://localhost",
+    "http://localhost?a=1",
+    "http://me:secret@localhost",
+  ])
     expect(() => new Coffer(url)).toThrow(TypeError);
   expect(() => new Coffer("http://localhost", { token: "a\nb" })).toThrow(TypeError);
 });

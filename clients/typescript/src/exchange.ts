@@ -42,8 +42,8 @@ export class Server {
 
   /** Throws TypeError where the URL or the token is malformed. */
   constructor(url: string, token: string | undefined, timeoutMs: number) {
-    const { protocol, search, hash } = new URL(url);
-    if ((protocol !== "http:" && protocol !== "https:") || search || hash)
+    const { protocol, username, password, search, hash } = new URL(url);
+    if (!/^https?:$/.test(protocol) || username || password || search || hash)
       throw new TypeError(`not the http(s) URL of a server: ${url}`);
     this.#base = url.replace(/\/+$/, "");
     this.#headers = new Headers({ "content-type": "application/json" });
@@ -53,8 +53,8 @@ export class Server {
 
   /** Rejects where there is no whole answer in time. */
   async send({ method, path, body }: HttpRequest, attempt: AbortController): Promise<HttpAnswer> {
-    const silence = new Error(`no answer within ${this.#attemptMs} ms`);
-    const timer = setTimeout(() => attempt.abort(silence), this.#attemptMs);
+    const silent = () => attempt.abort(new Error(`no answer within ${this.#attemptMs} ms`));
+    const timer = setTimeout(silent, this.#attemptMs);
     try {
       const request: RequestInit = { method, headers: this.#headers, signal: attempt.signal };
       if (body !== undefined) request.body = body;
