@@ -159,6 +159,38 @@ test("a signal that comes before a transfer is sent takes it back; later its out
   expect(await late.catch((error) => error)).toBe(leaving.signal.reason);
 });
 
+test("a batch that nobody waits for any more makes room for the next", async () => {
+  const { gateway, release, arrived } = heldGateway();
+  const coffer = new Coffer(gateway.url, { maxInFlight: 1 });
+  const ending = new AbortController();
+  const { signal } = ending;
+  const given = Array.from({ length: 3 }, () =>
+    coffer.transfer(TRANSFER, { signal }).catch(() => "given up"),
+  );
+  await arrived;
+  gateway.answering = allCommitted;
+  ending.abort();
+  expect(await Promise.all(given)).toEqual(["given up", "given up", "given up"]);
+  expect((await coffer.transfer(TRANSFER)).status).toBe("committed");
+  release();
+});
+
+test("a call that was given up is left out when its batch is sent again", async () => {
+  const ending = new AbortController();
+  const { signal } = ending;
+  const gateway = startGateway((asked) => {
+    if (gateway.asked.length > 1) return allCommitted(asked);
+    ending.abort();
+    return problem(503, { code: "overloaded" }, { "retry-after": "0" });
+  });
+  const coffer = new Coffer(gateway.url);
+  const given = coffer.transfer({ ...TRANSFER, to: "nobody" }, { signal }).catch((error) => error);
+  expect(statuses(await Promise.all(many(coffer, 5)))).toEqual(new Set(["committed"]));
+  expect(await given).toBeInstanceOf(OutcomeUnknown);
+  expect(gateway.asked.map(({ transfers }) => transfers)).toEqual([6, 5]);
+  expect(gateway.asked[1]?.body).not.toContain("nobody");
+});
+
 test("a signal ends a read and a deposit", async () => {
   const { gateway, release } = heldGateway();
   const coffer = new Coffer(gateway.url);
