@@ -1,6 +1,6 @@
 /** What a client's callers are told when the answers on the way say nothing, or refuse. */
 
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, expect, spyOn, test } from "bun:test";
 import {
   Coffer,
   newTransactionId,
@@ -113,10 +113,12 @@ test("without an answer until the time limit the outcome is unknown; the id tell
 
 test("a server that is not there leaves reads unavailable, and transfers unknown or unsent", async () => {
   const port = await freePort();
-  const coffer = new Coffer(`http://127.0.0.1:${port}`, { timeoutMs: 200, maxInFlight: 1 });
-  const first = coffer.transfer({ from: "ann", to: "ben", amount: 1 }).catch((reason) => reason);
-  await Promise.resolve(); // the first batch leaves in this turn
-  const second = coffer.transfer({ from: "ann", to: "ben", amount: 1 }).catch((reason) => reason);
+  const coffer = new Coffer(`http://127.0.0.1:${port}`, { timeoutMs: 200, maxInFlight: 1, maxBatch: 1 });
+  const call = () => coffer.transfer({ from: "ann", to: "ben", amount: 1 }).catch((reason) => reason);
+  // Both at one moment: the end of an earlier call would let a later one leave just before its own.
+  const clock = spyOn(performance, "now").mockReturnValue(performance.now());
+  const [first, second] = [call(), call()];
+  clock.mockRestore();
   const read = coffer.balance("ann").catch((reason) => reason);
   expect(await first).toBeInstanceOf(OutcomeUnknown);
   expect(await second).toBeInstanceOf(Unavailable);
