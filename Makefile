@@ -24,6 +24,8 @@ SOURCES := $(shell find src 2>/dev/null)
 
 BIN := node_modules/.bin
 INSTALLED := node_modules/.installed
+CLIENT := clients/typescript
+CLIENT_SOURCES := $(shell find $(CLIENT)/src 2>/dev/null)
 TOOLS := $(addprefix build/tools/,coffer-nats nats-server k6)
 
 .PHONY: help
@@ -32,6 +34,9 @@ help: ## list the targets
 
 .PHONY: build
 build: build/coffer ## compile the executable build/coffer
+
+.PHONY: client
+client: $(CLIENT)/dist/index.js ## compile the TypeScript client, clients/typescript/dist
 
 .PHONY: run
 run: build/coffer ## start a node; ARGS="--port 9000 …" are the flags of coffer serve
@@ -46,6 +51,7 @@ test: ## set up, build, check and run all tests; TEST=name takes the test files 
 .PHONY: check
 check: $(INSTALLED) ## check types, lint, format and which room imports which
 	@$(BIN)/tsc
+	@$(BIN)/tsc -p $(CLIENT) --noEmit
 	@$(BIN)/biome check --error-on-warnings
 	@$(BIN)/bun test test/architecture.test.ts
 
@@ -85,7 +91,7 @@ postgres:
 
 .PHONY: clean
 clean: ## remove all that was fetched and built here
-	rm -rf build node_modules
+	rm -rf build node_modules $(CLIENT)/dist
 
 # --no-save: with another registry or on another platform, npm would rewrite the lock file.
 $(INSTALLED): package.json package-lock.json .npmrc
@@ -99,6 +105,11 @@ build/coffer: $(SOURCES) tsconfig.json $(INSTALLED) build/tools/coffer-nats
 	@echo "build $@"
 	@$(BIN)/bun build --compile --outfile $@ --sourcemap \
 	  --no-compile-autoload-dotenv --no-compile-autoload-bunfig $(ENTRIES)
+
+$(CLIENT)/dist/index.js: $(CLIENT_SOURCES) $(CLIENT)/tsconfig.json $(INSTALLED)
+	@echo "build $(CLIENT)/dist"
+	@rm -rf $(CLIENT)/dist
+	@$(BIN)/tsc -p $(CLIENT)
 
 # One after the other: they share packages, and Go uses all cores anyway.
 build/tools/coffer-nats: tools/go.mod tools/go.sum tools/nats/main.go

@@ -3,7 +3,8 @@
  * does nothing but validate, in one run: `bun bench/run.ts`.
  *
  * The load comes from wrk on the same cores, so the rates are those of a machine that is shared with its
- * callers; the ratio between the two is what can be compared. Only transfers that an answer says are
+ * callers; the ratio between the two is what can be compared. Single transfers are made by the coalescing
+ * client too, with as many callers as wrk has connections. Only transfers that an answer says are
  * committed count, and in the end the ledger must hold all of them.
  */
 
@@ -24,6 +25,8 @@ const SINGLE_SECONDS = 4;
 const BATCH_SECONDS = 3;
 const WARM_UP_SECONDS = 2;
 const SINGLE_CONNECTIONS = [64, 256] as const;
+/** Callers of the coalescing client, beside as many plain connections. */
+const CLIENT_CALLERS = 256;
 const BATCH_SIZES = [100, 1_000] as const;
 const BATCH_CONNECTIONS = 8;
 /** Log and queue of one run. */
@@ -33,7 +36,7 @@ const BUSY_LOAD = 1;
 /** The type that statfs gives to a file system in memory. */
 const TMPFS = 0x01021994;
 
-/** One run of wrk. */
+/** One run of wrk, or of client.ts. */
 interface Result {
   readonly requests: number;
   readonly committed: number;
@@ -60,12 +63,12 @@ interface Row {
   readonly rate: number;
   readonly p50: number;
   readonly p99: number;
-  readonly ratio?: number;
+  readonly ratio?: { readonly value: number; readonly to: string };
 }
 
 const problems: string[] = [];
 
-async function wrk(url: string, { script, connections, seconds, batch = 1 }: Load): Promise<Result> {
+function wrk(url: string, { script, connections, seconds, batch = 1 }: Load): Promise<Result> {
   const child = new TestProcess(
     "wrk",
     [
@@ -81,12 +84,26 @@ async function wrk(url: string, { script, connections, seconds, batch = 1 }: Loa
     ],
     { BENCH: join(ROOT, "bench"), IDS: newIds(), BATCH: String(batch), ACCOUNTS: String(ACCOUNTS) },
   );
+  return resultOf(child, `${script}, ${connections} connections`);
+}
+
+/** Single transfers by so many callers of one coalescing client, in a process of its own. */
+function client(url: string, callers: number, seconds: number): Promise<Result> {
+  const child = new TestProcess(
+    process.execPath,
+    [join(ROOT, "bench", "client.ts"), url, String(callers), String(seconds)],
+    { ACCOUNTS: String(ACCOUNTS) },
+  );
+  return resultOf(child, `client, ${callers} callers`);
+}
+
+async function resultOf(child: TestProcess, work: string): Promise<Result> {
   const [, json] = await child.line(/^RESULT (.*)$/);
   await child.exited;
   const result = JSON.parse(json as string) as Result;
   if (result.refused + result.broken > 0)
     problems.push(
-      `${script}, ${connections} connections: ${result.refused} answers were not 200, ${result.broken} requests had none`,
+      `${work}: ${result.refused} answers were no commitment, ${result.broken} requests had none`,
     );
   return result;
 }
@@ -132,8 +149,8 @@ async function fund(node: CofferNode): Promise<void> {
 async function measure(reference: string, node: CofferNode): Promise<Row[]> {
   const rows: Row[] = [];
   const results: Result[] = [];
-  const coffer = async (load: Load) => {
-    const result = await wrk(node.url, load);
+  const noted = async (run: Promise<Result>) => {
+    const result = await run;
     results.push(result);
     return result;
   };
@@ -150,21 +167,30 @@ async function measure(reference: string, node: CofferNode): Promise<Row[]> {
     const load: Load = { script: "single", connections, seconds: SINGLE_SECONDS };
     const nothing: Result[] = [];
     const durable: Result[] = [];
+    const together: Result[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       nothing.push(await wrk(reference, load));
-      durable.push(await coffer(load));
+      durable.push(await noted(wrk(node.url, load)));
+      if (connections === CLIENT_CALLERS)
+        together.push(await noted(client(node.url, CLIENT_CALLERS, SINGLE_SECONDS)));
     }
     const [base, own] = [
       row("do nothing, single", connections, nothing),
       row("coffer, single", connections, durable),
     ];
-    rows.push(base, { ...own, ratio: own.rate / base.rate });
+    rows.push(base, { ...own, ratio: { value: own.rate / base.rate, to: base.work } });
+    if (together.length > 0) {
+      const coalesced = row("coffer, single by the client", CLIENT_CALLERS, together);
+      rows.push({ ...coalesced, ratio: { value: coalesced.rate / own.rate, to: own.work } });
+    }
   }
   for (const batch of BATCH_SIZES) {
     const durable: Result[] = [];
     for (let round = 0; round < ROUNDS; round++)
       durable.push(
-        await coffer({ script: "batch", connections: BATCH_CONNECTIONS, seconds: BATCH_SECONDS, batch }),
+        await noted(
+          wrk(node.url, { script: "batch", connections: BATCH_CONNECTIONS, seconds: BATCH_SECONDS, batch }),
+        ),
       );
     rows.push(row(`coffer, batches of ${batch}`, BATCH_CONNECTIONS, durable));
   }
@@ -185,9 +211,10 @@ function print(rows: readonly Row[], { type }: { readonly type: number }, busy: 
     Math.round(rate).toLocaleString("en"),
     milliseconds(p50),
     milliseconds(p99),
-    ratio === undefined ? "" : ratio.toFixed(2),
+    ratio === undefined ? "" : ratio.value.toFixed(2),
+    ratio?.to ?? "",
   ]);
-  const table = [["work", "connections", "a second", "p50 ms", "p99 ms", "ratio"], ...cells];
+  const table = [["work", "connections", "a second", "p50 ms", "p99 ms", "ratio", "to"], ...cells];
   const widths =
     table[0]?.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0))) ?? [];
   const cpu = cpus();
@@ -195,7 +222,7 @@ function print(rows: readonly Row[], { type }: { readonly type: number }, busy: 
     `${cpu[0]?.model ?? "unknown CPU"}, ${cpu.length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, kernel ${release()}, Bun ${Bun.version}`,
   );
   console.log(
-    `wrk on the same cores, one thread; medians of ${ROUNDS} rounds (single: ${SINGLE_SECONDS} s each, the two in turn; batches: ${BATCH_SECONDS} s)`,
+    `wrk, one thread, and the client on the same cores; medians of ${ROUNDS} rounds (single: ${SINGLE_SECONDS} s each, in turn; batches: ${BATCH_SECONDS} s)`,
   );
   if (busy > BUSY_LOAD)
     console.log(`the machine was busy before: a load of ${busy.toFixed(1)}; the rates are too low`);

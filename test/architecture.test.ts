@@ -1,10 +1,11 @@
-/** The rooms of src/ and who may import whom; and what domain/ may not know. */
+/** The rooms of src/ and who may import whom; what domain/ may not know, and clients neither. */
 
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
 
 const SRC = join(import.meta.dir, "..", "src");
+const CLIENT = join(import.meta.dir, "..", "clients", "typescript", "src");
 
 /** What each room may import besides itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -96,5 +97,17 @@ test("what only Bun or only Deno has is named in runtime/ alone", () => {
     const text = readFileSync(join(SRC, path), "utf8");
     return roomOf(path) !== "runtime" && /\bBun\.|"bun:|\bDeno\./.test(text);
   });
+  expect(wrong).toEqual([]);
+});
+
+test("the TypeScript client stands on the web's interfaces and itself alone", () => {
+  const wrong: string[] = [];
+  for (const path of readdirSync(CLIENT)) {
+    const text = readFileSync(join(CLIENT, path), "utf8");
+    for (const [, name] of text.matchAll(/\bfrom "([^"]+)"/g))
+      if (!/^\.\/[a-z-]+\.ts$/.test(name as string)) wrong.push(`${path} imports ${name}`);
+    if (/\b(Bun|Deno|process|Buffer|setImmediate|require)\b/.test(text.replace(/\/\*[\s\S]*?\*\//g, "")))
+      wrong.push(`${path} names a platform`);
+  }
   expect(wrong).toEqual([]);
 });
