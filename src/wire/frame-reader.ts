@@ -111,9 +111,9 @@ function readPlain<A>(
   const amount = readMoney(view, at + AMOUNT_AT);
   if (typeof amount !== "number" || amount === 0) return undefined;
   const payer = known.find(message, from, to);
-  if (!payer) return undefined;
+  if (payer === undefined) return undefined;
   const receiver = known.find(message, to, end);
-  if (!receiver || receiver === payer) return undefined;
+  if (receiver === undefined || receiver === payer) return undefined;
   return { kind: "plain_transfer", at, payer, receiver, amount };
 }
 

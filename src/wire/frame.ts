@@ -1,22 +1,6 @@
 /**
- * The binary frame in which a gateway puts commands on the queue, version 1. Integers are little-endian.
- *
- * | bytes | what |
- * |---|---|
- * | 0–1 | CF 46: no JSON text begins so |
- * | 2 | version, 1 |
- * | 3 | 0 |
- * | 4–19 | origin: the gateway's 128 random bits, drawn at every start |
- * | 20–27 | number of the frame, from 1 at every start |
- * | 28–31 | count of commands, 1 … 8,192 |
- * | 32–35 | CRC-32 (zlib's) of bytes 0–31 and of all from 36 on |
- * | 36– | the commands |
- *
- * A command: kind (1 byte), the lengths of `from`, `to` and `currency` (1 byte each; a currency of
- * length 0 is the ledger's default), id (16), amount (8), then the bytes of `from`, `to`, `currency`.
- * An opening of an account has its name in `to`, `@world` in `from`, and its initial balance as the
- * amount; one of the ledger has its id, its format as the amount, nothing in `from`, and in `to`
- * "strict" or nothing.
+ * The binary frame in which a gateway puts commands on the queue, version 1: docs/frames.md has
+ * its format.
  *
  * A frame whose crc does not fit is not a frame. One that is whole but of a version or kind that this
  * node does not know stops the node: another might decide it.
