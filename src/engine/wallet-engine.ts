@@ -9,21 +9,34 @@ import { Ledger } from "../domain/ledger.ts";
 import { move } from "../domain/move.ts";
 import type { Currency } from "../domain/names.ts";
 import { type Committed, type Outcome, outcomeOf } from "../domain/outcomes.ts";
+import type { Transfers } from "../ports/changes.ts";
+import type { LoggedTransfers } from "../ports/logged-transfers.ts";
 import { ID_AT, uuid } from "../wire/frame.ts";
 import type { PlainTransfer } from "../wire/frame-reader.ts";
 import { OpenAccounts } from "./open-accounts.ts";
 import { type HashKey, TransactionIndex } from "./transaction-index.ts";
 
+/** Roughly: two lines of a transfer between names of usual length. */
+const LOG_BYTES_A_TRANSACTION = 300;
+
 export class WalletEngine {
   readonly ledger: Ledger;
   readonly accounts: OpenAccounts;
   readonly #index: TransactionIndex;
+  /** Of the transfers that are being replayed. */
+  readonly #payers: number[] = [];
+  readonly #receivers: number[] = [];
 
   /** `hashKey` is random where strangers choose ids. */
   constructor(hashKey: HashKey = [0, 0]) {
     this.#index = new TransactionIndex(hashKey);
     this.ledger = new Ledger(this.#index);
     this.accounts = new OpenAccounts(this.ledger, (account) => this.#index.accountNumber(account));
+  }
+
+  /** Tells how long the log is that will be replayed. */
+  expectLog(bytes: number): void {
+    this.#index.expect(bytes / LOG_BYTES_A_TRANSACTION);
   }
 
   /** The events that the command would write; none where it changes nothing. Mutates nothing. */
@@ -61,6 +74,54 @@ export class WalletEngine {
       from_balance: from.available,
       to_balance: to.available,
     };
+  }
+
+  /**
+   * Hot path of replay: applies transfers of the log at once, and adds them to `changes`. Comes to what apply()
+   * comes to with their events. Returns how many it has applied, from the first on: whether and how the next
+   * one can be applied is for apply() to say.
+   */
+  replay(transfers: LoggedTransfers, changes?: Transfers): number {
+    const { accounts, ledger } = this;
+    const { ids, amounts } = transfers;
+    const payers = this.#payers;
+    const receivers = this.#receivers;
+    const count = this.#findAccounts(transfers);
+    this.#index.look(ids, count);
+    for (let i = 0; i < count; i++) {
+      const payer = payers[i] as number;
+      const receiver = receivers[i] as number;
+      const amount = amounts[i] as number;
+      const from = accounts.balance(payer);
+      if (!this.#index.isNewId(ids, i) || !move(from, accounts.balance(receiver), amount)) return i;
+      ledger.seq += 2;
+      this.#index.recordTransfer(payer, receiver, amount, from.currency, ledger.seq);
+      changes?.add(payer, receiver, amount);
+    }
+    return count;
+  }
+
+  /** Finds payers and receivers; returns how many transfers, from the first on, have two that are open. */
+  #findAccounts({ count, bytes, payerAt, payerEnd, receiverAt, receiverEnd }: LoggedTransfers): number {
+    const { accounts } = this;
+    for (let i = 0; i < count; i++) {
+      const payer = accounts.find(bytes, payerAt[i] as number, payerEnd[i] as number);
+      const receiver = accounts.find(bytes, receiverAt[i] as number, receiverEnd[i] as number);
+      if (payer === undefined || receiver === undefined || payer === receiver) return i;
+      this.#payers[i] = payer;
+      this.#receivers[i] = receiver;
+    }
+    return count;
+  }
+
+  /** The events of the transaction that was recorded last, a committed transfer. */
+  lastTransfer(): readonly WalletEvent[] {
+    const { id: transaction_id, decided } = this.#index.last();
+    const { from_account, to_account, amount, currency } = decided;
+    return [
+      { type: "MoneyDeducted", transaction_id, account: from_account, amount, currency },
+      { type: "MoneyCredited", transaction_id, account: to_account, amount, currency },
+    ];
   }
 
   /** The command that a transfer of the message is. */

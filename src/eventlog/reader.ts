@@ -10,12 +10,28 @@ import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
 import type { AppendFile } from "../ports/append-file.ts";
 import { commandText, crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
+import type { LoggedTransfers } from "../ports/logged-transfers.ts";
 import { BadLine, type CommandEnd, parseLine } from "./line.ts";
+import { TransferLines } from "./transfer-lines.ts";
 
 export interface LoggedCommand {
   readonly events: readonly WalletEvent[];
   /** The log's end with this command. */
   readonly end: LogPosition;
+}
+
+/** Hears of every committed command, in order: each in one of two ways. */
+export interface LogVisitor {
+  /** How long the log is, before everything else. */
+  readonly begins?: ((bytes: number) => void) | undefined;
+  /** A BadLine that is thrown here says that the command cannot be; every other error ends the reading. */
+  command(command: LoggedCommand): void;
+  /**
+   * The short way of most transfers, for whoever offers it. Returns how many of them it has taken, from the
+   * first on. It has changed nothing for the next one, which cannot be, or is not plain: that one comes to
+   * command().
+   */
+  readonly transfers?: ((transfers: LoggedTransfers) => number) | undefined;
 }
 
 /** Where a log stops being one. */
@@ -46,18 +62,15 @@ const COMMA = 44;
 const CRC_TAIL = /^,"crc":"([0-9a-f]{8})"\}$/;
 const CRC_TAIL_LENGTH = ',"crc":"00000000"}'.length;
 
-/**
- * Calls `visit` with every committed command, in order. An error of `visit` is the caller's word that the
- * command cannot be, where it is a BadLine; every other one is passed on.
- * `progress` is told the bytes that were read, now and then.
- */
+/** Tells `visitor` of every committed command; `progress` of the bytes that were read, now and then. */
 export async function readLog(
   file: AppendFile,
-  visit: (command: LoggedCommand) => void,
+  visitor: LogVisitor,
   progress: (bytes: number) => void = () => {},
 ): Promise<LogReading> {
   const size = file.size();
-  const scan = new Scan(visit);
+  visitor.begins?.(size);
+  const scan = new Scan(visitor);
   const left = await feed(file, 0, (buffer, length) => scan.take(buffer, length), progress);
   if (left > 0) scan.endsHere();
   return { position: scan.position, size, break: scan.break };
@@ -124,7 +137,12 @@ class Scan {
   /** The first line that is not as it should be; the command's crc tells what to think of it. */
   #fault: LogBreak | undefined;
 
-  constructor(private readonly visit: (command: LoggedCommand) => void) {}
+  /** Undefined where the visitor wants events only. */
+  readonly #transfers: TransferLines | undefined;
+
+  constructor(private readonly visitor: LogVisitor) {
+    if (visitor.transfers) this.#transfers = new TransferLines(visitor.transfers);
+  }
 
   /**
    * Scans `buffer` up to `length`; its first byte is the first of the current command. Returns the bytes that
@@ -133,6 +151,7 @@ class Scan {
   take(buffer: Buffer, length: number): number | undefined {
     let commandAt = 0;
     for (;;) {
+      if (this.#scanned === 0) commandAt = this.#plainTransfers(buffer, commandAt, length);
       const lineAt = commandAt + this.#scanned;
       const newline = newlineIn(buffer, Math.max(lineAt, commandAt + this.#searched), length);
       if (newline < 0) {
@@ -162,6 +181,16 @@ class Scan {
   endsHere(): void {
     this.#fail(new BadLine("the rest of the command"));
     if (this.#fault) this.break = { ...this.#fault, committed: false };
+  }
+
+  /** Takes the transfers that begin at `at` and go the short way; returns the place behind them. */
+  #plainTransfers(buffer: Buffer, at: number, length: number): number {
+    if (!this.#transfers || !this.#currency) return at;
+    const { bytes } = this.position;
+    this.position = this.#transfers.take(buffer, at, length, this.position);
+    const taken = this.position.bytes - bytes;
+    if (taken > 0) this.#searched = 0;
+    return at + taken;
   }
 
   #line(text: string, last: boolean): void {
@@ -195,7 +224,7 @@ class Scan {
       if (at < before.at) throw new BadLine(`"at" not before ${before.at}`);
       if (last.type === "MoneyDeducted")
         throw new BadLine("the credit of this deduction in the same command");
-      this.visit({ events, end: position });
+      this.visitor.command({ events, end: position });
     } catch (error) {
       this.#fail(error);
       return;
