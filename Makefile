@@ -17,7 +17,7 @@ TEST ?=
 SECONDS_OF_SOAK := $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),600)
 
 # The first is the main program; a worker has to be listed as an entry of its own.
-ENTRIES := src/main.ts
+ENTRIES := src/main.ts src/gateway-worker.ts
 # Folders too: their times tell that a file is gone.
 SOURCES := $(shell find src 2>/dev/null)
 
@@ -66,9 +66,9 @@ bench: build/coffer ## measure throughput beside a route that does nothing
 	@$(BIN)/bun bench/run.ts
 
 .PHONY: soak
-soak: setup ## simulate new histories for SECONDS (600), then crash real nodes 200 times
+soak: setup ## simulate new histories for SECONDS (600), then crash real nodes 200 times and cut a log at every byte
 	@$(BIN)/bun test/simulation/run.ts --seconds $(SECONDS_OF_SOAK)
-	@COFFER_CRASH_ROUNDS=200 $(BIN)/bun test --timeout 60000 test/crash/crash-rounds.test.ts
+	@COFFER_CRASH_ROUNDS=200 COFFER_CUT_EVERY_BYTE=1 $(BIN)/bun test --timeout 60000 test/crash
 
 .PHONY: setup
 setup: build/coffer $(TOOLS) ## fetch and build all parts

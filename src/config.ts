@@ -1,6 +1,7 @@
 /** Every setting once: its flag, environment variable, unit, default and check. */
 
 import { isIP } from "node:net";
+import { availableParallelism } from "node:os";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { type Currency, parseCurrency } from "./domain/names.ts";
 
@@ -69,6 +70,11 @@ function choice(name: string, help: string, byDefault: string, choices: readonly
   };
 }
 
+/** One core is left to the engine; more than a few gateways have nothing to do. */
+function defaultGatewayThreads(): number {
+  return Math.min(Math.max(availableParallelism() - 1, 1), 4);
+}
+
 function loopback(host: string): string | undefined {
   if (host === "localhost" || host === "::1") return host;
   return isIP(host) === 4 && host.startsWith("127.") ? host : undefined;
@@ -114,6 +120,7 @@ export const SETTINGS = {
     "make an outside stream that lost its tail anew, from this node's log",
   ),
   acceptGap: flag("accept-gap", "go on where the queue has dropped commands that this node never read"),
+  gatewayThreads: integer("gateway-threads", "threads that serve HTTP", defaultGatewayThreads(), 1, 64),
   outcomeTimeoutMs: integer(
     "outcome-timeout-ms",
     "how long a caller waits for an outcome",

@@ -3,19 +3,19 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { v4, v7 } from "uuid";
+import { v4 } from "uuid";
 import type { Config } from "./config.ts";
-import type { TransactionId } from "./domain/names.ts";
 import { DiskFolder } from "./eventlog/disk.ts";
-import { createHttp } from "./gateway/http.ts";
-import { type NodeLog, NodeRefused, WalletNode } from "./node.ts";
-import type { Clock } from "./ports/clock.ts";
+import { GatewayThread } from "./gateway-thread.ts";
+import type { GatewayLink } from "./link/gateway-link.ts";
+import { LedgerNode, type NodeLog, NodeRefused } from "./node.ts";
 import { EmbeddedServer } from "./queue/embedded-server.ts";
 import { endpointOf, NatsSession } from "./queue/nats-session.ts";
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
-import type { FileLock, HttpServer, Runtime } from "./runtime/runtime.ts";
+import type { FileLock, Runtime } from "./runtime/runtime.ts";
+import { systemClock } from "./system-clock.ts";
 
 export const SERVE_SETTINGS = [
   "data",
@@ -28,6 +28,7 @@ export const SERVE_SETTINGS = [
   "streamReplicas",
   "remakeLostStream",
   "acceptGap",
+  "gatewayThreads",
   "outcomeTimeoutMs",
   "maxWaitingCommands",
   "maxBodyBytes",
@@ -46,44 +47,38 @@ const LAST_ANSWERS_MS = 250;
 const LOCK_PATIENCE_MS = 2_000;
 const LOCK_RETRY_MS = 100;
 
-const systemClock: Clock = {
-  nowMs: () => performance.now(),
-  after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
-    return () => clearTimeout(timer);
-  },
-  soon: (run) => {
-    setImmediate(run);
-  },
-};
-
 export class Host {
   readonly #name: string;
-  readonly #node: WalletNode<NatsSession>;
+  readonly #node: LedgerNode<NatsSession>;
+  readonly #gateways: { readonly thread: GatewayThread; readonly link: GatewayLink }[] = [];
+  /** The seq up to which gateways may have answered; they all look at it before they read. */
+  readonly #answered = new SharedArrayBuffer(8);
   readonly #purge: StreamPurge;
   readonly #positions: Positions;
   #server: EmbeddedServer | undefined;
-  #http: HttpServer | undefined;
+  #asked = 0;
   #diskWatch: ReturnType<typeof setInterval> | undefined;
 
   /** Takes the folder. Rejects with NodeRefused where another process holds it. */
-  static async open(config: ServeConfig, runtime: Runtime, log: NodeLog): Promise<Host> {
+  static async open(config: ServeConfig, runtime: Runtime, gatewayScript: URL, log: NodeLog): Promise<Host> {
     mkdirSync(config.data, { recursive: true, mode: 0o750 });
-    return new Host(config, runtime, log, await takeLock(config.data, runtime));
+    return new Host(config, runtime, gatewayScript, log, await takeLock(config.data, runtime));
   }
 
   private constructor(
     private readonly config: ServeConfig,
     private readonly runtime: Runtime,
+    private readonly gatewayScript: URL,
     private readonly log: NodeLog,
     private readonly lock: FileLock,
   ) {
     this.#name = nodeName(config.data);
+    const answered = new BigInt64Array(this.#answered);
     const outside = config.natsUrl !== undefined;
     this.#purge = new StreamPurge(this.#name, outside, config.streamReplicas, (level, message, facts) =>
       log[level](facts, message),
     );
-    this.#node = new WalletNode<NatsSession>(
+    this.#node = new LedgerNode<NatsSession>(
       {
         folder: new DiskFolder(config.data),
         clock: systemClock,
@@ -91,13 +86,12 @@ export class Host {
         joined: (session) => this.#joined(session),
         opened: (session) => this.#serveNats(session),
         hashKey: [randomInt32(), randomInt32()],
-        newOrigin: () => crypto.getRandomValues(new Uint8Array(16)),
-        newTransactionId: () => v7() as TransactionId,
         newLedgerId: () => v4(),
       },
       { ...config, embedded: !outside },
       log,
       (sequence) => this.#purge.marked(sequence),
+      ({ seq }) => Atomics.store(answered, 0, BigInt(seq)),
     );
     this.#positions = new Positions(this.#name, this.#node, (why) => this.#node.fail(new NodeRefused(why)));
   }
@@ -109,30 +103,32 @@ export class Host {
 
   /** Starts everything; resolves with the HTTP port when the node is ready. Rejects where it cannot start. */
   async start(): Promise<number> {
-    const http = createHttp(this.#node.wallet, {
-      maxBodyBytes: this.config.maxBodyBytes,
-      unready: () => this.#node.unready(),
-      failed: (error) => this.#requestFailed(error),
-    });
-    this.#http = await this.runtime.serve(http, this.config);
+    const port = await this.#startGateways();
     await this.#node.recover();
     if (this.config.natsUrl === undefined) this.#server = this.#embeddedServer();
     this.#watchDisk();
     this.#node.run();
     await Promise.race([this.#node.opened, this.failed]);
     this.#node.checkOpening();
-    return this.#http.port;
+    // They have been told that commands are taken; whoever reads the port's line may send some at once.
+    await this.#callGateways("sync");
+    return port;
   }
 
   /** Finishes what is under way, syncs, and ends every part. */
   async stop(): Promise<void> {
-    const answered = this.#http?.stop();
+    const answered = this.#callGateways("stop_accepting");
     const { shutdownTimeoutMs } = this.config;
-    await this.#node.drain(shutdownTimeoutMs / 2);
+    const drained = this.#node.drain(shutdownTimeoutMs / 2);
+    await this.#callGateways("sync");
+    this.log.info({}, "stopping");
+    await drained;
     await this.#node.stop();
+    await this.#callGateways("close");
     clearInterval(this.#diskWatch);
     await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS))]);
-    await this.#http?.cut();
+    await this.#callGateways("cut");
+    await Promise.all(this.#gateways.map(({ thread }) => thread.end()));
     await this.#server?.stop(shutdownTimeoutMs / 4);
     this.lock.release();
   }
@@ -140,6 +136,48 @@ export class Host {
   /** The process is about to end without a stop: nothing of it may stay behind. */
   abandon(): void {
     this.#server?.kill();
+  }
+
+  /** Starts the threads that serve HTTP; resolves with the port. */
+  async #startGateways(): Promise<number> {
+    const { host, maxBodyBytes, outcomeTimeoutMs, maxWaitingCommands, gatewayThreads } = this.config;
+    let { port } = this.config;
+    const shared = gatewayThreads > 1;
+    if (shared && port > 0) await this.#refuseOthers(port);
+    for (let number = 0; number < gatewayThreads; number++) {
+      const origin = crypto.getRandomValues(new Uint8Array(16));
+      const thread = new GatewayThread(
+        this.gatewayScript,
+        {
+          origin,
+          answered: this.#answered,
+          address: { host, port, shared },
+          maxBodyBytes,
+          settings: {
+            outcomeTimeoutMs,
+            maxWaitingCommands: Math.ceil(maxWaitingCommands / gatewayThreads),
+          },
+        },
+        (error) => this.#node.fail(error),
+      );
+      const link = this.#node.join(Buffer.from(origin).toString("hex"), thread, (error) =>
+        this.#requestFailed(error),
+      );
+      this.#gateways.push({ thread, link });
+      port = await Promise.race([thread.listening, this.failed]);
+    }
+    return port;
+  }
+
+  /** A port that threads share could be shared with another process: it must be free before. */
+  async #refuseOthers(port: number): Promise<void> {
+    const address = { host: this.config.host, port, shared: false };
+    const nobody = { fetch: () => new Response(null, { status: 503 }) };
+    await (await this.runtime.serve(nobody, address)).cut();
+  }
+
+  async #callGateways(call: Parameters<GatewayLink["call"]>[0]): Promise<void> {
+    await Promise.all(this.#gateways.map(({ link }) => link.call(call)));
   }
 
   #embeddedServer(): EmbeddedServer {
@@ -170,9 +208,15 @@ export class Host {
   #serveNats(session: NatsSession): void {
     serveTransfers(
       session.connection,
-      (request, maxAnswerBytes) => this.#node.wallet.transferOrArray(request, maxAnswerBytes),
+      (request, maxAnswerBytes) => this.#nextGateway().ask(request, maxAnswerBytes),
       (error) => this.#requestFailed(error),
     );
+  }
+
+  /** Requests by NATS go to the gateways in turn. */
+  #nextGateway(): GatewayLink {
+    this.#asked = (this.#asked + 1) % this.#gateways.length;
+    return (this.#gateways[this.#asked] as { link: GatewayLink }).link;
   }
 
   /** Below `minFreeBytes` commands stay where they are safe: with their callers and on the queue. */

@@ -1,5 +1,6 @@
 /**
- * One node: wires the rooms together, from the log's recovery to the answer of a caller.
+ * The ledger's side of a node: wires the queue, the engine and the log together, and tells gateways over
+ * their links what became of commands. gateway-node.ts is the other side.
  *
  * What it stands on (disk, clock, stream, randomness) is passed in: the machine's own by host.ts,
  * simulated ones by the simulator.
@@ -7,7 +8,7 @@
 
 import { LOG_FORMAT } from "./domain/commands.ts";
 import type { WalletEvent } from "./domain/events.ts";
-import { type Currency, parseTransactionId, type TransactionId } from "./domain/names.ts";
+import { type Currency, parseTransactionId } from "./domain/names.ts";
 import { EngineLoop } from "./engine/engine-loop.ts";
 import { holdsCommand } from "./engine/last-command.ts";
 import { Replay } from "./engine/replay.ts";
@@ -17,15 +18,13 @@ import { crcAt } from "./eventlog/lookup.ts";
 import { LogMark } from "./eventlog/mark.ts";
 import { recoverLog } from "./eventlog/recovery.ts";
 import { EventLogWriter } from "./eventlog/writer.ts";
-import { CommandSender } from "./gateway/command-sender.ts";
-import { WalletService } from "./gateway/wallet-service.ts";
+import { encodeLedger } from "./link/columns.ts";
+import { GatewayLink } from "./link/gateway-link.ts";
 import type { DataFolder } from "./ports/append-file.ts";
-import type { BalancesView } from "./ports/balances.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { CommandMessages, CommandQueue, QueueState } from "./ports/command-queue.ts";
+import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
 import type { LogPosition } from "./ports/log-position.ts";
-import type { FrameOutcome, Outcomes } from "./ports/outcomes.ts";
-import { BalancesProjection } from "./projection/balances-projection.ts";
 import { NatsQueue, QueueRefused } from "./queue/nats-queue.ts";
 import type { PublishAnswer, StreamSession } from "./queue/stream-session.ts";
 import { buildFrame, CommandWriter } from "./wire/frame.ts";
@@ -42,9 +41,6 @@ export interface NodeParts<S extends StreamSession> {
   opened(session: S): void;
   /** Two random 32-bit integers: the key of the id index, so that nobody can choose ids that collide. */
   readonly hashKey: HashKey;
-  /** 128 random bits. */
-  newOrigin(): Uint8Array;
-  newTransactionId(): TransactionId;
   newLedgerId(): string;
 }
 
@@ -55,8 +51,6 @@ export interface NodeSettings {
   readonly embedded: boolean;
   readonly remakeLostStream: boolean;
   readonly acceptGap: boolean;
-  readonly outcomeTimeoutMs: number;
-  readonly maxWaitingCommands: number;
 }
 
 /** Where a node tells what it does. */
@@ -85,12 +79,10 @@ interface Running<S extends StreamSession> {
   crcAt(sequence: number, index: number): number | undefined;
 }
 
-export class WalletNode<S extends StreamSession> {
-  readonly wallet: WalletService;
-  readonly balances = new BalancesProjection();
+export class LedgerNode<S extends StreamSession> {
   readonly #engine: WalletEngine;
-  readonly #sender: CommandSender;
-  readonly #outcomes = new DirectOutcomes();
+  readonly #commands: CommandQueue;
+  readonly #links: GatewayLink[] = [];
   readonly #failed = Promise.withResolvers<never>();
   readonly #opened = Promise.withResolvers<void>();
   #running: Running<S> | undefined;
@@ -102,21 +94,19 @@ export class WalletNode<S extends StreamSession> {
   /** Malformed messages since the last line about them. */
   #malformedSince = 0;
 
-  /** `marked` hears of the message of each command that the log's mark has reached. */
+  /**
+   * `marked` hears of the message of each command that the log's mark has reached; `committed` of each batch
+   * that is on disk, before any gateway does.
+   */
   constructor(
     private readonly parts: NodeParts<S>,
     private readonly settings: NodeSettings,
     private readonly log: NodeLog,
     private readonly marked: (sequence: number) => void = () => {},
+    private readonly committed: (position: LogPosition) => void = () => {},
   ) {
     this.#engine = new WalletEngine(parts.hashKey);
-    const { maxWaitingCommands, outcomeTimeoutMs } = settings;
-    this.#sender = new CommandSender(this.#commands(), this.#outcomes, parts.clock, {
-      origin: parts.newOrigin(),
-      maxWaitingCommands,
-      outcomeTimeoutMs,
-    });
-    this.wallet = new WalletService(this.#sender, this.#published(), () => parts.newTransactionId());
+    this.#commands = this.#queueOfGateways();
     this.#failed.promise.catch(() => {}); // whoever runs the node awaits it; until then it must not count as unhandled
   }
 
@@ -130,10 +120,11 @@ export class WalletNode<S extends StreamSession> {
     return this.#opened.promise;
   }
 
-  /** Why no commands are taken; undefined where they are. */
-  unready(): string | undefined {
-    const { state } = this.#commands();
-    return state.open ? undefined : state.reason;
+  /** Joins a gateway, whose origin is 32 hex digits, before recover(). `failedRequest` hears of its bugs. */
+  join(origin: string, port: Port<ToGateway, ToEngine>, failedRequest: (error: string) => void): GatewayLink {
+    const link = new GatewayLink(origin, port, this.#commands, failedRequest);
+    this.#links.push(link);
+    return link;
   }
 
   /** Where the log on disk ends. */
@@ -156,9 +147,9 @@ export class WalletNode<S extends StreamSession> {
     const { folder, clock } = this.parts;
     const mark = LogMark.read(folder);
     const startedMs = clock.nowMs();
-    const replay = new Replay(this.#engine, (changes) => this.balances.apply(changes));
+    const replay = new Replay(this.#engine);
     const { file, position, torn } = await recoverLog(folder, mark, replay);
-    const last = replay.end();
+    const last = replay.lastEvents();
     if (torn) this.log.warn(torn, "the log had a torn end, which was cut and kept");
     this.checkOpening();
     // Before anything is appended there must be a mark: without one, what a crash leaves cannot be told from damage.
@@ -182,6 +173,8 @@ export class WalletNode<S extends StreamSession> {
     const loop = this.#loop(writer, queue);
     const crcOf = (sequence: number, index: number) => crcAt(file, writer.durable.bytes, sequence, index);
     this.#running = { writer, loop, queue, crcAt: crcOf };
+    for (const link of this.#links) link.recovered(encodeLedger(this.#engine.ledger));
+    this.#tellState();
     this.log.info(
       { events: position.seq, seconds: Math.round(clock.nowMs() - startedMs) / 1_000 },
       "recovered",
@@ -196,13 +189,17 @@ export class WalletNode<S extends StreamSession> {
 
   /** Refuses commands and leaves those of the queue where they are, until it is called without a reason. */
   pause(reason: string | undefined): void {
+    if (this.#paused === reason) return;
     this.#paused = reason;
+    this.#tellState();
   }
 
   /** Takes no more commands; resolves when those under way are answered, or after `patienceMs`. */
   async drain(patienceMs: number): Promise<void> {
     this.#stopping = true;
-    await Promise.race([this.#sender.drained(), this.#after(patienceMs)]);
+    this.#tellState();
+    const drained = Promise.all(this.#links.map((link) => link.call("drain")));
+    await Promise.race([drained, this.#after(patienceMs)]);
   }
 
   /** Ends every part, with the log synced and its mark at the end. */
@@ -212,7 +209,6 @@ export class WalletNode<S extends StreamSession> {
     running?.loop.stop();
     running?.queue.stop();
     await this.#finished;
-    this.#sender.close();
     await running?.writer.close();
   }
 
@@ -239,24 +235,12 @@ export class WalletNode<S extends StreamSession> {
     return this.#running;
   }
 
-  /** The read model as callers see it: nothing, until the log is recovered and on disk. */
-  #published(): BalancesView {
-    const nothing = new BalancesProjection();
-    const view = () => (this.#running ? this.balances : nothing);
-    return {
-      get seq() {
-        return view().seq;
-      },
-      get defaultCurrency() {
-        return view().defaultCurrency;
-      },
-      balance: (account, currency) => view().balance(account, currency),
-      ledger: () => view().ledger(),
-    };
+  #tellState(): void {
+    for (const link of this.#links) link.tellState();
   }
 
-  /** The queue as the gateway sees it: closed until it is there, and while the node is paused. */
-  #commands(): CommandQueue {
+  /** The queue as gateways see it: closed until it is there, and while the node is paused. */
+  #queueOfGateways(): CommandQueue {
     const starting: QueueState = { open: false, reason: "the node is recovering" };
     const state = (): QueueState => {
       if (this.#stopping) return { open: false, reason: "the node is stopping" };
@@ -292,6 +276,7 @@ export class WalletNode<S extends StreamSession> {
         newLedgerId: () => this.parts.newLedgerId(),
         openingFrame: (ledgerId) => this.#openingFrame(ledgerId),
         joined: (session) => this.parts.joined(session),
+        stateChanged: () => this.#tellState(),
         opened: (session) => {
           this.parts.opened(session);
           this.#opened.resolve();
@@ -315,9 +300,9 @@ export class WalletNode<S extends StreamSession> {
       this.#engine,
       messages,
       writer,
-      ({ changes, outcomes }) => {
-        this.balances.apply(changes);
-        for (const outcome of outcomes) this.#outcomes.publish(outcome);
+      (batch) => {
+        this.committed(batch.position);
+        for (const link of this.#links) link.committed(batch);
       },
       ({ sequence }, why) => this.#malformed(sequence, why),
       this.parts.clock,
@@ -348,18 +333,5 @@ export class WalletNode<S extends StreamSession> {
     return new Promise((resolve) => {
       this.parts.clock.after(milliseconds, resolve);
     });
-  }
-}
-
-/** Outcomes within one thread. */
-class DirectOutcomes implements Outcomes {
-  readonly #listeners: ((outcome: FrameOutcome) => void)[] = [];
-
-  publish(outcome: FrameOutcome): void {
-    for (const listener of this.#listeners) listener(outcome);
-  }
-
-  subscribe(listener: (outcome: FrameOutcome) => void): void {
-    this.#listeners.push(listener);
   }
 }

@@ -17,12 +17,22 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   eventlog: ["domain", "ports", "batching", "wire"],
   projection: ["domain", "ports", "batching", "wire"],
   gateway: ["domain", "ports", "batching", "wire"],
+  link: ["domain", "ports", "batching", "wire"],
   leadership: ["domain", "ports", "batching", "wire"],
   runtime: [],
   "config.ts": ["domain"],
+  "system-clock.ts": ["ports"],
 };
 /** These wire the others together and know them all. */
-const WIRES = ["node.ts", "host.ts", "main.ts", "cli"];
+const WIRES = [
+  "node.ts",
+  "gateway-node.ts",
+  "gateway-thread.ts",
+  "gateway-worker.ts",
+  "host.ts",
+  "main.ts",
+  "cli",
+];
 
 const sources = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((path) =>
   path.endsWith(".ts"),

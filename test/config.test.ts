@@ -1,6 +1,7 @@
 /** The settings: their defaults, ranges, environment variables, which wins, and what a wrong one is told. */
 
 import { describe, expect, test } from "bun:test";
+import { availableParallelism } from "node:os";
 import {
   readConfig,
   SETTINGS,
@@ -84,6 +85,13 @@ const EXPECTED: Readonly<
   streamReplicas: integer("stream-replicas", "COFFER_STREAM_REPLICAS", 1, 1, 5),
   remakeLostStream: toggle("remake-lost-stream", "COFFER_REMAKE_LOST_STREAM", false),
   acceptGap: toggle("accept-gap", "COFFER_ACCEPT_GAP", false),
+  gatewayThreads: integer(
+    "gateway-threads",
+    "COFFER_GATEWAY_THREADS",
+    Math.min(Math.max(availableParallelism() - 1, 1), 4),
+    1,
+    64,
+  ),
   outcomeTimeoutMs: integer("outcome-timeout-ms", "COFFER_OUTCOME_TIMEOUT_MS", 10_000, 1, 2 ** 31 - 1),
   maxWaitingCommands: integer("max-waiting-commands", "COFFER_MAX_WAITING_COMMANDS", 262_144, 1, 2 ** 30),
   maxBodyBytes: integer("max-body-bytes", "COFFER_MAX_BODY_BYTES", 4 * 2 ** 20, 1_024, 64 * 2 ** 20),

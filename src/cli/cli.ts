@@ -5,6 +5,12 @@ import { isExplained } from "./command-failed.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** What the executable carries besides its main program. */
+export interface Program {
+  /** What a gateway's thread runs. */
+  readonly gatewayScript: URL;
+}
+
 export interface CliCommand {
   readonly name: string;
   /** What stands behind the name besides flags. */
@@ -12,7 +18,7 @@ export interface CliCommand {
   readonly help: string;
   readonly settings: readonly SettingName[];
   /** Returns the exit code. */
-  run(args: readonly string[], env: Env): Promise<number>;
+  run(args: readonly string[], env: Env, program: Program): Promise<number>;
 }
 
 /** Loaded only when it is asked for, so that `version` does not load a server. */
@@ -28,7 +34,7 @@ const EXIT_FAILED = 1;
 const EXIT_WRONG_USAGE = 2;
 
 /** Runs one command; returns the exit code: 0 done, 1 failed, 2 wrong flags. */
-export async function runCli(args: readonly string[], env: Env): Promise<number> {
+export async function runCli(args: readonly string[], env: Env, program: Program): Promise<number> {
   const [name, ...rest] = args;
   if (name === "--help" || name === "help" || name === "-h") {
     console.log(await overview());
@@ -52,7 +58,7 @@ export async function runCli(args: readonly string[], env: Env): Promise<number>
     return 0;
   }
   try {
-    return await command.run(rest, env);
+    return await command.run(rest, env, program);
   } catch (error) {
     if (error instanceof WrongSetting) {
       console.error(`coffer ${command.name}: ${error.message}; see coffer ${command.name} --help`);

@@ -15,7 +15,7 @@ export const serve: CliCommand = {
   usage: "",
   help: "runs a node: HTTP in, events.log out",
   settings: SERVE_SETTINGS,
-  async run(args, env) {
+  async run(args, env, { gatewayScript }) {
     const config = readConfig(SERVE_SETTINGS, args, env);
     const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
     const stop = stopSignal();
@@ -27,7 +27,7 @@ export const serve: CliCommand = {
     process.on("uncaughtException", fail);
     process.on("unhandledRejection", fail);
     try {
-      const host = await Host.open(config, await loadRuntime(), log);
+      const host = await Host.open(config, await loadRuntime(), gatewayScript, log);
       const starting = host.start();
       starting.catch(() => {}); // raced below
       const started = await Promise.race([starting, host.failed, stop]);
@@ -37,7 +37,6 @@ export const serve: CliCommand = {
         );
         await Promise.race([stop, host.failed]);
       }
-      log.info({}, "stopping");
       const forced = setTimeout(() => {
         log.error({ shutdownTimeoutMs: config.shutdownTimeoutMs }, "the stop took too long and is forced");
         host.abandon();

@@ -79,6 +79,13 @@ export class Balances {
     }
   }
 
+  /** Sets a balance as it was before, in a ledger that is built again. */
+  restore(account: AccountId, currency: Currency, available: Money, frozen: Money): void {
+    const balance = this.#touch(account, currency);
+    balance.available = available;
+    balance.frozen = frozen;
+  }
+
   #touch(account: AccountId, currency: Currency): Balance {
     const lately = this.#lately(account, currency);
     if (lately) return lately;

@@ -10,7 +10,7 @@ import { BatchConsumer } from "../batching/batch-consumer.ts";
 import type { Command } from "../domain/commands.ts";
 import type { Currency } from "../domain/names.ts";
 import type { Outcome } from "../domain/outcomes.ts";
-import { type Change, Transfers } from "../ports/changes.ts";
+import { type Change, type Committed, TransfersBuilder } from "../ports/changes.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
@@ -24,13 +24,6 @@ export interface EngineOptions {
   /** Bytes of messages at which a batch is full. */
   readonly batchBytes: number;
   readonly maxReadTimeoutMs: number;
-}
-
-/** What one batch did: told when it is on disk. */
-export interface Committed {
-  readonly position: LogPosition;
-  readonly changes: readonly Change[];
-  readonly outcomes: readonly FrameOutcome[];
 }
 
 /** What the engine has counted since its start. */
@@ -54,6 +47,8 @@ export class EngineLoop {
   /** Where the log ended at the start: commands up to there are not executed again. */
   readonly #start: LogPosition;
 
+  /** The transfers at the end of what this batch did so far, where it ends with transfers. */
+  #transfers: TransfersBuilder | undefined;
   readonly #nameOf = (account: number) => this.engine.accounts.balance(account).account;
 
   /** `committed` hears of every batch, in order, once it is on disk; `malformed` of messages that are passed over. */
@@ -111,6 +106,7 @@ export class EngineLoop {
   }
 
   #execute(batch: readonly QueueMessage[]): Omit<Committed, "position"> {
+    this.#transfers = undefined;
     const outcomes: FrameOutcome[] = [];
     const changes: Change[] = [];
     for (const message of batch) this.#message(message, changes, outcomes);
@@ -149,6 +145,7 @@ export class EngineLoop {
     for (const event of events) {
       engine.apply(event);
       changes.push(event);
+      this.#transfers = undefined;
     }
     if (events.length > 0) log.add(events, this.#timeOf(message), message.sequence, index);
     return engine.outcome(command, events);
@@ -167,12 +164,11 @@ export class EngineLoop {
     if (!committed)
       return this.#command(engine.plainCommand(data, transfer, currency), message, index, changes);
     const { at, payer, receiver, amount } = transfer;
-    let transfers = changes[changes.length - 1];
-    if (!(transfers instanceof Transfers)) {
-      transfers = new Transfers(currency, this.#nameOf);
-      changes.push(transfers);
+    if (!this.#transfers) {
+      this.#transfers = new TransfersBuilder(currency, this.#nameOf);
+      changes.push(this.#transfers.transfers);
     }
-    transfers.add(payer, receiver, amount);
+    this.#transfers.add(payer, receiver, amount);
     log.addTransfer(data, at, amount, this.#timeOf(message), sequence, index);
     return committed;
   }

@@ -1,8 +1,8 @@
 /**
  * Accounts that are open in the ledger's default currency, found by the bytes of their names.
  *
- * A cache of the ledger's balances, with four places for each hash: what it has not, or no more, is looked up
- * by its name. Whoever chooses names that collide makes them slower, no worse. Names lie packed in few bytes,
+ * A cache of the ledger's balances, with a few places for each hash: what it has not, or no more, is looked
+ * up by its name. Whoever chooses names that collide makes them slower, no worse. Names lie packed in few bytes,
  * for the look-ups of many accounts wait for memory more than for anything else.
  */
 
@@ -14,13 +14,12 @@ import { ascii, type KnownAccounts } from "../wire/frame-reader.ts";
 const FIRST_PLACES = 1 << 12;
 const MAX_PLACES = 1 << 21;
 /** With fewer places for each account it grows: it begins anew, and fills as it is asked. */
-const GROWTH_ROOM = 3;
+const GROWTH_ROOM = 2;
+
+const PROBES = 8;
 
 /** A place: the hash, and where the name lies + 1; 0 for nothing. */
 const PLACE_INTS = 2;
-/** The places of a hash lie side by side. */
-const WAYS = 4;
-const WAYS_INTS = WAYS * PLACE_INTS;
 
 const SEGMENT_BITS = 20;
 const SEGMENT_BYTES = 1 << SEGMENT_BITS;
@@ -52,18 +51,19 @@ export class OpenAccounts implements KnownAccounts<number> {
   find(bytes: Uint8Array, at: number, end: number): number | undefined {
     let hash = 0x811c9dc5;
     for (let i = at; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
-    const first = ((hash ^ (hash >>> 15)) & this.#mask & -WAYS) * PLACE_INTS;
-    for (let place = first; place < first + WAYS_INTS; place += PLACE_INTS) {
-      const found = this.#at(place, hash, bytes, at, end);
+    const home = hash ^ (hash >>> 15);
+    for (let probe = 0; probe < PROBES; probe++) {
+      const place = ((home + probe) & this.#mask) * PLACE_INTS;
+      if (this.#places[place + 1] === 0) return this.#look(place, hash, bytes, at, end);
+      const found = this.#places[place] === hash ? this.#at(place, bytes, at, end) : undefined;
       if (found !== undefined) return found;
     }
-    return this.#look(first, hash, bytes, at, end);
+    return this.#look((home & this.#mask) * PLACE_INTS, hash, bytes, at, end);
   }
 
   /** The account at this place, if its name is the one. */
-  #at(place: number, hash: number, bytes: Uint8Array, at: number, end: number): number | undefined {
+  #at(place: number, bytes: Uint8Array, at: number, end: number): number | undefined {
     const start = (this.#places[place + 1] as number) - 1;
-    if (start < 0 || this.#places[place] !== hash) return undefined;
     const segment = this.#segments[start >> SEGMENT_BITS] as DataView;
     const header = start & (SEGMENT_BYTES - 1);
     if (segment.getUint8(header + 4) !== end - at) return undefined;
@@ -72,17 +72,14 @@ export class OpenAccounts implements KnownAccounts<number> {
     return segment.getInt32(header, true);
   }
 
-  #look(first: number, hash: number, bytes: Uint8Array, at: number, end: number): number | undefined {
+  #look(place: number, hash: number, bytes: Uint8Array, at: number, end: number): number | undefined {
     const name = parseAccount(ascii(bytes, at, end));
     const currency = this.ledger.opened?.currency;
     const balance = name && currency && this.ledger.balances.get(name, currency);
     if (!balance) return undefined;
     const number = this.numberOf(name);
     this.#balances[number] = balance;
-    let place = first;
-    while (place < first + WAYS_INTS && this.#places[place + 1] !== 0) place += PLACE_INTS;
-    if (place === first + WAYS_INTS) place = first + (hash & (WAYS - 1)) * PLACE_INTS;
-    else this.#filled++;
+    if (this.#places[place + 1] === 0) this.#filled++;
     this.#places[place] = hash;
     this.#places[place + 1] = this.#keep(number, name) + 1;
     const places = this.#mask + 1;

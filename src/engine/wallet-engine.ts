@@ -9,7 +9,6 @@ import { Ledger } from "../domain/ledger.ts";
 import { move } from "../domain/move.ts";
 import type { Currency } from "../domain/names.ts";
 import { type Committed, type Outcome, outcomeOf } from "../domain/outcomes.ts";
-import type { Transfers } from "../ports/changes.ts";
 import type { LoggedTransfers } from "../ports/logged-transfers.ts";
 import { ID_AT, uuid } from "../wire/frame.ts";
 import type { PlainTransfer } from "../wire/frame-reader.ts";
@@ -77,11 +76,11 @@ export class WalletEngine {
   }
 
   /**
-   * Hot path of replay: applies transfers of the log at once, and adds them to `changes`. Comes to what apply()
-   * comes to with their events. Returns how many it has applied, from the first on: whether and how the next
-   * one can be applied is for apply() to say.
+   * Hot path of replay: applies transfers of the log at once. Comes to what apply() comes to with their events.
+   * Returns how many it has applied, from the first on: whether and how the next one can be applied is for
+   * apply() to say.
    */
-  replay(transfers: LoggedTransfers, changes?: Transfers): number {
+  replay(transfers: LoggedTransfers): number {
     const { accounts, ledger } = this;
     const { ids, amounts } = transfers;
     const payers = this.#payers;
@@ -96,7 +95,6 @@ export class WalletEngine {
       if (!this.#index.isNewId(ids, i) || !move(from, accounts.balance(receiver), amount)) return i;
       ledger.seq += 2;
       this.#index.recordTransfer(payer, receiver, amount, from.currency, ledger.seq);
-      changes?.add(payer, receiver, amount);
     }
     return count;
   }

@@ -155,7 +155,6 @@ export class TransferLines implements LoggedTransfers {
    * behind them; −1 where there are others.
    */
   #read(start: number, seq: number, number: number): number {
-    const words = this.#words;
     const id = this.#lineStart(start, seq + 1, DEDUCTED);
     if (id < 0 || !this.#readId(id, 4 * number)) return -1;
     const payerEnd = this.#nameEnd(id + UUID_LENGTH);

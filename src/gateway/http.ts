@@ -9,6 +9,8 @@ export interface HttpOptions {
   readonly maxBodyBytes: number;
   /** Why the node is not ready; undefined where it is. */
   unready(): string | undefined;
+  /** Answers from the read model, when it has what callers were told before. */
+  read(answer: () => Answer): Answer | Promise<Answer>;
   /** Something threw that must not: a bug. */
   failed(error: unknown): void;
 }
@@ -75,8 +77,10 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
       posting((body) => wallet.move("withdraw", body)),
       { parse: "none" },
     )
-    .get("/v1/wallet/balance/:account_id", ({ request }) => respond(balance(wallet, request)))
-    .get("/v1/ledger", () => respond(wallet.ledger()))
+    .get("/v1/wallet/balance/:account_id", async ({ request }) =>
+      respond(await options.read(() => balance(wallet, request))),
+    )
+    .get("/v1/ledger", async () => respond(await options.read(() => wallet.ledger())))
     .get("/health/live", () => new Response('{"status":"live"}', { headers: JSON_HEADERS }))
     .get("/health/ready", () => {
       const why = options.unready();

@@ -8,8 +8,7 @@ export interface FrameOutcome {
   readonly outcomes: readonly Outcome[];
 }
 
-/** Carries outcomes from the engine to the gateways; each gateway keeps those of its own origin. */
+/** What a gateway hears of its frames. */
 export interface Outcomes {
-  publish(outcome: FrameOutcome): void;
   subscribe(listener: (outcome: FrameOutcome) => void): void;
 }

@@ -1,6 +1,6 @@
 /** The read model: balances and totals, fed with durable events only, in their order. */
 
-import { add, type Money, subtract, ZERO } from "../domain/amount.ts";
+import { add, type Money, money, subtract, ZERO } from "../domain/amount.ts";
 import { type Balance, Balances } from "../domain/balances.ts";
 import type { LedgerOpened, WalletEvent } from "../domain/events.ts";
 import { ImpossibleState } from "../domain/impossible-state.ts";
@@ -8,6 +8,7 @@ import { move } from "../domain/move.ts";
 import { type AccountId, type Currency, WORLD } from "../domain/names.ts";
 import type { BalancesView, BalanceView, LedgerView } from "../ports/balances.ts";
 import { type Change, Transfers } from "../ports/changes.ts";
+import type { LedgerColumns } from "../ports/link.ts";
 
 const NOTHING: BalanceView = { available: ZERO, frozen: ZERO };
 
@@ -27,6 +28,25 @@ export class BalancesProjection implements BalancesView {
 
   get defaultCurrency(): Currency | undefined {
     return this.#opened?.currency;
+  }
+
+  /** Starts, empty, with what a ledger came to. */
+  restore({ opened, seq, transactions, balances }: LedgerColumns): void {
+    this.#opened = opened;
+    this.#seq = seq;
+    this.#transactions = transactions;
+    for (const { currency, accounts, available, frozen, large } of balances) {
+      const exact = new Map(large.map((balance) => [balance.place, balance]));
+      let sum: Money = ZERO;
+      for (const [place, account] of accounts.split("\n").slice(0, -1).entries()) {
+        const of = exact.get(place);
+        const free = of ? of.available : money(available[place] as number);
+        const held = of ? of.frozen : money(frozen[place] as number);
+        this.#balances.restore(account as AccountId, currency, free, held);
+        sum = add(sum, add(free, held));
+      }
+      this.#sums.set(currency, sum);
+    }
   }
 
   apply(changes: readonly Change[]): void {

@@ -53,6 +53,8 @@ export interface NatsQueueNode<S extends StreamSession> {
   joined(session: S): Promise<void>;
   /** The queue is open, for the first time or again. */
   opened(session: S): void;
+  /** `state`, or the largest frame, is another. */
+  stateChanged(): void;
   /** What happened, for the node's log. */
   report(level: "info" | "warn", message: string, facts: Readonly<Record<string, unknown>>): void;
 }
@@ -158,14 +160,14 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
           reason = error instanceof Error ? error.message : String(error);
         }
         // Callers are not told what libraries and servers say; the node's log is.
-        this.#state = { open: false, reason: "the queue is away" };
+        this.#setState({ open: false, reason: "the queue is away" });
         if (this.#stopping) break;
         this.node.report("warn", "queue away", { reason, retryMs: backoffMs });
         await this.#pause(backoffMs);
       }
     } finally {
       this.#stopResending();
-      this.#state = { open: false, reason: "the node is stopping" };
+      this.#setState({ open: false, reason: "the node is stopping" });
       this.#session?.end("the node is stopping");
       this.#session = undefined;
     }
@@ -174,7 +176,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   /** Takes no more frames; run() ends. */
   stop(): void {
     this.#stopping = true;
-    this.#state = { open: false, reason: "the node is stopping" };
+    this.#setState({ open: false, reason: "the node is stopping" });
     this.#endSession("the node is stopping");
     this.#wakeBackoff?.();
     this.#wake?.();
@@ -193,7 +195,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       this.#wake?.();
       await this.#catchUp(session, next);
       if (session.over) return await session.ended;
-      this.#state = { open: true };
+      this.#setState({ open: true });
       opened();
       this.node.opened(session);
       this.node.report("info", "queue open", { next, server: session.server });
@@ -203,6 +205,11 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       session.end("the session is over");
       this.#session = undefined;
     }
+  }
+
+  #setState(state: QueueState): void {
+    this.#state = state;
+    this.node.stateChanged();
   }
 
   /** Looks at the stream, makes it where it is missing, and says where to go on. */

@@ -54,7 +54,7 @@ function listen(handler: HttpHandler, address: HttpAddress) {
     return Bun.serve({
       hostname: address.host,
       port: address.port,
-      reusePort: false,
+      reusePort: address.shared,
       development: false, // else what throws is shown to callers, with its source
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       // The gateway counts bodies itself, to answer with a problem where one is too large.
@@ -62,6 +62,6 @@ function listen(handler: HttpHandler, address: HttpAddress) {
       fetch: (request) => handler.fetch(request),
     });
   } catch (error) {
-    throw new CannotListen(address, error);
+    throw new CannotListen(address, error instanceof Error ? error.message : String(error));
   }
 }

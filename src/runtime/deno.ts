@@ -12,6 +12,7 @@ interface DenoGlobal {
     options: {
       hostname: string;
       port: number;
+      reusePort: boolean;
       signal: AbortSignal;
       onListen: (address: { port: number }) => void;
     },
@@ -64,12 +65,13 @@ function listen(
   signal: AbortSignal,
   listening: (port: number) => void,
 ) {
-  const { host: hostname, port } = address;
+  const { host: hostname, port, shared: reusePort } = address;
   try {
-    return deno.serve({ hostname, port, signal, onListen: (at) => listening(at.port) }, (request) =>
-      handler.fetch(request),
+    return deno.serve(
+      { hostname, port, reusePort, signal, onListen: (at) => listening(at.port) },
+      (request) => handler.fetch(request),
     );
   } catch (error) {
-    throw new CannotListen(address, error);
+    throw new CannotListen(address, error instanceof Error ? error.message : String(error));
   }
 }

@@ -22,14 +22,19 @@ export interface HttpHandler {
 export class CannotListen extends Error {
   override readonly name = "CannotListen";
 
-  constructor({ host, port }: HttpAddress, cause: unknown) {
-    super(`cannot listen on ${host}:${port}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  constructor(
+    { host, port }: HttpAddress,
+    readonly why: string,
+  ) {
+    super(`cannot listen on ${host}:${port}: ${why}`);
   }
 }
 
 export interface HttpAddress {
   readonly host: string;
   readonly port: number;
+  /** Whether other threads of this process listen there too. */
+  readonly shared: boolean;
 }
 
 export interface Runtime {

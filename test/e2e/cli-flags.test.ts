@@ -19,6 +19,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "stream-replicas": "0",
     "remake-lost-stream": "1",
     "accept-gap": "TRUE",
+    "gateway-threads": "0",
     "outcome-timeout-ms": "10s",
     "max-waiting-commands": "-1",
     "max-body-bytes": "4 MiB",

@@ -15,29 +15,33 @@ const OPERATIONS_OF_A_CLIENT = 60;
 const PHASES = 4;
 const ACCOUNTS = ["ann", "ben", "cat", "dan", "eve"];
 
-test(`${PHASES} times ${CLIENTS} clients, with crashes in between, see one ledger`, async () => {
-  const random = randomIntegers(SEED);
-  const data = temporaryFolder();
-  const history: Operation[] = [];
-  let node = await CofferNode.start(data);
-  for (const account of ACCOUNTS) await node.client.open(account, 500);
-  for (let phase = 0; phase < PHASES; phase++) {
-    const before = history.length;
-    const clients = Array.from({ length: CLIENTS }, () => client(node.client, random, history));
-    const enough = before + (CLIENTS * OPERATIONS_OF_A_CLIENT) / 2;
-    while (history.length < enough) await new Promise(setImmediate);
-    if (phase < PHASES - 1) {
-      await node.crash();
-      await Promise.all(clients);
-      node = await CofferNode.start(data);
-    } else {
-      await Promise.all(clients);
+test.each([1, 3])(
+  `${PHASES} times ${CLIENTS} clients of %i gateways, with crashes in between, see one ledger`,
+  async (gateways) => {
+    const flags = ["--gateway-threads", String(gateways)];
+    const random = randomIntegers(SEED);
+    const data = temporaryFolder();
+    const history: Operation[] = [];
+    let node = await CofferNode.start(data, { flags });
+    for (const account of ACCOUNTS) await node.client.open(account, 500);
+    for (let phase = 0; phase < PHASES; phase++) {
+      const before = history.length;
+      const clients = Array.from({ length: CLIENTS }, () => client(node.client, random, history));
+      const enough = before + (CLIENTS * OPERATIONS_OF_A_CLIENT) / 2;
+      while (history.length < enough) await new Promise(setImmediate);
+      if (phase < PHASES - 1) {
+        await node.crash();
+        await Promise.all(clients);
+        node = await CofferNode.start(data, { flags });
+      } else {
+        await Promise.all(clients);
+      }
     }
-  }
-  expect(await node.stop()).toBe(0);
-  expect(violations(history, balancesOf(join(data, "events.log")))).toEqual([]);
-  expect(history.filter(({ kind }) => kind === "write").length).toBeGreaterThan(100);
-});
+    expect(await node.stop()).toBe(0);
+    expect(violations(history, balancesOf(join(data, "events.log")))).toEqual([]);
+    expect(history.filter(({ kind }) => kind === "write").length).toBeGreaterThan(100);
+  },
+);
 
 describe("the checker finds", () => {
   const write: Operation = { kind: "write", startMs: 0, endMs: 10, seq: 5, account: "ann", balance: 7n };

@@ -74,6 +74,7 @@ function begin({ embedded = false, remakeLostStream = false, acceptGap = false }
       joined: async () => {
         stream.asked.push("joined");
       },
+      stateChanged: () => {},
       opened: () => {
         openings++;
       },

@@ -128,6 +128,18 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     to: "  const next = Math.max(1, known);",
   },
   {
+    name: "a gateway shows what it has, whatever another has told",
+    file: "gateway-node.ts",
+    from: "if (this.#balances.seq >= seq) return answer();",
+    to: "if (seq >= 0) return answer();",
+  },
+  {
+    name: "outcomes come before the read model has what they tell of",
+    file: "node.ts",
+    from: "this.committed(batch.position);\n        for (const link of this.#links) link.committed(batch);",
+    to: "for (const link of this.#links) link.committed(batch);\n        this.parts.clock.after(5, () => this.committed(batch.position));",
+  },
+  {
     name: "the parts of a split batch are joined in the wrong places",
     file: "gateway/command-sender.ts",
     from: "at += part.count;",

@@ -10,24 +10,38 @@ import type { TransactionId } from "../../src/domain/names.ts";
 import { MARK_NAME } from "../../src/eventlog/mark.ts";
 import { DamagedLog, LOG_NAME } from "../../src/eventlog/recovery.ts";
 import type { Answer } from "../../src/gateway/problems.ts";
-import { type NodeLog, WalletNode } from "../../src/node.ts";
+import { GatewayNode } from "../../src/gateway-node.ts";
+import { LedgerNode, type NodeLog } from "../../src/node.ts";
+import type { BalancesView } from "../../src/ports/balances.ts";
+import type { ToEngine, ToGateway } from "../../src/ports/link.ts";
 import { type Asked, Auditor, Violation } from "./auditor.ts";
 import { nextRequest, type Request, toldOf } from "./clients.ts";
 import { Dead, SimulatedDisk } from "./disk.ts";
+import { SimulatedPort } from "./port.ts";
 import { Random } from "./random.ts";
 import { SimulatedServer, type SimulatedSession } from "./stream.ts";
 import { SimulatedTime } from "./time.ts";
 
 const STEPS = 1_200;
 const MAX_CALLERS = 6;
+const MAX_GATEWAYS = 2;
+const MAX_READING_MS = 2_000;
 const OUTCOME_TIMEOUT_MS = 4_000;
+const SETTINGS = {
+  currency: undefined,
+  strict: undefined,
+  embedded: true,
+  remakeLostStream: false,
+  acceptGap: false,
+};
 /** For how many steps a node may need to come back when nothing is broken any more. */
 const MAX_CALM_STEPS = 4_000;
 
 /** A process: dead after its crash, with everything that it had begun. */
 interface Process {
   dead: boolean;
-  node: WalletNode<SimulatedSession>;
+  node: LedgerNode<SimulatedSession>;
+  readonly gateways: GatewayNode[];
   recovered: boolean;
   /** Requests that it has not answered. */
   readonly open: Set<Request>;
@@ -53,6 +67,8 @@ export class Simulation {
   #process: Process | undefined;
   #violation: unknown;
   #answered = 0;
+  /** The highest seq that any caller was told. */
+  #toldSeq = 0;
   #crashes = 0;
   #calm = false;
 
@@ -72,6 +88,7 @@ export class Simulation {
     for (let step = 0; step < STEPS; step++) {
       if (this.#faults) await this.#maybeBreak();
       this.#maybeAsk();
+      this.#maybeRead();
       await this.#step();
     }
     await this.#comeToRest();
@@ -89,9 +106,12 @@ export class Simulation {
     this.#auditor.log(this.#disk.durable(LOG_NAME));
     const process = this.#process;
     if (!process?.recovered || process.dead) return;
-    const { balances } = process.node;
+    for (const { balances } of process.gateways) this.#checkBalances(balances);
+  }
+
+  #checkBalances(balances: BalancesView): void {
     if (balances.seq > this.#auditor.seq) throw new Violation("the read model is ahead of what is durable");
-    if (balances.seq < this.#auditor.seq) return; // after a recovery that is under way, or a commit just now
+    if (balances.seq < this.#auditor.seq) return; // what was committed just now is on its way
     for (const [account, balance] of this.#auditor.balances) {
       const shown = balances.balance(account as never, "USD" as never);
       if (BigInt(shown?.available ?? 0) !== balance) {
@@ -103,13 +123,20 @@ export class Simulation {
   }
 
   #start(): void {
-    const process: Process = { dead: false, recovered: false, open: new Set(), node: undefined as never };
+    const process: Process = {
+      dead: false,
+      recovered: false,
+      open: new Set(),
+      node: undefined as never,
+      gateways: [],
+    };
+    let answered = 0;
     const log: NodeLog = {
       info: (facts, message) => this.#say(message, facts),
       warn: (facts, message) => this.#say(message, facts),
       error: (facts, message) => this.#say(message, facts),
     };
-    process.node = new WalletNode<SimulatedSession>(
+    process.node = new LedgerNode<SimulatedSession>(
       {
         folder: this.#disk.folder(process),
         clock: this.#time.clockOf(process),
@@ -117,24 +144,19 @@ export class Simulation {
         joined: async () => {},
         opened: () => {},
         hashKey: [1, 2],
-        newOrigin: () => this.#random.bytes(16),
-        newTransactionId: () => this.#random.uuid() as TransactionId,
         newLedgerId: () => this.#random.uuid(),
       },
-      {
-        currency: undefined,
-        strict: undefined,
-        embedded: true,
-        remakeLostStream: false,
-        acceptGap: false,
-        outcomeTimeoutMs: OUTCOME_TIMEOUT_MS,
-        maxWaitingCommands: 200,
-      },
+      SETTINGS,
       log,
       (sequence) => {
         if (!process.dead && this.#server.up && this.#random.chance(0.5)) this.#server.purge(sequence);
       },
+      ({ seq }) => {
+        answered = seq;
+      },
     );
+    const gateways = this.#random.between(1, MAX_GATEWAYS);
+    while (process.gateways.length < gateways) process.gateways.push(this.#gateway(process, () => answered));
     this.#process = process;
     process.node.failed.catch((error) => this.#stopped(process, error));
     process.node.recover().then(
@@ -145,6 +167,31 @@ export class Simulation {
       },
       (error) => this.#stopped(process, error),
     );
+  }
+
+  #gateway(process: Process, answeredSeq: () => number): GatewayNode {
+    const origin = this.#random.bytes(16);
+    const [engineEnd, gatewayEnd] = SimulatedPort.pair<ToGateway, ToEngine>(
+      process,
+      this.#random,
+      this.#time,
+    );
+    const gateway = new GatewayNode(
+      {
+        port: gatewayEnd,
+        clock: this.#time.clockOf(process),
+        origin,
+        newTransactionId: () => this.#random.uuid() as TransactionId,
+        answeredSeq,
+        stopAccepting: async () => {},
+        cut: async () => {},
+      },
+      { outcomeTimeoutMs: OUTCOME_TIMEOUT_MS, maxWaitingCommands: 200 },
+    );
+    process.node.join(Buffer.from(origin).toString("hex"), engineEnd, (error) => {
+      this.#violation ??= new Violation(`a request failed: ${error}`);
+    });
+    return gateway;
   }
 
   /** The node stopped by itself, as it must after some faults; it is started again, as an operator would. */
@@ -222,7 +269,7 @@ export class Simulation {
     const back = this.#disk.flipBit(LOG_NAME, this.#random.below(marked));
     const before = this.#disk.cached(LOG_NAME).slice();
     const finder = { dead: false };
-    const node = new WalletNode<SimulatedSession>(
+    const node = new LedgerNode<SimulatedSession>(
       {
         folder: this.#disk.folder(finder),
         clock: this.#time.clockOf(finder),
@@ -230,19 +277,9 @@ export class Simulation {
         joined: async () => {},
         opened: () => {},
         hashKey: [1, 2],
-        newOrigin: () => new Uint8Array(16),
-        newTransactionId: () => this.#random.uuid() as TransactionId,
         newLedgerId: () => this.#random.uuid(),
       },
-      {
-        currency: undefined,
-        strict: undefined,
-        embedded: true,
-        remakeLostStream: false,
-        acceptGap: false,
-        outcomeTimeoutMs: 1,
-        maxWaitingCommands: 1,
-      },
+      SETTINGS,
       { info: () => {}, warn: () => {}, error: () => {} },
     );
     let found: unknown;
@@ -267,25 +304,53 @@ export class Simulation {
     if (!process || process.open.size >= MAX_CALLERS || !this.#random.chance(this.#calm ? 0.05 : 0.5)) return;
     const request = nextRequest(this.#random, this.#history);
     process.open.add(request);
-    request.send(process.node.wallet).then(
+    request.send(this.#random.pick(process.gateways).wallet).then(
       (answer) => {
         if (process.dead || !process.open.delete(request)) return;
-        try {
-          const told = toldOf(request, answer);
-          if (!told) return;
-          this.#auditor.log(this.#disk.durable(LOG_NAME));
-          for (const [index, asked] of request.asked.entries()) {
-            this.#auditor.answered(asked, told[index] as (typeof told)[number]);
-          }
-          this.#answered += told.length;
-        } catch (error) {
-          this.#violation ??= error;
-        }
+        // A slow caller reads what was sent long ago, maybe by a process that has crashed meanwhile.
+        const lateMs = this.#random.chance(0.1) ? this.#random.between(1, MAX_READING_MS) : 0;
+        if (lateMs === 0) this.#told(request, answer);
+        else this.#time.after(this, lateMs, () => this.#told(request, answer));
       },
       (error) => {
         if (!process.dead) this.#violation ??= error;
       },
     );
+  }
+
+  /** A caller reads its answer. */
+  #told(request: Request, answer: Answer): void {
+    try {
+      const told = toldOf(request, answer);
+      if (!told) return;
+      this.#auditor.log(this.#disk.durable(LOG_NAME));
+      for (const [index, asked] of request.asked.entries()) {
+        this.#auditor.answered(asked, told[index] as (typeof told)[number]);
+      }
+      this.#answered += told.length;
+      this.#toldSeq = Math.max(this.#toldSeq, seqOf(answer));
+    } catch (error) {
+      this.#violation ??= error;
+    }
+  }
+
+  /** A read that begins after an answer sees what it told, whichever gateway is asked. */
+  #maybeRead(): void {
+    const process = this.#process;
+    if (!process || !this.#random.chance(0.3)) return;
+    const begun = this.#toldSeq;
+    const gateway = this.#random.pick(process.gateways);
+    const read = async () => {
+      const answer = await gateway.read(() => gateway.wallet.ledger());
+      if (process.dead || answer.status !== 200) return;
+      this.#auditor.log(this.#disk.durable(LOG_NAME));
+      const seq = seqOf(answer);
+      if (seq < begun) throw new Violation(`a read shows seq ${seq}, after callers were told ${begun}`);
+      if (seq > this.#auditor.seq) throw new Violation(`a read shows seq ${seq}, which is not durable`);
+    };
+    read().catch((error) => {
+      this.#violation ??= error;
+    });
   }
 
   /** No more faults: everything must come back, every caller must be answered, and all must add up. */
@@ -296,24 +361,24 @@ export class Simulation {
     if (!this.#server.up) this.#server.restart();
     const isCalm = () =>
       this.#process?.recovered === true &&
-      this.#process.node.unready() === undefined &&
+      this.#process.gateways.every((gateway) => gateway.unready() === undefined) &&
       this.#process.open.size === 0;
     for (let step = 0; !isCalm(); step++) {
       if (step > MAX_CALM_STEPS)
-        throw new Violation(`the node does not come back: ${this.#process?.node.unready()}`);
+        throw new Violation(`the node does not come back: ${this.#process?.gateways[0]?.unready()}`);
       await this.#step();
     }
-    const { node } = this.#process as Process;
-    await this.#probe(node);
+    const { node, gateways } = this.#process as Process;
+    for (const gateway of gateways) await this.#probe(gateway);
     await this.#finish(node);
     this.#auditor.all();
     await this.#readAgain();
   }
 
   /** A node that says that it is ready takes commands. */
-  async #probe(node: WalletNode<SimulatedSession>): Promise<void> {
+  async #probe(gateway: GatewayNode): Promise<void> {
     let answer: Answer | undefined;
-    node.wallet.move("deposit", new TextEncoder().encode('{"account_id":"probe","amount":1}')).then(
+    gateway.wallet.move("deposit", new TextEncoder().encode('{"account_id":"probe","amount":1}')).then(
       (told) => {
         answer = told;
       },
@@ -330,7 +395,7 @@ export class Simulation {
     }
   }
 
-  async #finish(node: WalletNode<SimulatedSession>): Promise<void> {
+  async #finish(node: LedgerNode<SimulatedSession>): Promise<void> {
     let done = false;
     const stopping = node.drain(1_000).then(() => node.stop());
     stopping.then(
@@ -354,8 +419,11 @@ export class Simulation {
       if (step > MAX_CALM_STEPS) throw new Violation("the log cannot be read again");
       await this.#step();
     }
-    if (this.#process.node.balances.seq !== this.#auditor.seq)
-      throw new Violation("replay differs from what was live");
+    const [gateway] = this.#process.gateways;
+    for (let step = 0; gateway?.balances.seq !== this.#auditor.seq; step++) {
+      if (step > MAX_CALM_STEPS) throw new Violation("replay differs from what was live");
+      await this.#step();
+    }
     this.#check();
     this.#kill(this.#process);
   }
@@ -363,6 +431,11 @@ export class Simulation {
   #say(message: string, facts: object): void {
     this.trace.push(`${this.#time.nowMs.toFixed(0).padStart(8)} ${message} ${JSON.stringify(facts)}`);
   }
+}
+
+/** The seq of an answer that has one; else 0. */
+function seqOf({ body }: Answer): number {
+  return (JSON.parse(body) as { seq?: number }).seq ?? 0;
 }
 
 /** Lets every promise go on that can. */

@@ -1,0 +1,123 @@
+/**
+ * The gateway's side of a node, on whatever thread it runs: callers' requests in, frames over the link, and
+ * back what became of them. Its read model is fed by what the link tells, which is durable.
+ */
+
+import type { TransactionId } from "./domain/names.ts";
+import { CommandSender } from "./gateway/command-sender.ts";
+import type { Answer } from "./gateway/problems.ts";
+import { WalletService } from "./gateway/wallet-service.ts";
+import { LinkedQueue } from "./link/linked-queue.ts";
+import type { BalancesView } from "./ports/balances.ts";
+import type { Clock } from "./ports/clock.ts";
+import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
+import { BalancesProjection } from "./projection/balances-projection.ts";
+
+export interface GatewayParts {
+  readonly port: Port<ToEngine, ToGateway>;
+  readonly clock: Clock;
+  /** 128 random bits, drawn at every start. */
+  readonly origin: Uint8Array;
+  newTransactionId(): TransactionId;
+  /** The seq up to which some gateway may have answered: what begins now must see it. */
+  answeredSeq(): number;
+  /** Takes no more requests; resolves when those under way are answered. */
+  stopAccepting(): Promise<void>;
+  /** Cuts what callers still have open. */
+  cut(): Promise<void>;
+}
+
+export interface GatewaySettings {
+  readonly outcomeTimeoutMs: number;
+  readonly maxWaitingCommands: number;
+}
+
+export class GatewayNode {
+  readonly wallet: WalletService;
+  /** What callers may see: empty until the log is recovered. */
+  readonly balances: BalancesView;
+  readonly #balances = new BalancesProjection();
+  readonly #queue: LinkedQueue;
+  readonly #sender: CommandSender;
+  #reading: { readonly seq: number; readonly go: () => void }[] = [];
+
+  constructor(
+    private readonly parts: GatewayParts,
+    settings: GatewaySettings,
+  ) {
+    const { port, clock, origin, newTransactionId } = parts;
+    this.balances = this.#balances;
+    this.#queue = new LinkedQueue(Buffer.from(origin).toString("hex"), port, {
+      recovered: (ledger) => this.#balances.restore(ledger),
+      changed: (changes) => {
+        this.#balances.apply(changes);
+        this.#goOn();
+      },
+      ask: ({ ask, body, maxAnswerBytes }) => {
+        this.wallet.transferOrArray(body, maxAnswerBytes).then(
+          ({ status, body, replayed }) =>
+            port.post({ type: "answer", ask, answer: { status, body, replayed } }),
+          (error) => this.failedRequest(error),
+        );
+      },
+      call: ({ type, call }) => {
+        this.#do(type).then(
+          () => port.post({ type: "done", call }),
+          (error) => this.failedRequest(error),
+        );
+      },
+    });
+    this.#sender = new CommandSender(this.#queue, this.#queue, clock, { ...settings, origin });
+    this.wallet = new WalletService(this.#sender, this.#balances, newTransactionId);
+  }
+
+  /** Why no commands are taken; undefined where they are. */
+  unready(): string | undefined {
+    const { state } = this.#queue;
+    return state.open ? undefined : state.reason;
+  }
+
+  /** Something threw that must not: a bug, which the node's log is told of. */
+  failedRequest(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.parts.port.post({ type: "failed_request", error: text });
+  }
+
+  /**
+   * Answers with what the read model shows, once it has everything that any gateway of this node may have
+   * told a caller before this call.
+   */
+  read(answer: () => Answer): Answer | Promise<Answer> {
+    const seq = this.parts.answeredSeq();
+    if (this.#balances.seq >= seq) return answer();
+    return new Promise((resolve) => {
+      this.#reading.push({ seq, go: () => resolve(answer()) });
+    });
+  }
+
+  #goOn(): void {
+    if (this.#reading.length === 0) return;
+    const waiting = this.#reading;
+    const { seq } = this.#balances;
+    this.#reading = waiting.filter((reading) => reading.seq > seq);
+    for (const reading of waiting) if (reading.seq <= seq) reading.go();
+  }
+
+  async #do(type: Extract<ToGateway, { readonly call: number }>["type"]): Promise<void> {
+    switch (type) {
+      case "sync":
+        return;
+      case "drain":
+        await this.#sender.drained();
+        return;
+      case "stop_accepting":
+        await this.parts.stopAccepting();
+        return;
+      case "cut":
+        await this.parts.cut();
+        return;
+      case "close":
+        this.#sender.close();
+    }
+  }
+}

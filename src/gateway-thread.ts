@@ -1,0 +1,69 @@
+/** The engine's view of a gateway on a thread of its own. */
+
+import { Worker } from "node:worker_threads";
+import type { GatewaySettings } from "./gateway-node.ts";
+import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
+import { CannotListen, type HttpAddress } from "./runtime/runtime.ts";
+
+/** What a gateway's thread is started with. */
+export interface GatewayThreadData {
+  /** 128 random bits. */
+  readonly origin: Uint8Array;
+  /** An int64: the seq up to which gateways may have answered. */
+  readonly answered: SharedArrayBuffer;
+  readonly address: HttpAddress;
+  readonly maxBodyBytes: number;
+  readonly settings: GatewaySettings;
+}
+
+export type FromThread =
+  | ToEngine
+  | { readonly type: "listening"; readonly port: number }
+  | { readonly type: "cannot_listen"; readonly why: string };
+
+export class GatewayThread implements Port<ToGateway, ToEngine> {
+  readonly #worker: Worker;
+  readonly #listening = Promise.withResolvers<number>();
+  #receive: (message: ToEngine) => void = () => {};
+  #ended = false;
+
+  /** `failed` hears of what the thread did not survive. */
+  constructor(
+    script: URL,
+    private readonly data: GatewayThreadData,
+    failed: (error: Error) => void,
+  ) {
+    this.#worker = new Worker(script, { workerData: data });
+    this.#worker.on("message", (message: FromThread) => this.#took(message));
+    this.#worker.on("error", failed);
+    this.#worker.on("exit", () => {
+      if (!this.#ended) failed(new Error("a gateway's thread ended"));
+    });
+    this.#listening.promise.catch(() => {}); // awaited by whoever starts the node
+  }
+
+  /** The HTTP port; rejects with CannotListen. */
+  get listening(): Promise<number> {
+    return this.#listening.promise;
+  }
+
+  post(message: ToGateway, handedOver: ArrayBuffer[] = []): void {
+    if (!this.#ended) this.#worker.postMessage(message, handedOver);
+  }
+
+  onMessage(receive: (message: ToEngine) => void): void {
+    this.#receive = receive;
+  }
+
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#worker.terminate();
+  }
+
+  #took(message: FromThread): void {
+    if (message.type === "listening") this.#listening.resolve(message.port);
+    else if (message.type === "cannot_listen")
+      this.#listening.reject(new CannotListen(this.data.address, message.why));
+    else this.#receive(message);
+  }
+}

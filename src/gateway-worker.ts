@@ -1,0 +1,51 @@
+/** A gateway on a thread of its own: HTTP, and the link to the engine's thread. Started by gateway-thread.ts. */
+
+import { parentPort, workerData } from "node:worker_threads";
+import { v7 } from "uuid";
+import type { TransactionId } from "./domain/names.ts";
+import { createHttp } from "./gateway/http.ts";
+import { GatewayNode } from "./gateway-node.ts";
+import type { FromThread, GatewayThreadData } from "./gateway-thread.ts";
+import type { ToGateway } from "./ports/link.ts";
+import { CannotListen, type HttpServer, loadRuntime } from "./runtime/runtime.ts";
+import { systemClock } from "./system-clock.ts";
+
+if (!parentPort) throw new TypeError("a gateway's thread is started by coffer serve");
+const parent = parentPort;
+const { origin, answered, address, maxBodyBytes, settings } = workerData as GatewayThreadData;
+const answeredSeq = new BigInt64Array(answered);
+let server: HttpServer | undefined;
+
+const gateway = new GatewayNode(
+  {
+    port: {
+      post: tell,
+      onMessage: (receive) => parent.on("message", (message: ToGateway) => receive(message)),
+    },
+    clock: systemClock,
+    origin,
+    newTransactionId: () => v7() as TransactionId,
+    answeredSeq: () => Number(Atomics.load(answeredSeq, 0)),
+    stopAccepting: async () => await server?.stop(),
+    cut: async () => await server?.cut(),
+  },
+  settings,
+);
+const http = createHttp(gateway.wallet, {
+  maxBodyBytes,
+  unready: () => gateway.unready(),
+  failed: (error) => gateway.failedRequest(error),
+  read: (answer) => gateway.read(answer),
+});
+try {
+  const runtime = await loadRuntime();
+  server = await runtime.serve(http, address);
+  tell({ type: "listening", port: server.port });
+} catch (error) {
+  if (!(error instanceof CannotListen)) throw error;
+  tell({ type: "cannot_listen", why: error.why });
+}
+
+function tell(message: FromThread, handedOver: ArrayBuffer[] = []): void {
+  parent.postMessage(message, handedOver);
+}

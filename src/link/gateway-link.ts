@@ -1,0 +1,98 @@
+/** The engine's end of the link to one gateway. */
+
+import type { Committed } from "../ports/changes.ts";
+import type { CommandQueue } from "../ports/command-queue.ts";
+import type { LedgerColumns, LinkAnswer, Port, ToEngine, ToGateway } from "../ports/link.ts";
+import type { FrameOutcome } from "../ports/outcomes.ts";
+import { buffersOf, ChangeEncoder, encodeOutcome } from "./columns.ts";
+
+type Call = Extract<ToGateway, { readonly call: number }>["type"];
+
+export class GatewayLink {
+  readonly #changes = new ChangeEncoder();
+  readonly #calls = new Map<number, () => void>();
+  readonly #asked = new Map<number, (answer: LinkAnswer) => void>();
+  #number = 0;
+
+  /** `origin` is the gateway's, 32 hex digits; `failedRequest` hears of requests that failed by a bug. */
+  constructor(
+    private readonly origin: string,
+    private readonly port: Port<ToGateway, ToEngine>,
+    private readonly commands: CommandQueue,
+    private readonly failedRequest: (error: string) => void,
+  ) {
+    port.onMessage((message) => this.#receive(message));
+  }
+
+  recovered(ledger: LedgerColumns): void {
+    this.port.post({ type: "recovered", ledger });
+  }
+
+  /** Tells what the queue's state is now. */
+  tellState(): void {
+    const { state, maxFrameBytes } = this.commands;
+    this.port.post({ type: "state", state, maxFrameBytes });
+  }
+
+  /** Tells a batch that is on disk, with the outcomes of this gateway's frames. */
+  committed({ changes, outcomes }: Committed): void {
+    const own = outcomes.filter(({ origin }) => origin === this.origin);
+    if (changes.length === 0 && own.length === 0) return;
+    for (const outcome of own) this.commands.settle(idOf(outcome));
+    const columns = { changes: this.#changes.encode(changes), outcomes: own.map(encodeOutcome) };
+    this.port.post({ type: "committed", ...columns }, buffersOf(columns.changes, columns.outcomes));
+  }
+
+  /** Has the gateway answer a request that came another way than HTTP. */
+  ask(body: Uint8Array, maxAnswerBytes: number): Promise<LinkAnswer> {
+    return new Promise((resolve) => {
+      const ask = ++this.#number;
+      this.#asked.set(ask, resolve);
+      this.port.post({ type: "ask", ask, body, maxAnswerBytes });
+    });
+  }
+
+  /** Resolves when the gateway has done it; it has received everything that was told before, then. */
+  call(type: Call): Promise<void> {
+    return new Promise((resolve) => {
+      const call = ++this.#number;
+      this.#calls.set(call, resolve);
+      this.port.post({ type, call });
+    });
+  }
+
+  #receive(message: ToEngine): void {
+    switch (message.type) {
+      case "publish":
+        this.#publish(message.id, message.bytes);
+        return;
+      case "settle":
+        this.commands.settle(message.id);
+        return;
+      case "answer":
+        this.#asked.get(message.ask)?.(message.answer);
+        this.#asked.delete(message.ask);
+        return;
+      case "done":
+        this.#calls.get(message.call)?.();
+        this.#calls.delete(message.call);
+        return;
+      case "failed_request":
+        this.failedRequest(message.error);
+        return;
+    }
+  }
+
+  #publish(id: string, bytes: Uint8Array): void {
+    this.commands.publish({
+      id,
+      bytes,
+      refused: (why) => this.port.post({ type: "refused", id, why }),
+      resent: () => this.port.post({ type: "resent", id }),
+    });
+  }
+}
+
+function idOf({ origin, number }: FrameOutcome): string {
+  return `${origin}-${number}`;
+}

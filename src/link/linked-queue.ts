@@ -1,0 +1,91 @@
+/** The gateway's end of the link: the command queue, its outcomes, and what happened, as the gateway sees them. */
+
+import type { Change } from "../ports/changes.ts";
+import type { CommandQueue, OutgoingFrame, QueueState } from "../ports/command-queue.ts";
+import type { LedgerColumns, Port, ToEngine, ToGateway } from "../ports/link.ts";
+import type { FrameOutcome, Outcomes } from "../ports/outcomes.ts";
+import { ChangeDecoder, decodeOutcome } from "./columns.ts";
+
+export interface LinkListener {
+  recovered(ledger: LedgerColumns): void;
+  /** Of each batch, before its outcomes. */
+  changed(changes: readonly Change[]): void;
+  ask(message: Extract<ToGateway, { readonly type: "ask" }>): void;
+  call(message: Extract<ToGateway, { readonly call: number }>): void;
+}
+
+export class LinkedQueue implements CommandQueue, Outcomes {
+  #state: QueueState = { open: false, reason: "the node is recovering" };
+  #maxFrameBytes = 0;
+  readonly #changes = new ChangeDecoder();
+  readonly #frames = new Map<string, OutgoingFrame>();
+  #outcome: (outcome: FrameOutcome) => void = () => {};
+
+  /** `origin` is the gateway's, 32 hex digits. */
+  constructor(
+    private readonly origin: string,
+    private readonly port: Port<ToEngine, ToGateway>,
+    private readonly listener: LinkListener,
+  ) {
+    port.onMessage((message) => this.#receive(message));
+  }
+
+  get state(): QueueState {
+    return this.#state;
+  }
+
+  get maxFrameBytes(): number {
+    return this.#maxFrameBytes;
+  }
+
+  publish(frame: OutgoingFrame): void {
+    this.#frames.set(frame.id, frame);
+    const bytes = frame.bytes as Uint8Array<ArrayBuffer>;
+    this.port.post({ type: "publish", id: frame.id, bytes }, [bytes.buffer]);
+  }
+
+  settle(id: string): void {
+    // The engine's end knows of those whose outcome it has told.
+    if (this.#frames.delete(id)) this.port.post({ type: "settle", id });
+  }
+
+  subscribe(listener: (outcome: FrameOutcome) => void): void {
+    this.#outcome = listener;
+  }
+
+  #receive(message: ToGateway): void {
+    switch (message.type) {
+      case "recovered":
+        this.listener.recovered(message.ledger);
+        return;
+      case "state":
+        this.#state = message.state;
+        this.#maxFrameBytes = message.maxFrameBytes;
+        return;
+      case "committed":
+        this.listener.changed(this.#changes.decode(message.changes));
+        for (const columns of message.outcomes) {
+          this.#frames.delete(`${this.origin}-${columns.number}`);
+          this.#outcome(decodeOutcome(this.origin, columns));
+        }
+        return;
+      case "refused":
+        this.#take(message.id)?.refused(message.why);
+        return;
+      case "resent":
+        this.#frames.get(message.id)?.resent();
+        return;
+      case "ask":
+        this.listener.ask(message);
+        return;
+      default:
+        this.listener.call(message);
+    }
+  }
+
+  #take(id: string): OutgoingFrame | undefined {
+    const frame = this.#frames.get(id);
+    this.#frames.delete(id);
+    return frame;
+  }
+}

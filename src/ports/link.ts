@@ -1,0 +1,85 @@
+/**
+ * What joins the engine with a gateway that may run on another thread: messages in order, each way.
+ *
+ * All of it can be cloned; buffers that are handed over are no longer the sender's.
+ */
+
+import type { Money } from "../domain/amount.ts";
+import type { LedgerOpened, WalletEvent } from "../domain/events.ts";
+import type { AccountId, Currency } from "../domain/names.ts";
+import type { Outcome } from "../domain/outcomes.ts";
+import type { QueueState } from "./command-queue.ts";
+
+/** One end of the link. */
+export interface Port<Out, In> {
+  /** `handedOver` are buffers in the message that the sender gives away. */
+  post(message: Out, handedOver?: ArrayBuffer[]): void;
+  onMessage(receive: (message: In) => void): void;
+}
+
+/** The balances of one currency, as columns. */
+export interface CurrencyColumns {
+  readonly currency: Currency;
+  /** With a line end behind each. */
+  readonly accounts: string;
+  readonly available: Float64Array<ArrayBuffer>;
+  readonly frozen: Float64Array<ArrayBuffer>;
+  /** Those that a double does not hold exactly, by their place. */
+  readonly large: readonly { readonly place: number; readonly available: Money; readonly frozen: Money }[];
+}
+
+/** The read model as it stands at a seq. */
+export interface LedgerColumns {
+  readonly opened: LedgerOpened | undefined;
+  readonly seq: number;
+  readonly transactions: number;
+  readonly balances: readonly CurrencyColumns[];
+}
+
+export interface TransferColumns {
+  readonly currency: Currency;
+  /** Names that the other end does not know yet, and their numbers. */
+  readonly named: readonly { readonly account: number; readonly name: AccountId }[];
+  readonly payers: Int32Array<ArrayBuffer>;
+  readonly receivers: Int32Array<ArrayBuffer>;
+  readonly amounts: Float64Array<ArrayBuffer>;
+}
+
+export interface OutcomeColumns {
+  readonly number: number;
+  readonly count: number;
+  /** Of each command its seq and the two balances, where it was committed for the first time. */
+  readonly committed: Float64Array<ArrayBuffer>;
+  /** All others, by their place. */
+  readonly others: readonly { readonly place: number; readonly outcome: Outcome }[];
+}
+
+export type ToGateway =
+  /** The log is recovered: what it came to. */
+  | { readonly type: "recovered"; readonly ledger: LedgerColumns }
+  | { readonly type: "state"; readonly state: QueueState; readonly maxFrameBytes: number }
+  /** A batch is on disk. */
+  | {
+      readonly type: "committed";
+      readonly changes: readonly (TransferColumns | WalletEvent)[];
+      readonly outcomes: readonly OutcomeColumns[];
+    }
+  | { readonly type: "refused"; readonly id: string; readonly why: string }
+  | { readonly type: "resent"; readonly id: string }
+  /** A request that came another way than HTTP; answered by "answer". */
+  | { readonly type: "ask"; readonly ask: number; readonly body: Uint8Array; readonly maxAnswerBytes: number }
+  /** Answered by "done" when everything before it was received, and when nothing waits for an outcome any more. */
+  | { readonly type: "sync" | "drain" | "stop_accepting" | "cut" | "close"; readonly call: number };
+
+export interface LinkAnswer {
+  readonly status: number;
+  readonly body: string;
+  readonly replayed: boolean;
+}
+
+export type ToEngine =
+  | { readonly type: "publish"; readonly id: string; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: "settle"; readonly id: string }
+  | { readonly type: "answer"; readonly ask: number; readonly answer: LinkAnswer }
+  | { readonly type: "done"; readonly call: number }
+  | { readonly type: "failed_request"; readonly error: string };
