@@ -49,8 +49,34 @@ export class OpenAccounts implements KnownAccounts<number> {
   }
 
   find(bytes: Uint8Array, at: number, end: number): number | undefined {
-    let hash = 0x811c9dc5;
-    for (let i = at; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+    return this.findHashed(hashName(bytes, at, end), bytes, at, end);
+  }
+
+  /**
+   * Looks at what findHashed() will for each of the first `count` names, of these hashes: at the places of all
+   * of them at once, then at the names, for one by one each would wait for memory. What it returns has to be
+   * used, or nothing is looked at.
+   */
+  look(hashes: Int32Array, count: number): number {
+    const places = this.#places;
+    const mask = this.#mask;
+    const starts = this.#starts;
+    let looked = 0;
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[i] as number;
+      starts[i] = places[((hash ^ (hash >>> 15)) & mask) * PLACE_INTS + 1] as number;
+    }
+    for (let i = 0; i < count; i++) {
+      const start = starts[i] as number;
+      if (start === 0) continue;
+      const segment = this.#segments[(start - 1) >> SEGMENT_BITS] as DataView;
+      looked ^= segment.getInt32((start - 1) & (SEGMENT_BYTES - 1), true);
+    }
+    return looked;
+  }
+
+  /** As find(), of a name whose hash is known. */
+  findHashed(hash: number, bytes: Uint8Array, at: number, end: number): number | undefined {
     const home = hash ^ (hash >>> 15);
     for (let probe = 0; probe < PROBES; probe++) {
       const place = ((home + probe) & this.#mask) * PLACE_INTS;

@@ -125,9 +125,8 @@ export class TransactionIndex implements DecidedTransactions {
   #lastId: TransactionId | undefined;
   #lastSize = -1;
   #lastSlot = 0;
-  /** The hashes of the ids that look() was given, and what it saw: kept, so that it has to look. */
+  /** The hashes of the ids that look() was given. */
   #hashes = new Int32Array(0);
-  #looked = 0;
 
   constructor(private readonly hashKey: HashKey) {}
 
@@ -174,10 +173,10 @@ export class TransactionIndex implements DecidedTransactions {
   }
 
   /**
-   * Prepares for isNewId() of these ids, four big-endian integers each: looks at the places of all of them at
-   * once, for one by one each would wait for memory.
+   * Prepares for isNewId() of these ids, four big-endian integers each: looks at the slots of all of them at
+   * once, for one by one each would wait for memory. What it returns has to be used, or nothing is looked at.
    */
-  look(ids: Int32Array, count: number): void {
+  look(ids: Int32Array, count: number): number {
     if (this.#hashes.length < count) this.#hashes = new Int32Array(count);
     const hashes = this.#hashes;
     for (let number = 0; number < count; number++) hashes[number] = hash(this.hashKey, ids, 4 * number);
@@ -186,7 +185,7 @@ export class TransactionIndex implements DecidedTransactions {
     let looked = 0;
     for (let number = 0; number < count; number++)
       looked ^= table[(hashes[number] as number) & mask] as number;
-    this.#looked = looked;
+    return looked;
   }
 
   /** As isNew(), of the id `number` of those that look() was given. */
