@@ -125,8 +125,9 @@ export class TransactionIndex implements DecidedTransactions {
   #lastId: TransactionId | undefined;
   #lastSize = -1;
   #lastSlot = 0;
-  /** The hashes of the ids that look() was given. */
+  /** Of the ids that look() was given: the hashes, and what stood at their slots, which may have changed since. */
   #hashes = new Int32Array(0);
+  #entries = new Int32Array(0);
 
   constructor(private readonly hashKey: HashKey) {}
 
@@ -174,18 +175,20 @@ export class TransactionIndex implements DecidedTransactions {
 
   /**
    * Prepares for isNewId() of these ids, four big-endian integers each: looks at the slots of all of them at
-   * once, for one by one each would wait for memory. What it returns has to be used, or nothing is looked at.
+   * once, for one by one each would wait for memory.
    */
-  look(ids: Int32Array, count: number): number {
-    if (this.#hashes.length < count) this.#hashes = new Int32Array(count);
+  look(ids: Int32Array, count: number): void {
+    if (this.#hashes.length < count) {
+      this.#hashes = new Int32Array(count);
+      this.#entries = new Int32Array(count);
+    }
     const hashes = this.#hashes;
+    const entries = this.#entries;
     for (let number = 0; number < count; number++) hashes[number] = hash(this.hashKey, ids, 4 * number);
     const table = this.#table;
     const mask = table.length - 1;
-    let looked = 0;
     for (let number = 0; number < count; number++)
-      looked ^= table[(hashes[number] as number) & mask] as number;
-    return looked;
+      entries[number] = table[(hashes[number] as number) & mask] as number;
   }
 
   /** As isNew(), of the id `number` of those that look() was given. */

@@ -6,7 +6,7 @@ import type { Command, Transfer } from "../domain/commands.ts";
 import type { WalletEvent } from "../domain/events.ts";
 import { execute } from "../domain/execute.ts";
 import { Ledger } from "../domain/ledger.ts";
-import { move } from "../domain/move.ts";
+import { isPlain, move } from "../domain/move.ts";
 import type { Currency } from "../domain/names.ts";
 import { type Committed, type Outcome, outcomeOf } from "../domain/outcomes.ts";
 import type { LoggedTransfers } from "../ports/logged-transfers.ts";
@@ -23,8 +23,8 @@ export class WalletEngine {
   readonly accounts: OpenAccounts;
   readonly #index: TransactionIndex;
   /** Of the transfers that are being replayed. */
-  readonly #payers: number[] = [];
-  readonly #receivers: number[] = [];
+  #payers = new Int32Array(0);
+  #receivers = new Int32Array(0);
 
   /** `hashKey` is random where strangers choose ids. */
   constructor(hashKey: HashKey = [0, 0]) {
@@ -83,9 +83,9 @@ export class WalletEngine {
   replay(transfers: LoggedTransfers): number {
     const { accounts, ledger } = this;
     const { ids, amounts } = transfers;
+    const count = this.#findAccounts(transfers);
     const payers = this.#payers;
     const receivers = this.#receivers;
-    const count = this.#findAccounts(transfers);
     this.#index.look(ids, count);
     for (let i = 0; i < count; i++) {
       const payer = payers[i] as number;
@@ -99,17 +99,25 @@ export class WalletEngine {
     return count;
   }
 
-  /** Finds payers and receivers; returns how many transfers, from the first on, have two that are open. */
+  /** Finds payers and receivers; returns how many transfers, from the first on, are between two plain balances. */
   #findAccounts({ count, bytes, payerAt, payerEnd, receiverAt, receiverEnd }: LoggedTransfers): number {
     const { accounts } = this;
-    for (let i = 0; i < count; i++) {
-      const payer = accounts.find(bytes, payerAt[i] as number, payerEnd[i] as number);
-      const receiver = accounts.find(bytes, receiverAt[i] as number, receiverEnd[i] as number);
-      if (payer === undefined || receiver === undefined || payer === receiver) return i;
-      this.#payers[i] = payer;
-      this.#receivers[i] = receiver;
+    if (this.#payers.length < count) {
+      this.#payers = new Int32Array(count);
+      this.#receivers = new Int32Array(count);
     }
-    return count;
+    const payers = this.#payers;
+    const receivers = this.#receivers;
+    const paying = accounts.findAll(bytes, payerAt, payerEnd, count, payers);
+    const found = accounts.findAll(bytes, receiverAt, receiverEnd, paying, receivers);
+    // All at once, for one by one each would wait for memory.
+    for (let i = 0; i < found; i++) {
+      const payer = payers[i] as number;
+      const receiver = receivers[i] as number;
+      if (payer === receiver || !isPlain(accounts.balance(payer)) || !isPlain(accounts.balance(receiver)))
+        return i;
+    }
+    return found;
   }
 
   /** The events of the transaction that was recorded last, a committed transfer. */

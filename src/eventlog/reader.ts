@@ -11,7 +11,8 @@ import type { Currency } from "../domain/names.ts";
 import type { AppendFile } from "../ports/append-file.ts";
 import { commandText, crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import type { LoggedTransfers } from "../ports/logged-transfers.ts";
-import { BadLine, type CommandEnd, parseLine } from "./line.ts";
+import { BadLine, type CommandEnd, type Line, parseLine } from "./line.ts";
+import { readPlainLine } from "./plain-line.ts";
 import { TransferLines } from "./transfer-lines.ts";
 
 export interface LoggedCommand {
@@ -196,7 +197,7 @@ class Scan {
   #line(text: string, last: boolean): void {
     if (this.#fault) return;
     try {
-      const { seq, event, end } = parseLine(text, this.#currency);
+      const { seq, event, end } = this.#parse(text);
       const expectedSeq = this.position.seq + this.#lines + 1;
       if (seq !== expectedSeq) throw new BadLine(`"seq":${expectedSeq}`);
       if (last !== (end !== undefined)) throw new BadLine('"at", "command" and, as its last field, "crc"');
@@ -205,6 +206,12 @@ class Scan {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Throws BadLine, NewerFormat. */
+  #parse(text: string): Line {
+    const plain = this.#transfers && readPlainLine(text, this.#currency);
+    return plain ?? parseLine(text, this.#currency);
   }
 
   /** The crc fits; the command is taken unless it has a fault. */

@@ -23,7 +23,6 @@ const MAX_DIGITS = 15;
 const MAX_INDEX_DIGITS = 10;
 const QUOTE = 34;
 const DASH = 45;
-const DOT = 46;
 const ZERO = 48;
 const NINE = 57;
 const UUID_LENGTH = 36;
@@ -51,7 +50,7 @@ const CREDITED = template(',"type":"MoneyCredited","transaction_id":"');
 const ACCOUNT = template('","account":"');
 const AMOUNT = template('","amount":');
 const AT_LENGTH = 6;
-const AT = /^,"at":(0|[1-9][0-9]{0,14}),"command":"([1-9][0-9]{0,14})\.$/;
+const STAMP = /^,"at":(0|[1-9][0-9]{0,14}),"command":"([1-9][0-9]{0,14})\.$/;
 const COMMAND = template(',"command":"');
 const CRC = template('","crc":"');
 
@@ -78,7 +77,7 @@ export class TransferLines implements LoggedTransfers {
   readonly #sequences = new Float64Array(MAX_COUNT);
   readonly #indexes = new Float64Array(MAX_COUNT);
   /** The same bytes. */
-  #view = new DataView(new ArrayBuffer(0));
+  #view: DataView = new DataView(new ArrayBuffer(0));
   /** After a transfer that did not go the short way few are read ahead, for they are read again. */
   #most = 1;
   /** Of the line that was checked last: its place, and the end of its seq. −1 for none in these bytes. */
@@ -197,7 +196,7 @@ export class TransferLines implements LoggedTransfers {
     this.payerEnd[number] = payerEnd;
     this.receiverAt[number] = receiverAt;
     this.receiverEnd[number] = receiverEnd;
-    this.amounts[number] = valueOf(bytes, amountAt, amountEnd);
+    this.amounts[number] = valueAt(bytes, amountAt, amountEnd);
     return this.#readEnd(sameAmountAt + amountLength);
   }
 
@@ -225,7 +224,7 @@ export class TransferLines implements LoggedTransfers {
     const seqEnd = digitsEnd(bytes, at + SEQ_LENGTH);
     if (!isNumber(bytes, at + SEQ_LENGTH, seqEnd)) return -1;
     this.#seqEnd = seqEnd;
-    return valueOf(bytes, at + SEQ_LENGTH, seqEnd) === seq ? seqEnd : -1;
+    return valueAt(bytes, at + SEQ_LENGTH, seqEnd) === seq ? seqEnd : -1;
   }
 
   /** Reads `at`, `command` and `crc`, which begin at `place`; the place behind the line, −1 where they do not. */
@@ -247,7 +246,7 @@ export class TransferLines implements LoggedTransfers {
     if ((a | b | c | d) < 0) return -1;
     if (bytes[digits + CRC_DIGITS] !== QUOTE) return -1;
     if (view.getUint16(digits + CRC_DIGITS + 1, true) !== LINE_END) return -1;
-    this.#index = valueOf(bytes, indexAt, indexEnd);
+    this.#index = valueAt(bytes, indexAt, indexEnd);
     this.#crc = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
     this.#crcAt = indexEnd + 1;
     return digits + CRC_DIGITS + 1 + LINE_END_LENGTH;
@@ -260,7 +259,7 @@ export class TransferLines implements LoggedTransfers {
     const commandAt = digitsEnd(bytes, place + AT_LENGTH);
     if (!stands(this.#view, commandAt, COMMAND)) return false;
     const dotAt = digitsEnd(bytes, commandAt + COMMAND.length);
-    const stamp = AT.exec(String.fromCharCode(...bytes.subarray(place, dotAt + 1)));
+    const stamp = STAMP.exec(String.fromCharCode(...bytes.subarray(place, dotAt + 1)));
     if (!stamp) return false;
     this.#at = Number(stamp[1]);
     this.#sequence = Number(stamp[2]);
@@ -288,7 +287,7 @@ function isNumber(bytes: Uint8Array, at: number, end: number): boolean {
 }
 
 /** The value of these digits. */
-function valueOf(bytes: Uint8Array, at: number, end: number): number {
+function valueAt(bytes: Uint8Array, at: number, end: number): number {
   let value = 0;
   // So far it is a 32-bit integer.
   const short = Math.min(end, at + 9);
@@ -356,8 +355,7 @@ function sameText(view: DataView, at: number, other: number, length: number): bo
 
 /** Whether the template stands at `at`. */
 function stands(view: DataView, at: number, { doubles, last, length }: Template): boolean {
-  for (let i = 0; i < doubles.length; i++)
-    if (view.getFloat64(at + 8 * i, true) !== doubles[i]) return false;
+  for (let i = 0; i < doubles.length; i++) if (view.getFloat64(at + 8 * i, true) !== doubles[i]) return false;
   return view.getFloat64(at + length - 8, true) === last;
 }
 

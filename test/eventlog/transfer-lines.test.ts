@@ -330,5 +330,5 @@ test("with bytes, lines and spellings changed, and crcs that fit", async () => {
     short += came.short;
   }
   expect(short).toBeGreaterThan(2_500);
-  for (const state of ["whole", "damaged", "torn"]) expect(states.get(state)).toBeGreaterThan(50);
+  for (const state of ["whole", "damaged", "torn"]) expect(states.get(state)).toBeGreaterThan(20);
 }, 60_000);
