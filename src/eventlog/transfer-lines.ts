@@ -80,7 +80,7 @@ export class TransferLines implements LoggedTransfers {
   #view: DataView = new DataView(new ArrayBuffer(0));
   /** After a transfer that did not go the short way few are read ahead, for they are read again. */
   #most = 1;
-  /** Of the line that was checked last: its place, and the end of its seq. −1 for none in these bytes. */
+  /** Of the last line whose seq was the right one: its place, and the end of its seq. −1 for none. */
   #lineAt = -1;
   #seqEnd = 0;
   /** What the last line that was read says of its command, and where its crc stands. */
@@ -108,7 +108,6 @@ export class TransferLines implements LoggedTransfers {
       this.bytes = bytes;
       this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
-    this.#lineAt = -1;
     this.#stampLength = 0;
     let position = before;
     for (;;) {
@@ -132,6 +131,7 @@ export class TransferLines implements LoggedTransfers {
     let place = (position.bytes - base) | 0;
     let count = 0;
     this.seq = seq;
+    this.#lineAt = -1;
     while (count < this.#most && place + MAX_LINES_BYTES <= bytes.length) {
       const next = this.#read(place, seq, count);
       if (next < 0 || next > length) break;
@@ -206,8 +206,8 @@ export class TransferLines implements LoggedTransfers {
     const view = this.#view;
     const before = this.#lineAt;
     const length = this.#seqEnd - before;
-    this.#lineAt = at;
-    this.#seqEnd = at + length;
+    this.#lineAt = -1;
+    let end = -1;
     // As the line before, which had the seq before, but for the last digit: most lines are so.
     if (before >= 0 && length > 8 && length <= 17) {
       const digit = bytes[before + length - 1] as number;
@@ -218,13 +218,16 @@ export class TransferLines implements LoggedTransfers {
         view.getFloat64(at + length - 9, true) === view.getFloat64(before + length - 9, true) &&
         !isDigit(bytes, at + length)
       )
-        return at + length;
+        end = at + length;
     }
-    if (view.getInt32(at, true) !== SEQ_START || view.getInt32(at + 3, true) !== SEQ_REST) return -1;
-    const seqEnd = digitsEnd(bytes, at + SEQ_LENGTH);
-    if (!isNumber(bytes, at + SEQ_LENGTH, seqEnd)) return -1;
-    this.#seqEnd = seqEnd;
-    return valueAt(bytes, at + SEQ_LENGTH, seqEnd) === seq ? seqEnd : -1;
+    if (end < 0) {
+      if (view.getInt32(at, true) !== SEQ_START || view.getInt32(at + 3, true) !== SEQ_REST) return -1;
+      end = digitsEnd(bytes, at + SEQ_LENGTH);
+      if (!isNumber(bytes, at + SEQ_LENGTH, end) || valueAt(bytes, at + SEQ_LENGTH, end) !== seq) return -1;
+    }
+    this.#lineAt = at;
+    this.#seqEnd = end;
+    return end;
   }
 
   /** Reads `at`, `command` and `crc`, which begin at `place`; the place behind the line, −1 where they do not. */
