@@ -1,7 +1,6 @@
 /** Every setting once: its flag, environment variable, unit, default and check. */
 
 import { isIP } from "node:net";
-import { availableParallelism } from "node:os";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { type Currency, parseCurrency } from "./domain/names.ts";
 
@@ -20,6 +19,8 @@ interface Setting<T> {
   /** Undefined where the text is not a value of it. */
   parse(text: string): T | undefined;
   readonly must: string;
+  /** It may hold a password: it is never shown. */
+  readonly secret?: true;
 }
 
 /** The largest delay that a timer takes. */
@@ -70,11 +71,6 @@ function choice(name: string, help: string, byDefault: string, choices: readonly
   };
 }
 
-/** One core is left to the engine; more than a few gateways have nothing to do. */
-function defaultGatewayThreads(): number {
-  return Math.min(Math.max(availableParallelism() - 1, 1), 4);
-}
-
 function loopback(host: string): string | undefined {
   if (host === "localhost" || host === "::1") return host;
   return isIP(host) === 4 && host.startsWith("127.") ? host : undefined;
@@ -106,6 +102,7 @@ export const SETTINGS = {
     ...text("nats-url", "URL", "the NATS server or cluster, comma-separated; without one serve runs its own"),
     must: "must be one or more of nats://HOST:PORT, comma-separated",
     parse: natsUrls,
+    secret: true,
   },
   streamMaxBytes: integer(
     "stream-max-bytes",
@@ -120,7 +117,16 @@ export const SETTINGS = {
     "make an outside stream that lost its tail anew, from this node's log",
   ),
   acceptGap: flag("accept-gap", "go on where the queue has dropped commands that this node never read"),
-  gatewayThreads: integer("gateway-threads", "threads that serve HTTP", defaultGatewayThreads(), 1, 64),
+  gatewayThreads: {
+    ...integer(
+      "gateway-threads",
+      "threads that serve HTTP; by default one less than the cores, at most 4, and one under Deno",
+      1,
+      1,
+      64,
+    ),
+    default: undefined,
+  },
   outcomeTimeoutMs: integer(
     "outcome-timeout-ms",
     "how long a caller waits for an outcome",
@@ -130,7 +136,7 @@ export const SETTINGS = {
   ),
   maxWaitingCommands: integer(
     "max-waiting-commands",
-    "commands that may wait for an outcome",
+    "commands that may wait for an outcome; each gateway thread takes a part of them",
     262_144,
     1,
     1 << 30,
@@ -157,7 +163,7 @@ export const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS;
 
 type ValueOf<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
-type WithDefault = Exclude<SettingName, "currency" | "natsUrl" | "strict">;
+type WithDefault = Exclude<SettingName, "currency" | "natsUrl" | "strict" | "gatewayThreads">;
 
 /** Settings without a default are undefined where they are not given; switches other than `strict` are false then. */
 export type Config<N extends SettingName> = { readonly [K in N & WithDefault]: ValueOf<K> } & {
@@ -188,7 +194,7 @@ export function readConfig<N extends SettingName>(
     config[name] = value === undefined ? absent(name) : setting.parse(value);
     if (value !== undefined && config[name] === undefined) {
       const source = byFlag === undefined && env[variable] ? variable : `--${setting.flag}`;
-      throw new WrongSetting(`${source} ${setting.must}, not "${value}"`);
+      throw new WrongSetting(`${source} ${setting.must}${setting.secret ? "" : `, not "${value}"`}`);
     }
   }
   return config as unknown as Config<N>;

@@ -5,7 +5,7 @@
 
 import type { TransactionId } from "./domain/names.ts";
 import { CommandSender } from "./gateway/command-sender.ts";
-import type { Answer } from "./gateway/problems.ts";
+import { type Answer, problem } from "./gateway/problems.ts";
 import { WalletService } from "./gateway/wallet-service.ts";
 import { LinkedQueue } from "./link/linked-queue.ts";
 import type { BalancesView } from "./ports/balances.ts";
@@ -53,13 +53,7 @@ export class GatewayNode {
         this.#balances.apply(changes);
         this.#goOn();
       },
-      ask: ({ ask, body, maxAnswerBytes }) => {
-        this.wallet.transferOrArray(body, maxAnswerBytes).then(
-          ({ status, body, replayed }) =>
-            port.post({ type: "answer", ask, answer: { status, body, replayed } }),
-          (error) => this.failedRequest(error),
-        );
-      },
+      ask: (asked) => void this.#answer(asked),
       call: ({ type, call }) => {
         this.#do(type).then(
           () => port.post({ type: "done", call }),
@@ -93,6 +87,18 @@ export class GatewayNode {
     return new Promise((resolve) => {
       this.#reading.push({ seq, go: () => resolve(answer()) });
     });
+  }
+
+  async #answer({ ask, body, maxAnswerBytes }: Extract<ToGateway, { readonly type: "ask" }>): Promise<void> {
+    let answer: Answer;
+    try {
+      answer = await this.wallet.transferOrArray(body, maxAnswerBytes);
+    } catch (error) {
+      this.failedRequest(error);
+      answer = problem("internal_error", "The node's log says more.");
+    }
+    const { status, body: text, replayed } = answer;
+    this.parts.port.post({ type: "answer", ask, answer: { status, body: text, replayed } });
   }
 
   #goOn(): void {

@@ -6,16 +6,19 @@ import { join } from "node:path";
 import { v4 } from "uuid";
 import type { Config } from "./config.ts";
 import { DiskFolder } from "./eventlog/disk.ts";
+import { problem } from "./gateway/problems.ts";
 import { GatewayThread } from "./gateway-thread.ts";
 import type { GatewayLink } from "./link/gateway-link.ts";
 import { LedgerNode, type NodeLog, NodeRefused } from "./node.ts";
+import type { LinkAnswer } from "./ports/link.ts";
 import { EmbeddedServer } from "./queue/embedded-server.ts";
-import { endpointOf, NatsSession } from "./queue/nats-session.ts";
+import { endpointOf, isNotLetIn, NatsSession } from "./queue/nats-session.ts";
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
 import type { FileLock, Runtime } from "./runtime/runtime.ts";
 import { systemClock } from "./system-clock.ts";
+import { MAX_FRAME_COMMANDS } from "./wire/frame.ts";
 
 export const SERVE_SETTINGS = [
   "data",
@@ -42,6 +45,9 @@ export type ServeConfig = Config<(typeof SERVE_SETTINGS)[number]>;
 const POSITION_INTERVAL_MS = 1_000;
 const DISK_CHECK_INTERVAL_MS = 1_000;
 /** Connections may be kept open without a request: at a stop the last answers get a moment to leave. */
+/** What requests by NATS may take, of those that wait for an answer; each has some weight beside its bytes. */
+const MAX_ASKED_BYTES = 1 << 26;
+const ASKED_OVERHEAD_BYTES = 1 << 10;
 const LAST_ANSWERS_MS = 250;
 /** For how long the folder may be held by a process that is just ending. */
 const LOCK_PATIENCE_MS = 2_000;
@@ -57,11 +63,16 @@ export class Host {
   readonly #positions: Positions;
   #server: EmbeddedServer | undefined;
   #asked = 0;
+  #askedBytes = 0;
+  #wasLetIn = false;
   #diskWatch: ReturnType<typeof setInterval> | undefined;
 
   /** Takes the folder. Rejects with NodeRefused where another process holds it. */
   static async open(config: ServeConfig, runtime: Runtime, gatewayScript: URL, log: NodeLog): Promise<Host> {
-    mkdirSync(config.data, { recursive: true, mode: 0o750 });
+    const { gatewayThreads = 1 } = config;
+    if (gatewayThreads > runtime.gatewayThreads.atMost)
+      throw new NodeRefused(`--gateway-threads above ${runtime.gatewayThreads.atMost} needs Bun`);
+    makeFolder(config.data);
     return new Host(config, runtime, gatewayScript, log, await takeLock(config.data, runtime));
   }
 
@@ -109,10 +120,20 @@ export class Host {
     this.#watchDisk();
     this.#node.run();
     await Promise.race([this.#node.opened, this.failed]);
-    this.#node.checkOpening();
+    await this.#checkOpening();
     // They have been told that commands are taken; whoever reads the port's line may send some at once.
     await this.#callGateways("sync");
     return port;
+  }
+
+  /** A node that must not go on is not waited for by the others either. */
+  async #checkOpening(): Promise<void> {
+    try {
+      this.#node.checkOpening();
+    } catch (error) {
+      await this.#purge.withdraw();
+      throw error;
+    }
   }
 
   /** Finishes what is under way, syncs, and ends every part. */
@@ -140,11 +161,13 @@ export class Host {
 
   /** Starts the threads that serve HTTP; resolves with the port. */
   async #startGateways(): Promise<number> {
-    const { host, maxBodyBytes, outcomeTimeoutMs, maxWaitingCommands, gatewayThreads } = this.config;
+    const { host, maxBodyBytes, outcomeTimeoutMs, maxWaitingCommands } = this.config;
+    const threads = this.config.gatewayThreads ?? this.runtime.gatewayThreads.byDefault;
     let { port } = this.config;
-    const shared = gatewayThreads > 1;
+    const shared = threads > 1;
+    const share = Math.ceil(maxWaitingCommands / threads);
     if (shared && port > 0) await this.#refuseOthers(port);
-    for (let number = 0; number < gatewayThreads; number++) {
+    for (let number = 0; number < threads; number++) {
       const origin = crypto.getRandomValues(new Uint8Array(16));
       const thread = new GatewayThread(
         this.gatewayScript,
@@ -155,7 +178,7 @@ export class Host {
           maxBodyBytes,
           settings: {
             outcomeTimeoutMs,
-            maxWaitingCommands: Math.ceil(maxWaitingCommands / gatewayThreads),
+            maxWaitingCommands: Math.max(share, Math.min(maxWaitingCommands, MAX_FRAME_COMMANDS)),
           },
         },
         (error) => this.#node.fail(error),
@@ -193,7 +216,16 @@ export class Host {
     const { natsUrl, streamMaxBytes, streamReplicas } = this.config;
     const endpoint = this.#server ? await this.#server.endpoint() : endpointOf(natsUrl ?? "");
     const settings = { maxBytes: streamMaxBytes, replicas: streamReplicas };
-    return await NatsSession.open(endpoint, `coffer ${this.#name}`, settings, answered);
+    try {
+      const session = await NatsSession.open(endpoint, `coffer ${this.#name}`, settings, answered);
+      this.#wasLetIn = true;
+      return session;
+    } catch (error) {
+      // Later on it may be a server that is being configured; at the start it is a wrong password.
+      if (!this.#wasLetIn && isNotLetIn(error))
+        this.#node.fail(new NodeRefused("NATS_URL: the server does not let us in"));
+      throw error;
+    }
   }
 
   /** A connection has found its stream: register there, and serve what else goes over it. */
@@ -208,9 +240,21 @@ export class Host {
   #serveNats(session: NatsSession): void {
     serveTransfers(
       session.connection,
-      (request, maxAnswerBytes) => this.#nextGateway().ask(request, maxAnswerBytes),
+      (request, maxAnswerBytes) => this.#ask(request, maxAnswerBytes),
       (error) => this.#requestFailed(error),
     );
+  }
+
+  async #ask(request: Uint8Array, maxAnswerBytes: number): Promise<LinkAnswer> {
+    const bytes = request.length + ASKED_OVERHEAD_BYTES;
+    if (this.#askedBytes + bytes > MAX_ASKED_BYTES)
+      return problem("overloaded", `requests of ${this.#askedBytes} bytes wait for an answer`);
+    this.#askedBytes += bytes;
+    try {
+      return await this.#nextGateway().ask(request, maxAnswerBytes);
+    } finally {
+      this.#askedBytes -= bytes;
+    }
   }
 
   /** Requests by NATS go to the gateways in turn. */
@@ -240,6 +284,16 @@ export class Host {
 
   #requestFailed(error: unknown): void {
     this.log.error({ error: textOf(error) }, "a request failed");
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o750 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" || code === "ENOTDIR") throw new NodeRefused(`${path} is not a folder`);
+    throw error;
   }
 }
 

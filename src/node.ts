@@ -173,7 +173,8 @@ export class LedgerNode<S extends StreamSession> {
     const loop = this.#loop(writer, queue);
     const crcOf = (sequence: number, index: number) => crcAt(file, writer.durable.bytes, sequence, index);
     this.#running = { writer, loop, queue, crcAt: crcOf };
-    for (const link of this.#links) link.recovered(encodeLedger(this.#engine.ledger));
+    const ledger = encodeLedger(this.#engine.ledger);
+    for (const link of this.#links) link.recovered(ledger);
     this.#tellState();
     this.log.info(
       { events: position.seq, seconds: Math.round(clock.nowMs() - startedMs) / 1_000 },
@@ -255,8 +256,11 @@ export class LedgerNode<S extends StreamSession> {
       get maxFrameBytes() {
         return queue()?.maxFrameBytes ?? 0;
       },
-      publish: (frame) =>
-        queue()?.publish(frame) ?? (this.#running ? undefined : frame.refused(starting.reason)),
+      publish: (frame) => {
+        const opened = queue();
+        if (opened) opened.publish(frame);
+        else frame.refused(starting.reason);
+      },
       settle: (id) => queue()?.settle(id),
     };
   }

@@ -151,12 +151,7 @@ export class EngineLoop {
     return engine.outcome(command, events);
   }
 
-  #plainTransfer(
-    transfer: PlainTransfer<number>,
-    message: QueueMessage,
-    index: number,
-    changes: Change[],
-  ): Outcome {
+  #plainTransfer(transfer: PlainTransfer, message: QueueMessage, index: number, changes: Change[]): Outcome {
     const { engine, log } = this;
     const { data, sequence } = message;
     const currency = engine.ledger.opened?.currency as Currency; // there are open accounts

@@ -28,7 +28,7 @@ const NAME_HEADER_BYTES = 5;
 /** Names that were pushed out of their place stay, up to this. */
 const NAME_BYTES_A_PLACE = 64;
 
-export class OpenAccounts implements KnownAccounts<number> {
+export class OpenAccounts implements KnownAccounts {
   #places = new Int32Array(FIRST_PLACES * PLACE_INTS);
   #mask = FIRST_PLACES - 1;
   #filled = 0;
@@ -115,8 +115,7 @@ export class OpenAccounts implements KnownAccounts<number> {
     const balance = name && currency && this.ledger.balances.get(name, currency);
     if (!balance) return undefined;
     const number = this.numberOf(name);
-    // Without holes, with which it would be a hash table.
-    while (this.#balances.length < number) this.#balances.push(undefined);
+    while (this.#balances.length <= number) this.#balances.push(undefined); // with holes it would be slow
     this.#balances[number] = balance;
     if (this.#places[place + 1] === 0) this.#filled++;
     this.#places[place] = hash;

@@ -58,7 +58,7 @@ export class WalletEngine {
    * to what execute(), apply() and outcome() come to with plainCommand(), or to undefined and no change: then
    * they decide.
    */
-  transfer(message: Uint8Array, plain: PlainTransfer<number>, currency: Currency): Committed | undefined {
+  transfer(message: Uint8Array, plain: PlainTransfer, currency: Currency): Committed | undefined {
     const { at, payer, receiver, amount } = plain;
     const from = this.accounts.balance(payer);
     const to = this.accounts.balance(receiver);
@@ -133,7 +133,7 @@ export class WalletEngine {
   /** The command that a transfer of the message is. */
   plainCommand(
     message: Uint8Array,
-    { at, payer, receiver, amount }: PlainTransfer<number>,
+    { at, payer, receiver, amount }: PlainTransfer,
     currency: Currency,
   ): Transfer {
     return {

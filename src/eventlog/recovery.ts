@@ -123,7 +123,10 @@ export async function recoverLog(
 ): Promise<RecoveredLog> {
   const existing = folder.open(LOG_NAME, false);
   const finding = await inspectLog(existing, mark, visitor, progress);
-  if (finding.state === "damaged") throw new DamagedLog(damageText(folder.path(LOG_NAME), finding.break));
+  if (finding.state === "damaged")
+    throw new DamagedLog(
+      `the log is damaged; nothing was changed: ${damageText(folder.path(LOG_NAME), finding.break)}`,
+    );
   const file = existing ?? folder.open(LOG_NAME, true);
   if (!file) throw new Error(`${folder.path(LOG_NAME)} could not be made`);
   const { position, size } = finding;

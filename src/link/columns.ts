@@ -15,6 +15,7 @@ const OUTCOME_NUMBERS = 3;
 
 /** One end's way of telling changes: it knows which names it has told. */
 export class ChangeEncoder {
+  /** By the account's number; without holes, which would be slow. */
   readonly #told: boolean[] = [];
 
   encode(changes: readonly Change[]): (TransferColumns | WalletEvent)[] {
@@ -27,6 +28,7 @@ export class ChangeEncoder {
       for (let i = 0; i < accounts.length; i++) {
         const account = accounts[i] as number;
         if (this.#told[account]) continue;
+        while (this.#told.length <= account) this.#told.push(false);
         this.#told[account] = true;
         named.push({ account, name: nameOf(account) });
       }
@@ -43,7 +45,8 @@ export class ChangeEncoder {
 
 /** The other end's. */
 export class ChangeDecoder {
-  readonly #names: AccountId[] = [];
+  /** By the account's number; without holes, which would be slow. */
+  readonly #names: (AccountId | undefined)[] = [];
   readonly #nameOf = (account: number): AccountId => {
     const name = this.#names[account];
     if (name === undefined) throw new RangeError(`no name was told for account ${account}`);
@@ -53,7 +56,10 @@ export class ChangeDecoder {
   decode(changes: readonly (TransferColumns | WalletEvent)[]): Change[] {
     return changes.map((change) => {
       if (!("payers" in change)) return change;
-      for (const { account, name } of change.named) this.#names[account] = name;
+      for (const { account, name } of change.named) {
+        while (this.#names.length <= account) this.#names.push(undefined);
+        this.#names[account] = name;
+      }
       return new Transfers(change.currency, this.#nameOf, change.payers, change.receivers, change.amounts);
     });
   }

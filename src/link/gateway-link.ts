@@ -4,6 +4,7 @@ import type { Committed } from "../ports/changes.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
 import type { LedgerColumns, LinkAnswer, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
+import { frameCount } from "../wire/frame.ts";
 import { buffersOf, ChangeEncoder, encodeOutcome } from "./columns.ts";
 
 type Call = Extract<ToGateway, { readonly call: number }>["type"];
@@ -11,6 +12,8 @@ type Call = Extract<ToGateway, { readonly call: number }>["type"];
 export class GatewayLink {
   readonly #changes = new ChangeEncoder();
   readonly #calls = new Map<number, () => void>();
+  /** The counts of frames that were published and are not settled, by their ids. */
+  readonly #counts = new Map<string, number>();
   readonly #asked = new Map<number, (answer: LinkAnswer) => void>();
   #number = 0;
 
@@ -36,9 +39,13 @@ export class GatewayLink {
 
   /** Tells a batch that is on disk, with the outcomes of this gateway's frames. */
   committed({ changes, outcomes }: Committed): void {
-    const own = outcomes.filter(({ origin }) => origin === this.origin);
+    // Whoever may publish may have copied our origin: it is ours only with our number and count.
+    const own = outcomes.filter(
+      (outcome) =>
+        outcome.origin === this.origin && this.#counts.get(idOf(outcome)) === outcome.outcomes.length,
+    );
     if (changes.length === 0 && own.length === 0) return;
-    for (const outcome of own) this.commands.settle(idOf(outcome));
+    for (const outcome of own) this.#settle(idOf(outcome));
     const columns = { changes: this.#changes.encode(changes), outcomes: own.map(encodeOutcome) };
     this.port.post({ type: "committed", ...columns }, buffersOf(columns.changes, columns.outcomes));
   }
@@ -48,7 +55,8 @@ export class GatewayLink {
     return new Promise((resolve) => {
       const ask = ++this.#number;
       this.#asked.set(ask, resolve);
-      this.port.post({ type: "ask", ask, body, maxAnswerBytes });
+      const copy = new Uint8Array(body); // it may be a part of a large buffer, all of which would travel
+      this.port.post({ type: "ask", ask, body: copy, maxAnswerBytes }, [copy.buffer]);
     });
   }
 
@@ -67,7 +75,7 @@ export class GatewayLink {
         this.#publish(message.id, message.bytes);
         return;
       case "settle":
-        this.commands.settle(message.id);
+        this.#settle(message.id);
         return;
       case "answer":
         this.#asked.get(message.ask)?.(message.answer);
@@ -83,11 +91,20 @@ export class GatewayLink {
     }
   }
 
+  #settle(id: string): void {
+    this.#counts.delete(id);
+    this.commands.settle(id);
+  }
+
   #publish(id: string, bytes: Uint8Array): void {
+    this.#counts.set(id, frameCount(bytes));
     this.commands.publish({
       id,
       bytes,
-      refused: (why) => this.port.post({ type: "refused", id, why }),
+      refused: (why) => {
+        this.#counts.delete(id);
+        this.port.post({ type: "refused", id, why });
+      },
       resent: () => this.port.post({ type: "resent", id }),
     });
   }

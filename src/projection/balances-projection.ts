@@ -95,6 +95,7 @@ export class BalancesProjection implements BalancesView {
     const name = nameOf(account);
     const balance = this.#balances.get(name, currency);
     if (!balance) throw new ImpossibleState(`impossible state: a transfer of ${name}, which is not open`);
+    while (this.#numbered.length <= account) this.#numbered.push(undefined); // with holes it would be slow
     this.#numbered[account] = balance;
     return balance;
   }

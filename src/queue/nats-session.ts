@@ -18,7 +18,15 @@ import {
   RetentionPolicy,
   StorageType,
 } from "@nats-io/jetstream";
-import { connect, createInbox, headers, type Msg, type NatsConnection, nanos } from "@nats-io/transport-node";
+import {
+  connect,
+  createInbox,
+  errors,
+  headers,
+  type Msg,
+  type NatsConnection,
+  nanos,
+} from "@nats-io/transport-node";
 import type { QueueMessage } from "../ports/command-queue.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "./stream-session.ts";
 
@@ -56,6 +64,11 @@ export function endpointOf(urls: string): NatsEndpoint {
   if (user === "") return { servers };
   const pass = decodeURIComponent(first?.password ?? "");
   return pass === "" ? { servers, token: user } : { servers, user, pass };
+}
+
+/** Whether a server refused the user and password, or the token. */
+export function isNotLetIn(error: unknown): boolean {
+  return error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError;
 }
 
 /** How the stream is made where there is none. */

@@ -15,6 +15,19 @@ export class NodeRegistry {
     return new NodeRegistry(await new Kvm(connection).create(BUCKET, { replicas }));
   }
 
+  /** Undefined where no node was ever registered. Changes nothing. */
+  static async find(connection: NatsConnection): Promise<NodeRegistry | undefined> {
+    const kvm = new Kvm(connection);
+    for await (const { bucket } of kvm.list()) {
+      if (bucket === BUCKET) return new NodeRegistry(await kvm.open(BUCKET));
+    }
+    return undefined;
+  }
+
+  async has(node: string): Promise<boolean> {
+    return (await this.bucket.get(node))?.operation === "PUT";
+  }
+
   /** `sequence`: the message of the command at the node's mark; 0 for none. */
   async tell(node: string, sequence: number): Promise<void> {
     await this.bucket.put(node, String(sequence));
@@ -31,8 +44,7 @@ export class NodeRegistry {
 
   /** Returns false where no such node is registered. */
   async forget(node: string): Promise<boolean> {
-    const entry = await this.bucket.get(node);
-    if (entry?.operation !== "PUT") return false;
+    if (!(await this.has(node))) return false;
     await this.bucket.purge(node);
     return true;
   }

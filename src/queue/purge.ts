@@ -13,6 +13,7 @@ const LOOK_INTERVAL_MS = 1_000;
 export class StreamPurge {
   #session: NatsSession | undefined;
   #registry: NodeRegistry | undefined;
+  #isNew = false;
   #marked = 0;
   #purgedMs = Number.NEGATIVE_INFINITY;
   #purgedBefore = 0;
@@ -34,6 +35,7 @@ export class StreamPurge {
   async join(session: NatsSession, markedSequence: number): Promise<void> {
     if (this.shared) {
       this.#registry = await NodeRegistry.open(session.connection, this.replicas);
+      this.#isNew ||= !(await this.#registry.has(this.node));
       await this.#registry.tell(this.node, markedSequence);
     }
     this.#session = session;
@@ -41,6 +43,11 @@ export class StreamPurge {
     // Also without a new mark: a full stream takes no command that would set one.
     const timer = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
     session.onEnd(() => clearInterval(timer));
+  }
+
+  /** Takes back what registered the node, where it was not registered before. */
+  async withdraw(): Promise<void> {
+    if (this.#isNew) await this.#registry?.forget(this.node);
   }
 
   /** The log is marked up to the command in message `sequence`. */

@@ -1,5 +1,6 @@
 import { dlopen, FFIType, suffix } from "bun:ffi";
 import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 // In a compiled executable this is a path into the executable itself.
 import natsServerPath from "../../build/tools/coffer-nats" with { type: "file" };
@@ -14,6 +15,11 @@ const IDLE_TIMEOUT_SECONDS = 30;
 
 export const bunRuntime: Runtime = {
   name: "bun",
+  // One core is left to the engine; more than a few gateways have nothing to do.
+  gatewayThreads: {
+    byDefault: Math.min(Math.max(availableParallelism() - 1, 1), 4),
+    atMost: Number.POSITIVE_INFINITY,
+  },
   version: Bun.version,
 
   lock(path) {

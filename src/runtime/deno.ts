@@ -12,7 +12,6 @@ interface DenoGlobal {
     options: {
       hostname: string;
       port: number;
-      reusePort: boolean;
       signal: AbortSignal;
       onListen: (address: { port: number }) => void;
     },
@@ -24,6 +23,7 @@ const deno = (globalThis as unknown as { Deno: DenoGlobal }).Deno;
 
 export const denoRuntime: Runtime = {
   name: "deno",
+  gatewayThreads: { byDefault: 1, atMost: 1 }, // sharing a port is not stable there
   version: deno.version.deno,
 
   lock(path) {
@@ -65,11 +65,10 @@ function listen(
   signal: AbortSignal,
   listening: (port: number) => void,
 ) {
-  const { host: hostname, port, shared: reusePort } = address;
+  const { host: hostname, port } = address;
   try {
-    return deno.serve(
-      { hostname, port, reusePort, signal, onListen: (at) => listening(at.port) },
-      (request) => handler.fetch(request),
+    return deno.serve({ hostname, port, signal, onListen: (at) => listening(at.port) }, (request) =>
+      handler.fetch(request),
     );
   } catch (error) {
     throw new CannotListen(address, error instanceof Error ? error.message : String(error));

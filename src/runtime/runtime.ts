@@ -42,6 +42,8 @@ export interface Runtime {
   readonly version: string;
   /** Undefined where another process holds it. Makes the file where it is missing. */
   lock(path: string): FileLock | undefined;
+  /** How many gateway threads suit this machine, and how many can share a port. */
+  readonly gatewayThreads: { readonly byDefault: number; readonly atMost: number };
   /** Throws CannotListen, where the address is in use or another's. */
   serve(handler: HttpHandler, address: HttpAddress): Promise<HttpServer>;
   /** The path of the embedded nats-server; a compiled executable puts it into `folder` first. */

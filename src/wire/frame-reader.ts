@@ -26,19 +26,20 @@ import {
 } from "./frame.ts";
 
 /** A transfer in the ledger's default currency, of an exact amount, between two accounts that are known. */
-export interface PlainTransfer<A> {
+export interface PlainTransfer {
   readonly kind: "plain_transfer";
   /** Where the command begins in the message. */
   readonly at: number;
-  readonly payer: A;
-  readonly receiver: A;
+  /** The accounts' numbers. */
+  readonly payer: number;
+  readonly receiver: number;
   /** A safe integer, above 0. */
   readonly amount: number;
 }
 
-/** Accounts by the bytes of their names. */
-export interface KnownAccounts<A> {
-  find(message: Uint8Array, at: number, end: number): A | undefined;
+/** Accounts' numbers by the bytes of their names. */
+export interface KnownAccounts {
+  find(message: Uint8Array, at: number, end: number): number | undefined;
 }
 
 export interface Frame<C = Command> {
@@ -54,16 +55,16 @@ export interface Frame<C = Command> {
  */
 export function readFrame(message: Uint8Array, defaultCurrency: Currency | undefined): Frame | undefined;
 /** As above; transfers between accounts that are `known` are left where they are. */
-export function readFrame<A>(
+export function readFrame(
   message: Uint8Array,
   defaultCurrency: Currency | undefined,
-  known: KnownAccounts<A>,
-): Frame<Command | PlainTransfer<A>> | undefined;
-export function readFrame<A>(
+  known: KnownAccounts,
+): Frame<Command | PlainTransfer> | undefined;
+export function readFrame(
   message: Uint8Array,
   defaultCurrency: Currency | undefined,
-  known?: KnownAccounts<A>,
-): Frame<Command | PlainTransfer<A>> | undefined {
+  known?: KnownAccounts,
+): Frame<Command | PlainTransfer> | undefined {
   if (message.length < FRAME_HEADER_BYTES) return undefined;
   const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
   if (view.getUint32(CRC_AT, true) !== frameCrc(message)) return undefined;
@@ -71,7 +72,7 @@ export function readFrame<A>(
     throw new UnknownCommand(`a frame of version ${message[2]}; this node knows ${FRAME_VERSION}`);
   const count = view.getUint32(28, true);
   if (count < 1 || count > MAX_FRAME_COMMANDS) return undefined;
-  const commands: (Command | PlainTransfer<A>)[] = [];
+  const commands: (Command | PlainTransfer)[] = [];
   let at = FRAME_HEADER_BYTES;
   for (let index = 0; index < count; index++) {
     if (at + COMMAND_HEADER_BYTES > message.length) return undefined;
@@ -99,21 +100,21 @@ export function readFrame<A>(
 }
 
 /** Undefined where the transfer has to be taken apart, or is none. */
-function readPlain<A>(
+function readPlain(
   message: Uint8Array,
   view: DataView,
   at: number,
   from: number,
   to: number,
   end: number,
-  known: KnownAccounts<A>,
-): PlainTransfer<A> | undefined {
+  known: KnownAccounts,
+): PlainTransfer | undefined {
   const amount = readMoney(view, at + AMOUNT_AT);
   if (typeof amount !== "number" || amount === 0) return undefined;
   const payer = known.find(message, from, to);
-  if (!payer) return undefined;
+  if (payer === undefined) return undefined;
   const receiver = known.find(message, to, end);
-  if (!receiver || receiver === payer) return undefined;
+  if (receiver === undefined || receiver === payer) return undefined;
   return { kind: "plain_transfer", at, payer, receiver, amount };
 }
 

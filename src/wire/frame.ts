@@ -31,6 +31,7 @@ const MAGIC_0 = 0xcf;
 const MAGIC_1 = 0x46;
 export const FRAME_VERSION = 1;
 export const FRAME_HEADER_BYTES = 36;
+const COUNT_AT = 28;
 export const CRC_AT = 32;
 /** A command's fixed part, and the places in it of its id and its amount. */
 export const COMMAND_HEADER_BYTES = 28;
@@ -211,7 +212,7 @@ export function buildFrame(
   frame[2] = FRAME_VERSION;
   frame.set(origin, 4);
   view.setBigUint64(20, BigInt(number), true);
-  view.setUint32(28, count, true);
+  view.setUint32(COUNT_AT, count, true);
   let at = FRAME_HEADER_BYTES;
   for (const { bytes } of commands) {
     frame.set(bytes, at);
@@ -219,6 +220,11 @@ export function buildFrame(
   }
   view.setUint32(CRC_AT, frameCrc(frame), true);
   return frame;
+}
+
+/** How many commands a whole frame has. */
+export function frameCount(frame: Uint8Array): number {
+  return new DataView(frame.buffer, frame.byteOffset).getUint32(COUNT_AT, true);
 }
 
 /** Cuts commands into parts of at most `maxBytes` each, which must be at least MAX_COMMAND_BYTES. */

@@ -18,16 +18,16 @@ export type Message<C = Command> =
  */
 export function readMessage(data: Uint8Array, currency: Currency | undefined): Message;
 /** As above; a frame's transfers between accounts that are `known` are left where they are. */
-export function readMessage<A>(
+export function readMessage(
   data: Uint8Array,
   currency: Currency | undefined,
-  known: KnownAccounts<A>,
-): Message<Command | PlainTransfer<A>>;
-export function readMessage<A>(
+  known: KnownAccounts,
+): Message<Command | PlainTransfer>;
+export function readMessage(
   data: Uint8Array,
   currency: Currency | undefined,
-  known?: KnownAccounts<A>,
-): Message<Command | PlainTransfer<A>> {
+  known?: KnownAccounts,
+): Message<Command | PlainTransfer> {
   if (looksLikeFrame(data)) {
     const frame = known ? readFrame(data, currency, known) : readFrame(data, currency);
     return frame ? { from: "gateway", ...frame } : { from: "nobody", why: "a damaged frame" };

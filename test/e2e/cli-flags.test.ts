@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { freePort, NatsServer } from "../support/nats.ts";
@@ -29,7 +30,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   replay: { data: "", json: "yes" },
   verify: { data: "" },
-  queue: { "nats-url": "", "stream-replicas": "6" },
+  queue: { "nats-url": "" },
   version: {},
 };
 const SWITCHES = ["strict", "remake-lost-stream", "accept-gap", "json"];
@@ -144,6 +145,20 @@ test("NATS_URL is the server that is used; --nats-url wins; COFFER_NATS_URL is n
     expect(node.process.stderr.join("\n")).not.toContain("nats-server started");
     expect(await node.stop()).toBe(0);
   }
+  await nats.stop();
+});
+
+test("the nodes of a NATS server that never had any are none, and the server stays as it was", async () => {
+  const nats = await NatsServer.start(temporaryFolder());
+  const none = await coffer(["queue", "nodes", "--nats-url", nats.url]);
+  expect(none).toEqual({ code: 0, stdout: "", stderr: "" });
+  const connection = await nats.connect();
+  const manager = await jetstreamManager(connection);
+  expect((await manager.getAccountInfo()).streams).toBe(0);
+  await connection.close();
+  const wrong = await coffer(["queue", "forget", "a b", "--nats-url", nats.url]);
+  expect([wrong.code, wrong.stdout]).toEqual([2, ""]);
+  expect(wrong.stderr).toContain("NODE");
   await nats.stop();
 });
 

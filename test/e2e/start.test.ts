@@ -36,7 +36,24 @@ async function refused(data: string, flags: readonly string[] = [], runtime?: Ru
   return error;
 }
 
+test("a data folder that is a file is named", async () => {
+  const file = join(temporaryFolder(), "file");
+  writeFileSync(file, "");
+  expect(await refused(file)).toContain(`${file} is not a folder`);
+});
+
 describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
+  test("two gateway threads serve on one port; under Deno they are refused", async () => {
+    const flags = ["--gateway-threads", "2"];
+    if (runtime === "Deno") {
+      expect(await refused(temporaryFolder(), flags, runtime)).toContain("needs Bun");
+      return;
+    }
+    const node = await CofferNode.start(temporaryFolder(), { runtime, flags });
+    expect((await node.client.deposit("alice", 1)).status).toBe(200);
+    expect(await node.stop()).toBe(0);
+  });
+
   test("a port in use is named, and nothing of the folder is touched", async () => {
     const first = await CofferNode.start(temporaryFolder(), { runtime });
     const port = new URL(first.url).port;

@@ -182,3 +182,46 @@ test("more accounts than the cache holds, and names that take each other's place
     expected.projection.balance(account(name(5)), currency("USD")) as never,
   );
 });
+
+test("names with the same hash and length are different accounts", async () => {
+  const [one, other] = ["declinate", "macallums"] as const; // FNV-1a gives both the same 32 bits
+  const commands = [
+    openLedger(),
+    openAccount(one, 100, { id: id(1) }),
+    openAccount(other, 100, { id: id(2) }),
+    openAccount("third", 100, { id: id(3) }),
+    ...Array.from({ length: 20 }, (_, number) =>
+      transfer(number % 2 ? one : other, "third", 1 + number, { id: id(10 + number) }),
+    ),
+  ];
+  const messages = commands.map((command, index) => ({
+    sequence: index + 1,
+    at: FIRST_AT,
+    data: frame([command], index + 1),
+  }));
+  const expected = specified(messages);
+  const found = await consumed(messages);
+  expect(found.log.toString("latin1")).toBe(expected.log.toString("latin1"));
+  for (const name of [one, other])
+    expect(found.projection.balance(account(name), currency("USD"))).toEqual(
+      expected.projection.balance(account(name), currency("USD")) as never,
+    );
+});
+
+test("an account is plain whatever its number, the first one's too", async () => {
+  const commands = [
+    openLedger(),
+    transfer("alice", "bob", 1, { id: id(1) }), // rejected, and the first to name accounts
+    openAccount("alice", 100, { id: id(2) }),
+    openAccount("bob", 100, { id: id(3) }),
+    transfer("alice", "bob", 5, { id: id(4) }),
+    transfer("bob", "alice", 5, { id: id(5) }),
+  ];
+  const messages = commands.map((command, index) => ({
+    sequence: index + 1,
+    at: FIRST_AT,
+    data: frame([command], index + 1),
+  }));
+  const { changes } = await consumed(messages);
+  expect(changes.flatMap((change) => (change instanceof Transfers ? Array.from(change.amounts) : []))).toEqual([5, 5]);
+});

@@ -7,6 +7,16 @@ import { temporaryFolder } from "../support/folders.ts";
 import { freePort } from "../support/nats.ts";
 import { ROOT, TestProcess } from "../support/processes.ts";
 
+test.concurrent("a node that is not let in at its start says so, without the password, and stops", async () => {
+  const nats = await server("--user", "teller", "--pass", "right");
+  const env = { NATS_URL: `nats://teller:wrong@127.0.0.1:${nats.port}` };
+  const node = CofferNode.launch(temporaryFolder(), { env });
+  expect(await node.process.exited).toBe(1);
+  expect(node.process.stderr.at(-1)).toContain("does not let us in");
+  expect(node.process.stderr.join("\n")).not.toContain("wrong");
+  await nats.process.stop();
+});
+
 async function server(...authorization: string[]): Promise<{ port: number; process: TestProcess }> {
   const port = await freePort();
   const args = ["-a", "127.0.0.1", "-p", String(port), "-js", "-sd", temporaryFolder(), ...authorization];

@@ -1,6 +1,7 @@
 /** What is taken off the stream, and when: only what every node has on disk, so that each finds what it needs. */
 
 import { afterAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { jetstreamManager, type StreamState } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
@@ -92,6 +93,23 @@ test.concurrent("messages behind the mark are taken off, never the one at the en
   node = await setting.node([], node.data);
   await tellers.work(node.client, 50, 4);
   await expectWhole(node, tellers);
+});
+
+test.concurrent("a node that must not go on is not registered, unless it was before", async () => {
+  const setting = await Setting.start();
+  const node = await setting.node();
+  const refused = CofferNode.launch(temporaryFolder(), {
+    flags: ["--nats-url", setting.server.url, "--currency", "EUR"],
+  });
+  expect(await refused.process.exited).toBe(1);
+  expect(refused.process.stderr.at(-1)).toContain("--currency is EUR");
+  expect([...(await setting.nodes()).keys()]).toEqual([readFileSync(join(node.data, "node"), "utf8").trim()]);
+  expect(await node.stop()).toBe(0);
+  const again = CofferNode.launch(node.data, {
+    flags: ["--nats-url", setting.server.url, "--currency", "EUR"],
+  });
+  expect(await again.process.exited).toBe(1);
+  expect((await setting.nodes()).size).toBe(1);
 });
 
 test.concurrent("nothing is taken off that a registered node may need, until it is forgotten", async () => {

@@ -4,7 +4,8 @@ import type { Port } from "../../src/ports/link.ts";
 import type { Random } from "./random.ts";
 import type { SimulatedTime } from "./time.ts";
 
-const MAX_DELAY_MS = 2;
+/** What one end posts, the other has after so long. */
+export const MAX_DELAY_MS = 2;
 
 export class SimulatedPort<Out, In> implements Port<Out, In> {
   #other: SimulatedPort<In, Out> | undefined;

@@ -17,7 +17,7 @@ import type { ToEngine, ToGateway } from "../../src/ports/link.ts";
 import { type Asked, Auditor, Violation } from "./auditor.ts";
 import { nextRequest, type Request, toldOf } from "./clients.ts";
 import { Dead, SimulatedDisk } from "./disk.ts";
-import { SimulatedPort } from "./port.ts";
+import { MAX_DELAY_MS, SimulatedPort } from "./port.ts";
 import { Random } from "./random.ts";
 import { SimulatedServer, type SimulatedSession } from "./stream.ts";
 import { SimulatedTime } from "./time.ts";
@@ -35,6 +35,7 @@ const SETTINGS = {
   acceptGap: false,
 };
 /** For how many steps a node may need to come back when nothing is broken any more. */
+const MAX_PROBES = 3;
 const MAX_CALM_STEPS = 4_000;
 
 /** A process: dead after its crash, with everything that it had begun. */
@@ -359,6 +360,8 @@ export class Simulation {
     this.#disk.faults = { shortWrite: 0, writeFails: 0, syncFails: 0, full: false, maxSyncMs: 1 };
     this.#server.faults = { lost: 0, doubled: 0, refused: 0, maxDelayMs: 1 };
     if (!this.#server.up) this.#server.restart();
+    // What broke just now is told to the gateways first.
+    for (const toldMs = this.#time.nowMs + MAX_DELAY_MS; this.#time.nowMs <= toldMs; ) await this.#step();
     const isCalm = () =>
       this.#process?.recovered === true &&
       this.#process.gateways.every((gateway) => gateway.unready() === undefined) &&
@@ -375,8 +378,20 @@ export class Simulation {
     await this.#readAgain();
   }
 
-  /** A node that says that it is ready takes commands. */
+  /** A node that says that it is ready takes commands; at the latest when a caller tries again as it is told to. */
   async #probe(gateway: GatewayNode): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const { status, body, retryAfter } = await this.#deposit(gateway);
+      if (status === 200 || status === 422) return;
+      // A stream that is full makes room when it refuses a frame.
+      if (status !== 503 || retryAfter === undefined || tries === MAX_PROBES)
+        throw new Violation(`a ready node took no command: ${body}`);
+      for (const againMs = this.#time.nowMs + retryAfter * 1_000; this.#time.nowMs < againMs; )
+        await this.#step();
+    }
+  }
+
+  async #deposit(gateway: GatewayNode): Promise<Answer> {
     let answer: Answer | undefined;
     gateway.wallet.move("deposit", new TextEncoder().encode('{"account_id":"probe","amount":1}')).then(
       (told) => {
@@ -390,9 +405,7 @@ export class Simulation {
       if (step > MAX_CALM_STEPS) throw new Violation("a ready node does not answer");
       await this.#step();
     }
-    if (answer.status !== 200 && answer.status !== 422) {
-      throw new Violation(`a ready node took no command: ${answer.body}`);
-    }
+    return answer;
   }
 
   async #finish(node: LedgerNode<SimulatedSession>): Promise<void> {

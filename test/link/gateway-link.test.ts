@@ -1,0 +1,128 @@
+/** The link between a gateway and the engine: whose outcomes it takes, what travels, and requests that fail. */
+
+import { expect, test } from "bun:test";
+import type { TransactionId } from "../../src/domain/names.ts";
+import { GatewayNode } from "../../src/gateway-node.ts";
+import { GatewayLink } from "../../src/link/gateway-link.ts";
+import type { CommandQueue, OutgoingFrame } from "../../src/ports/command-queue.ts";
+import type { LinkAnswer, Port, ToEngine, ToGateway } from "../../src/ports/link.ts";
+import { EMPTY_LOG } from "../../src/ports/log-position.ts";
+import { buildFrame, CommandWriter } from "../../src/wire/frame.ts";
+import { deposit } from "../support/ledger-specs.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+
+const ORIGIN = new Uint8Array(16).fill(7);
+const ORIGIN_TEXT = "07".repeat(16);
+
+class OneEnd<Out, In> implements Port<Out, In> {
+  readonly posted: Out[] = [];
+  receive: (message: In) => void = () => {};
+
+  post(message: Out, handedOver: ArrayBuffer[] = []): void {
+    this.posted.push(structuredClone(message, { transfer: handedOver }));
+  }
+
+  onMessage(receive: (message: In) => void): void {
+    this.receive = receive;
+  }
+}
+
+class SomeQueue implements CommandQueue {
+  readonly state = { open: true } as const;
+  readonly maxFrameBytes = 1 << 20;
+  readonly published: OutgoingFrame[] = [];
+  readonly settled: string[] = [];
+
+  publish(frame: OutgoingFrame): void {
+    this.published.push(frame);
+  }
+
+  settle(id: string): void {
+    this.settled.push(id);
+  }
+}
+
+function engineEnd() {
+  const port = new OneEnd<ToGateway, ToEngine>();
+  const queue = new SomeQueue();
+  const link = new GatewayLink(ORIGIN_TEXT, port, queue, () => {});
+  return { port, queue, link };
+}
+
+test("an outcome is a frame's only with its number and its count", () => {
+  const { port, queue, link } = engineEnd();
+  const writer = new CommandWriter();
+  writer.add(deposit("alice", 1));
+  writer.add(deposit("alice", 2));
+  const id = `${ORIGIN_TEXT}-5`;
+  port.receive({ type: "publish", id, bytes: buildFrame(ORIGIN, 5, [writer.take()]) as never });
+  const tell = (number: number, count: number) =>
+    link.committed({
+      position: EMPTY_LOG,
+      changes: [],
+      outcomes: [
+        {
+          origin: ORIGIN_TEXT,
+          number,
+          outcomes: Array.from({ length: count }, () => ({ status: "conflict" })) as never,
+        },
+      ],
+    });
+  tell(5, 1);
+  tell(6, 2);
+  expect([queue.settled, port.posted]).toEqual([[], []]);
+  tell(5, 2);
+  expect(queue.settled).toEqual([id]);
+  expect(port.posted).toHaveLength(1);
+  tell(5, 2);
+  expect(port.posted).toHaveLength(1);
+});
+
+test("a request that is a part of a large buffer travels without the rest, which stays whole", () => {
+  const { port, link } = engineEnd();
+  const chunk = Buffer.alloc(1 << 16, "x");
+  void link.ask(chunk.subarray(10, 15), 1_000);
+  const [asked] = port.posted;
+  if (asked?.type !== "ask") throw new Error("nothing was asked");
+  expect([asked.body.length, asked.body.buffer.byteLength]).toEqual([5, 5]);
+  expect(chunk.toString("latin1", 10, 15)).toBe("xxxxx");
+});
+
+test("a request that fails by a bug is reported, and answered", async () => {
+  const port = new OneEnd<ToEngine, ToGateway>();
+  new GatewayNode(
+    {
+      port,
+      clock: new ManualClock(),
+      origin: ORIGIN,
+      newTransactionId: (): TransactionId => {
+        throw new Error("a bug");
+      },
+      answeredSeq: () => 0,
+      stopAccepting: async () => {},
+      cut: async () => {},
+    },
+    { outcomeTimeoutMs: 1_000, maxWaitingCommands: 100 },
+  );
+  port.receive({ type: "state", state: { open: true }, maxFrameBytes: 1 << 20 });
+  const ledger = {
+    opened: {
+      type: "LedgerOpened",
+      seq: 1,
+      format: 1,
+      ledger_id: "",
+      currency: "USD",
+      strict: false,
+    } as never,
+    seq: 1,
+    transactions: 0,
+    balances: [],
+  };
+  port.receive({ type: "recovered", ledger });
+  const body = new TextEncoder().encode('{"from_account":"a","to_account":"b","amount":1}');
+  port.receive({ type: "ask", ask: 9, body, maxAnswerBytes: 1_000 });
+  await Promise.resolve();
+  expect(port.posted.map(({ type }) => type)).toEqual(["failed_request", "answer"]);
+  const { ask, answer } = port.posted[1] as { ask: number; answer: LinkAnswer };
+  expect([ask, answer.status, JSON.parse(answer.body).code]).toEqual([9, 500, "internal_error"]);
+});
