@@ -28,7 +28,8 @@ export interface LogVisitor {
   /** A BadLine that is thrown here says that the command cannot be; every other error ends the reading. */
   command(command: LoggedCommand): void;
   /**
-   * The short way of most transfers, for whoever offers it. Returns how many of them it has taken, from the
+   * The short way of most transfers. With it other plain lines are read without JSON.parse too; without it
+   * line.ts, the specification, reads every line. Returns how many of the transfers it has taken, from the
    * first on. It has changed nothing for the next one, which cannot be, or is not plain: that one comes to
    * command().
    */
@@ -138,7 +139,7 @@ class Scan {
   /** The first line that is not as it should be; the command's crc tells what to think of it. */
   #fault: LogBreak | undefined;
 
-  /** Undefined where the visitor wants events only. */
+  /** Undefined where the visitor wants events only, as line.ts reads them. */
   readonly #transfers: TransferLines | undefined;
 
   constructor(private readonly visitor: LogVisitor) {
