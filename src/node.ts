@@ -11,6 +11,7 @@ import type { WalletEvent } from "./domain/events.ts";
 import { type Currency, parseTransactionId } from "./domain/names.ts";
 import { EngineLoop } from "./engine/engine-loop.ts";
 import { holdsCommand } from "./engine/last-command.ts";
+import { Replay } from "./engine/replay.ts";
 import type { HashKey } from "./engine/transaction-index.ts";
 import { WalletEngine } from "./engine/wallet-engine.ts";
 import { crcAt } from "./eventlog/lookup.ts";
@@ -150,12 +151,10 @@ export class LedgerNode<S extends StreamSession> {
   async recover(): Promise<void> {
     const { folder, clock } = this.parts;
     const mark = LogMark.read(folder);
-    let last: readonly WalletEvent[] = [];
     const startedMs = clock.nowMs();
-    const { file, position, torn } = await recoverLog(folder, mark, ({ events }) => {
-      for (const event of events) this.#engine.apply(event);
-      last = events;
-    });
+    const replay = new Replay(this.#engine);
+    const { file, position, torn } = await recoverLog(folder, mark, replay);
+    const last = replay.lastEvents();
     if (torn) this.log.warn(torn, "the log had a torn end, which was cut and kept");
     this.checkOpening();
     // Before anything is appended there must be a mark: without one, what a crash leaves cannot be told from damage.

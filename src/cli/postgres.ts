@@ -88,7 +88,7 @@ async function check(connect: SqlConnect, { data }: Settings): Promise<number> {
     const result = await withConnection(connect, (connection) =>
       compareBalances(connection, async (visit) => {
         // A torn end is nobody's: what was committed to the database was on disk before.
-        await readLog(file, visit, progress.at);
+        await readLog(file, { command: visit }, progress.at);
       }),
     );
     progress.end();

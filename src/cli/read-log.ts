@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { add, type Money, ZERO } from "../domain/amount.ts";
 import { total } from "../domain/balances.ts";
 import { type Currency, WORLD } from "../domain/names.ts";
+import { Replay } from "../engine/replay.ts";
 import { WalletEngine } from "../engine/wallet-engine.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { NewerFormat } from "../eventlog/line.ts";
@@ -30,19 +31,12 @@ export async function readWholeLog(data: string): Promise<LogSummary> {
   if (!file) throw new CommandFailed(`${path} is not there`);
   const [a, b] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
   const engine = new WalletEngine([a, b]);
-  let commands = 0;
+  const replay = new Replay(engine);
   const started = performance.now();
   const progress = showProgress("reading", file.size());
   try {
-    const finding = await inspectLog(
-      file,
-      mark,
-      ({ events }) => {
-        for (const event of events) engine.apply(event);
-        commands++;
-      },
-      progress.at,
-    );
+    const finding = await inspectLog(file, mark, replay, progress.at);
+    const { commands } = replay;
     return { path, finding, engine, commands, seconds: (performance.now() - started) / 1_000 };
   } catch (error) {
     throw error instanceof NewerFormat ? new CommandFailed(`${path}: ${error.message}`) : error;

@@ -16,6 +16,8 @@ import { REJECTIONS } from "../domain/rejections.ts";
 const RECORD_INTS = 11;
 const SEGMENT_RECORDS = 1 << 15;
 const FIRST_TABLE_SLOTS = 1 << 16;
+/** The most that is taken on trust. */
+const MAX_EXPECTED_SLOTS = 1 << 28;
 /** The table grows from this load on; the larger one is ready at GROWTH_LOAD × (1 + 1 / MOVED_PER_RECORD). */
 const GROWTH_LOAD = 0.7;
 const MOVED_PER_RECORD = 8;
@@ -123,11 +125,22 @@ export class TransactionIndex implements DecidedTransactions {
   #lastId: TransactionId | undefined;
   #lastSize = -1;
   #lastSlot = 0;
+  /** Of the ids that look() was given: the hashes, and what stood at their slots, which may have changed since. */
+  #hashes = new Int32Array(0);
+  #entries = new Int32Array(0);
 
   constructor(private readonly hashKey: HashKey) {}
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Makes room in the table for about so many ids, so that it need not grow while they come; before the first. */
+  expect(ids: number): void {
+    if (this.#size > 0) return;
+    let slots = FIRST_TABLE_SLOTS;
+    while (slots * GROWTH_LOAD < ids && slots < MAX_EXPECTED_SLOTS) slots *= 2;
+    this.#table = new Int32Array(slots);
   }
 
   find(id: TransactionId): DecidedTransaction | undefined {
@@ -160,7 +173,34 @@ export class TransactionIndex implements DecidedTransactions {
     return this.#table[this.#lastSlot] === 0;
   }
 
-  /** Records a committed transfer under the id that isNew() was asked for just before. */
+  /**
+   * Prepares for isNewId() of these ids, four big-endian integers each: looks at the slots of all of them at
+   * once, for one by one each would wait for memory.
+   */
+  look(ids: Int32Array, count: number): void {
+    if (this.#hashes.length < count) {
+      this.#hashes = new Int32Array(count);
+      this.#entries = new Int32Array(count);
+    }
+    const hashes = this.#hashes;
+    const entries = this.#entries;
+    for (let number = 0; number < count; number++) hashes[number] = hash(this.hashKey, ids, 4 * number);
+    const table = this.#table;
+    const mask = table.length - 1;
+    for (let number = 0; number < count; number++)
+      entries[number] = table[(hashes[number] as number) & mask] as number;
+  }
+
+  /** As isNew(), of the id `number` of those that look() was given. */
+  isNewId(ids: Int32Array, number: number): boolean {
+    for (let part = 0; part < 4; part++) this.#key[part] = ids[4 * number + part] as number;
+    this.#lastId = undefined;
+    this.#lastSize = this.#size;
+    this.#lastSlot = this.#findHashed(this.#hashes[number] as number);
+    return this.#table[this.#lastSlot] === 0;
+  }
+
+  /** Records a committed transfer under the id that was found new just before. */
   recordTransfer(
     from: number,
     to: number,
@@ -184,6 +224,17 @@ export class TransactionIndex implements DecidedTransactions {
     this.#grow();
   }
 
+  /** What was recorded last; throws RangeError where nothing was. */
+  last(): { readonly id: TransactionId; readonly decided: DecidedTransaction } {
+    const number = this.#size - 1;
+    if (number < 0) throw new RangeError("no transaction was recorded");
+    const at = (number % SEGMENT_RECORDS) * RECORD_INTS;
+    const ints = this.#segmentOf(number).subarray(at + ID, at + ID + 4);
+    const digits = Array.from(ints, (int) => (int >>> 0).toString(16).padStart(8, "0")).join("");
+    const parts = [0, 8, 12, 16, 20].map((from, part, all) => digits.slice(from, all[part + 1]));
+    return { id: parts.join("-") as TransactionId, decided: this.#read(number) };
+  }
+
   /** The number of an account's name; the same name has the same number for ever. */
   accountNumber(account: DecidedTransaction["from_account"]): number {
     return this.#accounts.number(account);
@@ -202,6 +253,11 @@ export class TransactionIndex implements DecidedTransactions {
 
   /** The slot of `#key`. */
   #find(): number {
+    return this.#findHashed(hash(this.hashKey, this.#key, 0));
+  }
+
+  /** The slot of `#key`, whose hash is `bits`. */
+  #findHashed(bits: number): number {
     const table = this.#table;
     const mask = table.length - 1;
     const key = this.#key;
@@ -209,7 +265,6 @@ export class TransactionIndex implements DecidedTransactions {
     const b = key[1] as number;
     const c = key[2] as number;
     const d = key[3] as number;
-    const bits = hash(this.hashKey, key, 0);
     this.#tag = bits & ~mask;
     let slot = bits & mask;
     for (;;) {

@@ -35,7 +35,7 @@ export class DurableLogFeed implements LogFeed {
   follow(after: LogPosition): LogFollower {
     let given: LoggedCommand[] = [];
     const scan = new LogScan(
-      (command) => given.push(command),
+      { command: (command) => void given.push(command) },
       after,
       after.seq > 0 ? this.#currency() : undefined,
     );

@@ -11,7 +11,25 @@ import type { Currency } from "../domain/names.ts";
 import type { AppendFile } from "../ports/append-file.ts";
 import type { LoggedCommand } from "../ports/log-feed.ts";
 import { commandText, crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
-import { BadLine, type CommandEnd, parseLine } from "./line.ts";
+import type { LoggedTransfers } from "../ports/logged-transfers.ts";
+import { BadLine, type CommandEnd, type Line, parseLine } from "./line.ts";
+import { readPlainLine } from "./plain-line.ts";
+import { TransferLines } from "./transfer-lines.ts";
+
+/** Hears of every committed command, in order: each in one of two ways. */
+export interface LogVisitor {
+  /** How long the log is, before everything else. */
+  readonly begins?: ((bytes: number) => void) | undefined;
+  /** A BadLine that is thrown here says that the command cannot be; every other error ends the reading. */
+  command(command: LoggedCommand): void;
+  /**
+   * The short way of most transfers. With it other plain lines are read without JSON.parse too; without it
+   * line.ts, the specification, reads every line. Returns how many of the transfers it has taken, from the
+   * first on. It has changed nothing for the next one, which cannot be, or is not plain: that one comes to
+   * command().
+   */
+  readonly transfers?: ((transfers: LoggedTransfers) => number) | undefined;
+}
 
 /** Where a log stops being one. */
 export interface LogBreak {
@@ -41,18 +59,15 @@ const COMMA = 44;
 const CRC_TAIL = /^,"crc":"([0-9a-f]{8})"\}$/;
 const CRC_TAIL_LENGTH = ',"crc":"00000000"}'.length;
 
-/**
- * Calls `visit` with every committed command, in order. An error of `visit` is the caller's word that the
- * command cannot be, where it is a BadLine; every other one is passed on.
- * `progress` is told the bytes that were read, now and then.
- */
+/** Tells `visitor` of every committed command; `progress` of the bytes that were read, now and then. */
 export async function readLog(
   file: AppendFile,
-  visit: (command: LoggedCommand) => void,
+  visitor: LogVisitor,
   progress: (bytes: number) => void = () => {},
 ): Promise<LogReading> {
   const size = file.size();
-  const scan = new LogScan(visit);
+  visitor.begins?.(size);
+  const scan = new LogScan(visitor);
   const left = await feed(file, 0, (buffer, length) => scan.take(buffer, length), progress);
   if (left > 0) scan.endsHere();
   return { position: scan.position, size, break: scan.break };
@@ -118,12 +133,17 @@ export class LogScan {
   /** The first line that is not as it should be; the command's crc tells what to think of it. */
   #fault: LogBreak | undefined;
 
+  /** Undefined where the visitor wants events only, as line.ts reads them. */
+  readonly #transfers: TransferLines | undefined;
+
   /** `position`: the end of the command before, and `currency` the default of the ledger that it belongs to. */
   constructor(
-    private readonly visit: (command: LoggedCommand) => void,
+    private readonly visitor: LogVisitor,
     public position: LogPosition = EMPTY_LOG,
     private currency?: Currency,
-  ) {}
+  ) {
+    if (visitor.transfers) this.#transfers = new TransferLines(visitor.transfers);
+  }
 
   /**
    * Scans `buffer` up to `length`; its first byte is the first of the current command. Returns the bytes that
@@ -132,6 +152,7 @@ export class LogScan {
   take(buffer: Buffer, length: number): number | undefined {
     let commandAt = 0;
     for (;;) {
+      if (this.#scanned === 0) commandAt = this.#plainTransfers(buffer, commandAt, length);
       const lineAt = commandAt + this.#scanned;
       const newline = newlineIn(buffer, Math.max(lineAt, commandAt + this.#searched), length);
       if (newline < 0) {
@@ -163,10 +184,20 @@ export class LogScan {
     if (this.#fault) this.break = { ...this.#fault, committed: false };
   }
 
+  /** Takes the transfers that begin at `at` and go the short way; returns the place behind them. */
+  #plainTransfers(buffer: Buffer, at: number, length: number): number {
+    if (!this.#transfers || !this.currency) return at;
+    const { bytes } = this.position;
+    this.position = this.#transfers.take(buffer, at, length, this.position);
+    const taken = this.position.bytes - bytes;
+    if (taken > 0) this.#searched = 0;
+    return at + taken;
+  }
+
   #line(text: string, last: boolean): void {
     if (this.#fault) return;
     try {
-      const { seq, event, end } = parseLine(text, this.currency);
+      const { seq, event, end } = this.#parse(text);
       const expectedSeq = this.position.seq + this.#lines + 1;
       if (seq !== expectedSeq) throw new BadLine(`"seq":${expectedSeq}`);
       if (last !== (end !== undefined)) throw new BadLine('"at", "command" and, as its last field, "crc"');
@@ -175,6 +206,12 @@ export class LogScan {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Throws BadLine, NewerFormat. */
+  #parse(text: string): Line {
+    const plain = this.#transfers && readPlainLine(text, this.currency);
+    return plain ?? parseLine(text, this.currency);
   }
 
   /** The crc fits; the command is taken unless it has a fault. */
@@ -194,7 +231,7 @@ export class LogScan {
       if (at < before.at) throw new BadLine(`"at" not before ${before.at}`);
       if (last.type === "MoneyDeducted")
         throw new BadLine("the credit of this deduction in the same command");
-      this.visit({ events, end: position });
+      this.visitor.command({ events, end: position });
     } catch (error) {
       this.#fail(error);
       return;

@@ -22,7 +22,7 @@ import type { AppendFile, DataFolder } from "../ports/append-file.ts";
 import type { LoggedCommand } from "../ports/log-feed.ts";
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { BadLine } from "./line.ts";
-import { hasCommandAfter, type LogBreak, readLog } from "./reader.ts";
+import { hasCommandAfter, type LogBreak, type LogVisitor, readLog } from "./reader.ts";
 import { writeAll } from "./write-all.ts";
 
 export const LOG_NAME = "events.log";
@@ -55,24 +55,34 @@ export function damageText(path: string, { line, offset, expected }: LogBreak): 
 export async function inspectLog(
   file: AppendFile | undefined,
   mark: LogPosition | undefined,
-  visit: (command: LoggedCommand) => void,
+  visitor: LogVisitor,
   progress?: (bytes: number) => void,
 ): Promise<LogFinding> {
-  let atMark: LogPosition | undefined;
+  let atMark: Pick<LogPosition, "seq" | "crc"> | undefined;
+  const { transfers } = visitor;
+  const checking: LogVisitor = {
+    begins: visitor.begins,
+    command(command) {
+      try {
+        visitor.command(command);
+      } catch (error) {
+        if (!(error instanceof ImpossibleState || error instanceof RangeError)) throw error;
+        throw new BadLine(`a possible state: ${error.message}`);
+      }
+      if (command.end.bytes === mark?.bytes) atMark = command.end;
+    },
+    transfers:
+      transfers &&
+      ((plain) => {
+        const taken = transfers(plain);
+        const { seq, ends, crcs } = plain;
+        for (let i = 0; i < taken; i++)
+          if (ends[i] === mark?.bytes) atMark = { seq: seq + 2 * (i + 1), crc: crcs[i] as number };
+        return taken;
+      }),
+  };
   const reading = file
-    ? await readLog(
-        file,
-        (command) => {
-          try {
-            visit(command);
-          } catch (error) {
-            if (!(error instanceof ImpossibleState || error instanceof RangeError)) throw error;
-            throw new BadLine(`a possible state: ${error.message}`);
-          }
-          if (command.end.bytes === mark?.bytes) atMark = command.end;
-        },
-        progress,
-      )
+    ? await readLog(file, checking, progress)
     : { position: EMPTY_LOG, size: 0, break: undefined };
   const { position, size } = reading;
   if (mark && size < mark.bytes) {
@@ -103,17 +113,17 @@ export interface RecoveredLog {
 }
 
 /**
- * Makes the log ready to be appended to, after `visit` has seen all of it. Throws DamagedLog or
+ * Makes the log ready to be appended to, after `visitor` has heard of all of it. Throws DamagedLog or
  * NewerFormat, having changed nothing. Resolves when all of it is on disk.
  */
 export async function recoverLog(
   folder: DataFolder,
   mark: LogPosition | undefined,
-  visit: (command: LoggedCommand) => void,
+  visitor: LogVisitor,
   progress?: (bytes: number) => void,
 ): Promise<RecoveredLog> {
   const existing = folder.open(LOG_NAME, false);
-  const finding = await inspectLog(existing, mark, visit, progress);
+  const finding = await inspectLog(existing, mark, visitor, progress);
   if (finding.state === "damaged")
     throw new DamagedLog(
       `the log is damaged; nothing was changed: ${damageText(folder.path(LOG_NAME), finding.break)}`,

@@ -82,7 +82,7 @@ beforeAll(async () => {
   whole = await consume(folder, STREAM);
   const read = collector();
   const file = new DiskFolder(folder, false).open("events.log", false) as AppendFile;
-  await readLog(file, read.visit);
+  await readLog(file, read);
   file.close();
   ends = read.commands.map(({ end }) => end);
   // What the tests are about is in the stream: commands in the middle of messages, rejections, malformed messages.

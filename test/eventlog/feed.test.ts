@@ -20,7 +20,7 @@ let commands: readonly LoggedCommand[];
 beforeAll(async () => {
   log = await writeLog(place(someCommands(4_000, draw)));
   const all = collector();
-  await readLog(open(log.bytes), all.visit);
+  await readLog(open(log.bytes), all);
   commands = all.commands;
 });
 

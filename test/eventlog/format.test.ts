@@ -262,7 +262,7 @@ describe("reading back", () => {
     const read = collector();
     const reading = await readLog(
       new DiskFolder(folder, false).open("events.log", false) as AppendFile,
-      read.visit,
+      read,
     );
     expect(reading).toEqual({ position: ends.at(-1) as LogPosition, size: bytes.length, break: undefined });
     expect(read.commands.map(({ end }) => end)).toEqual([...ends]);
@@ -287,7 +287,7 @@ describe("reading back", () => {
     const read = collector();
     const progress: number[] = [];
     const file = new DiskFolder(folder, false).open("events.log", false) as AppendFile;
-    const reading = await readLog(file, read.visit, (at) => progress.push(at));
+    const reading = await readLog(file, read, (at) => progress.push(at));
     expect(reading.break).toBeUndefined();
     expect(read.commands.map(({ end }) => end.crc)).toEqual(ends.map(({ crc }) => crc));
     expect(progress.length).toBeGreaterThan(2);

@@ -42,7 +42,7 @@ async function inspect(
 ): Promise<{ state: LogFinding["state"] | "newer"; read: unknown[] }> {
   const read = collector();
   try {
-    const { state } = await inspectLog(fileOf(bytes), undefined, read.visit);
+    const { state } = await inspectLog(fileOf(bytes), undefined, read);
     return { state, read: read.events };
   } catch (error) {
     if (!(error instanceof NewerFormat)) throw error;
@@ -79,7 +79,7 @@ test("recovery has all of the log on disk before it is done, and what it cuts be
     "events.mark": await markOf(marked),
   });
   const disk = new FaultyDisk(folder);
-  const { file } = await recoverLog(disk, marked, () => {});
+  const { file } = await recoverLog(disk, marked, { command: () => {} });
   file.close();
   const torn = `events.log.torn-${last.seq + 1}-1`;
   const tornBytes = bytes.length - 1 - last.bytes;
@@ -102,7 +102,7 @@ test("recovery without a mark writes all of the log once more", async () => {
   putFiles(folder, { "events.log": bytes });
   const disk = new FaultyDisk(folder);
   disk.takes = 100_000;
-  const { file } = await recoverLog(disk, undefined, () => {});
+  const { file } = await recoverLog(disk, undefined, { command: () => {} });
   file.close();
   let next = 0;
   for (const write of disk.of("write", "events.log")) {
@@ -129,7 +129,7 @@ test.each(["write", "sync", "truncate"] as const)(
       disk.before = (operation) => {
         if (operation.do === what && ++done === failing) throw new Error("EIO: i/o error");
       };
-      const failed = await recoverLog(disk, undefined, () => {}).then(
+      const failed = await recoverLog(disk, undefined, { command: () => {} }).then(
         ({ file }) => file.close(),
         (error: Error) => error.message,
       );

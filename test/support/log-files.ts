@@ -75,7 +75,9 @@ export class LogOnDisk {
   static async open(folder: string, disk: DataFolder = new DiskFolder(folder)): Promise<LogOnDisk> {
     const log = new LogOnDisk(folder);
     const mark = LogMark.open(disk);
-    log.recovered = await recoverLog(disk, mark.found, ({ events }) => log.#apply(events)).catch((error) => {
+    log.recovered = await recoverLog(disk, mark.found, {
+      command: ({ events }) => log.#apply(events),
+    }).catch((error) => {
       mark.close();
       throw error;
     });
@@ -233,7 +235,7 @@ export function collector() {
   const commands: LoggedCommand[] = [];
   return {
     commands,
-    visit: (command: LoggedCommand) => {
+    command: (command: LoggedCommand) => {
       commands.push(command);
     },
     get events() {
