@@ -19,7 +19,6 @@
 
 import { ImpossibleState } from "../domain/impossible-state.ts";
 import type { AppendFile, DataFolder } from "../ports/append-file.ts";
-import type { LoggedCommand } from "../ports/log-feed.ts";
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { BadLine } from "./line.ts";
 import { hasCommandAfter, type LogBreak, type LogVisitor, readLog } from "./reader.ts";
