@@ -223,5 +223,7 @@ test("an account is plain whatever its number, the first one's too", async () =>
     data: frame([command], index + 1),
   }));
   const { changes } = await consumed(messages);
-  expect(changes.flatMap((change) => (change instanceof Transfers ? Array.from(change.amounts) : []))).toEqual([5, 5]);
+  expect(
+    changes.flatMap((change) => (change instanceof Transfers ? Array.from(change.amounts) : [])),
+  ).toEqual([5, 5]);
 });
