@@ -7,8 +7,9 @@
  * line. What is taken here they would take, to the same effect.
  *
  * Text that is known is compared eight bytes at a time, as doubles: no string, object or event is made a line.
- * Measured at 0.36 µs a transfer, 0.2 of them for the crc and for reading the file; with its replay 0.7, where
- * JSON.parse and events take 6.2.
+ * Measured in processor time, between 1,000 accounts: 0.36 µs a transfer, 0.2 of them for the crc and for reading
+ * the file; with its replay 0.7, where JSON.parse and events take 6.2. Among 200,000 accounts memory is waited for,
+ * and replay takes about 1.0.
  */
 
 import { crc32 } from "node:zlib";

@@ -18,6 +18,9 @@ export interface Refusal {
   readonly expected: string;
 }
 
+const REFUSAL =
+  /^the log is damaged; nothing was changed: (.*): line ([0-9]+), byte ([0-9]+): expected (.+)$/;
+
 /** Expects that these files are refused, and that no byte of any of them is changed. */
 export async function expectRefused(
   files: Readonly<Record<string, Uint8Array | string>>,
@@ -31,10 +34,7 @@ export async function expectRefused(
   );
   expect(error).toBeInstanceOf(type);
   expect(filesOf(folder)).toEqual(before);
-  const found =
-    /^the log is damaged; nothing was changed: (.*): line ([0-9]+), byte ([0-9]+): expected (.+)$/.exec(
-      (error as Error).message,
-    );
+  const found = REFUSAL.exec((error as Error).message);
   if (type === NewerFormat) return { line: 0, byte: 0, expected: (error as Error).message };
   expect(found?.[1]).toBe(path);
   return { line: Number(found?.[2]), byte: Number(found?.[3]), expected: found?.[4] ?? "" };
