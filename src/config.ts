@@ -181,6 +181,13 @@ export const SETTINGS = {
     0,
     Number.MAX_SAFE_INTEGER,
   ),
+  snapshotCommands: integer(
+    "snapshot-commands",
+    "commands behind which a snapshot is taken, so that the next start need not read the log up to there; 0 takes none",
+    1_000_000,
+    0,
+    Number.MAX_SAFE_INTEGER,
+  ),
   shutdownTimeoutMs: integer(
     "shutdown-timeout-ms",
     "how long a stop may take before it is forced",

@@ -9,6 +9,7 @@ import { DiskFolder } from "./eventlog/disk.ts";
 import { problem } from "./gateway/problems.ts";
 import { GatewayThread } from "./gateway-thread.ts";
 import type { GatewayLink } from "./link/gateway-link.ts";
+import { checkLinesInThread } from "./log-check-thread.ts";
 import { LedgerNode, type NodeLog, NodeRefused } from "./node.ts";
 import { NodeMetrics } from "./node-metrics.ts";
 import type { LinkAnswer } from "./ports/link.ts";
@@ -43,6 +44,7 @@ export const SERVE_SETTINGS = [
   "maxWaitingCommands",
   "maxBodyBytes",
   "minFreeBytes",
+  "snapshotCommands",
   "shutdownTimeoutMs",
   "logLevel",
 ] as const;
@@ -53,8 +55,10 @@ export type ServeConfig = Config<(typeof SERVE_SETTINGS)[number]>;
 export interface WorkerScripts {
   readonly gateway: URL;
   readonly postgres: URL;
+  readonly logCheck: URL;
 }
 
+const SNAPSHOTS = "snapshots";
 const POSITION_INTERVAL_MS = 1_000;
 const DISK_CHECK_INTERVAL_MS = 1_000;
 /** Connections may be kept open without a request: at a stop the last answers get a moment to leave. */
@@ -96,6 +100,7 @@ export class Host {
     if (gatewayThreads > runtime.gatewayThreads.atMost)
       throw new NodeRefused(`--gateway-threads above ${runtime.gatewayThreads.atMost} needs Bun`);
     makeFolder(config.data);
+    makeFolder(join(config.data, SNAPSHOTS));
     return new Host(config, runtime, scripts, log, await takeLock(config.data, runtime));
   }
 
@@ -121,6 +126,8 @@ export class Host {
         opened: (session) => this.#serveNats(session),
         hashKey: [randomInt32(), randomInt32()],
         newLedgerId: () => v4(),
+        snapshots: new DiskFolder(join(config.data, SNAPSHOTS)),
+        checkLines: (end) => checkLinesInThread(scripts.logCheck, { data: config.data, end }),
       },
       { ...config, embedded: !outside },
       log,
@@ -183,7 +190,7 @@ export class Host {
     // A lock that is not given back in time runs out by itself.
     await Promise.race([this.#postgres?.stop(), after(shutdownTimeoutMs / 8)]);
     await this.#postgres?.end();
-    await this.#node.stop();
+    await this.#node.stop(shutdownTimeoutMs / 4);
     await this.#callGateways("close");
     clearInterval(this.#diskWatch);
     await Promise.race([answered, after(LAST_ANSWERS_MS)]);

@@ -7,5 +7,6 @@ import { runCli } from "./cli/cli.ts";
 const workerScripts = {
   gateway: new URL("./gateway-worker.ts", import.meta.url),
   postgres: new URL("./postgres-worker.ts", import.meta.url),
+  logCheck: new URL("./log-check-worker.ts", import.meta.url),
 };
 process.exitCode = await runCli(process.argv.slice(2), process.env, { workerScripts });

@@ -12,15 +12,19 @@ import { type Currency, parseTransactionId } from "./domain/names.ts";
 import { EngineLoop } from "./engine/engine-loop.ts";
 import { holdsCommand } from "./engine/last-command.ts";
 import { Replay } from "./engine/replay.ts";
+import { restore } from "./engine/snapshot.ts";
+import { SnapshotTaker } from "./engine/snapshot-taker.ts";
 import type { HashKey } from "./engine/transaction-index.ts";
 import { WalletEngine } from "./engine/wallet-engine.ts";
-import { crcAt } from "./eventlog/lookup.ts";
+import { crcAt, eventsEndingAt } from "./eventlog/lookup.ts";
 import { LogMark } from "./eventlog/mark.ts";
-import { recoverLog } from "./eventlog/recovery.ts";
+import type { LogStart } from "./eventlog/reader.ts";
+import { DamagedLog, recoverLog } from "./eventlog/recovery.ts";
+import { type FoundSnapshot, newestSnapshot, SnapshotFiles } from "./eventlog/snapshot-files.ts";
 import { EventLogWriter } from "./eventlog/writer.ts";
 import { encodeLedger } from "./link/columns.ts";
 import { GatewayLink, type LinkNode } from "./link/gateway-link.ts";
-import type { DataFolder } from "./ports/append-file.ts";
+import type { DataFolder, FileFolder } from "./ports/append-file.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { CommandMessages, CommandQueue, QueueState } from "./ports/command-queue.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
@@ -42,6 +46,10 @@ export interface NodeParts<S extends StreamSession> {
   /** Two random 32-bit integers: the key of the id index, so that nobody can choose ids that collide. */
   readonly hashKey: HashKey;
   newLedgerId(): string;
+  /** Where snapshots are kept; undefined where there are none. */
+  readonly snapshots: FileFolder | undefined;
+  /** Checks the lines of the log up to `end`, without haste; resolves with what is wrong with them. */
+  checkLines(end: LogPosition): Promise<string | undefined>;
 }
 
 export interface NodeSettings {
@@ -51,6 +59,8 @@ export interface NodeSettings {
   readonly embedded: boolean;
   readonly remakeLostStream: boolean;
   readonly acceptGap: boolean;
+  /** A snapshot is taken behind so many commands; 0 for none. */
+  readonly snapshotCommands: number;
 }
 
 /** Where a node tells what it does. */
@@ -77,6 +87,7 @@ interface Running<S extends StreamSession> {
   readonly loop: EngineLoop;
   readonly queue: NatsQueue<S>;
   crcAt(sequence: number, index: number): number | undefined;
+  readonly snapshots: SnapshotTaker | undefined;
 }
 
 export class LedgerNode<S extends StreamSession> {
@@ -153,8 +164,13 @@ export class LedgerNode<S extends StreamSession> {
     const mark = LogMark.read(folder);
     const startedMs = clock.nowMs();
     const replay = new Replay(this.#engine);
-    const { file, position, torn } = await recoverLog(folder, mark, replay);
-    const last = replay.lastEvents();
+    const snapshot = this.#restoreSnapshot();
+    const { file, position, torn } = await recoverLog(folder, mark, replay, undefined, snapshot?.start);
+    const currency = this.#engine.ledger.opened?.currency;
+    const last =
+      replay.commands > 0 || position.seq === 0
+        ? replay.lastEvents()
+        : eventsEndingAt(file, position, currency);
     if (torn) this.log.warn(torn, "the log had a torn end, which was cut and kept");
     this.checkOpening();
     // Before anything is appended there must be a mark: without one, what a crash leaves cannot be told from damage.
@@ -166,7 +182,7 @@ export class LedgerNode<S extends StreamSession> {
       file,
       newMark,
       position,
-      this.#engine.ledger.opened?.currency,
+      currency,
       clock,
       ({ sequence }) => {
         this.#marked = sequence;
@@ -175,16 +191,22 @@ export class LedgerNode<S extends StreamSession> {
       (error) => this.fail(error),
     );
     const queue = this.#queue(position, last);
-    const loop = this.#loop(writer, queue);
+    const snapshots = this.#snapshotTaker(snapshot?.found);
+    const loop = this.#loop(writer, queue, snapshots);
     const crcOf = (sequence: number, index: number) => crcAt(file, writer.durable.bytes, sequence, index);
-    this.#running = { writer, loop, queue, crcAt: crcOf };
+    this.#running = { writer, loop, queue, crcAt: crcOf, snapshots };
     const ledger = encodeLedger(this.#engine.ledger);
     for (const link of this.#links) link.recovered(ledger);
     this.#tellState();
     this.log.info(
-      { events: position.seq, seconds: Math.round(clock.nowMs() - startedMs) / 1_000 },
+      {
+        events: position.seq,
+        snapshot: snapshot?.start.position.seq,
+        seconds: Math.round(clock.nowMs() - startedMs) / 1_000,
+      },
       "recovered",
     );
+    if (snapshot) this.#checkLines(snapshot.start.position);
   }
 
   /** Consumes and takes commands, until stop() or a failure. */
@@ -208,14 +230,16 @@ export class LedgerNode<S extends StreamSession> {
     await Promise.race([drained, this.#after(patienceMs)]);
   }
 
-  /** Ends every part, with the log synced and its mark at the end. */
-  async stop(): Promise<void> {
+  /** Ends every part, with the log synced and its mark at the end; a last snapshot has `patienceMs`. */
+  async stop(patienceMs: number): Promise<void> {
     this.#stopping = true;
     const running = this.#running;
     running?.loop.stop();
     running?.queue.stop();
     await this.#finished;
     await running?.writer.close();
+    if (running?.snapshots)
+      await Promise.race([running.snapshots.finish(running.writer.durable), this.#after(patienceMs)]);
   }
 
   /** Whether the settings that count at the opening are those of the ledger. Throws NodeRefused. */
@@ -296,7 +320,37 @@ export class LedgerNode<S extends StreamSession> {
     );
   }
 
-  #loop(writer: EventLogWriter, queue: NatsQueue<S>): EngineLoop {
+  #restoreSnapshot(): { readonly found: FoundSnapshot; readonly start: LogStart } | undefined {
+    const { snapshots } = this.parts;
+    const found =
+      snapshots &&
+      newestSnapshot(snapshots, (path, why) => this.log.warn({ path, why }, "a snapshot is passed over"));
+    if (!found) return undefined;
+    restore(this.#engine, found);
+    const { position, opened } = found.state;
+    return { found, start: { position, currency: opened.currency } };
+  }
+
+  #snapshotTaker(found: FoundSnapshot | undefined): SnapshotTaker | undefined {
+    const { snapshots } = this.parts;
+    const { snapshotCommands } = this.settings;
+    if (!snapshots || snapshotCommands === 0) return undefined;
+    const failed = (error: unknown) =>
+      this.log.warn({ error: String(error) }, "no more snapshots are taken: one could not be written");
+    return new SnapshotTaker(this.#engine, new SnapshotFiles(snapshots, found), snapshotCommands, failed);
+  }
+
+  /** The lines before a snapshot were not read at the start. */
+  #checkLines(end: LogPosition): void {
+    this.parts.checkLines(end).then(
+      (damage) => {
+        if (damage !== undefined) this.fail(new DamagedLog(damage));
+      },
+      (error) => this.fail(error),
+    );
+  }
+
+  #loop(writer: EventLogWriter, queue: NatsQueue<S>, snapshots: SnapshotTaker | undefined): EngineLoop {
     const messages: CommandMessages = {
       take: () => (this.#paused === undefined ? queue.take() : undefined),
       wait: async (timeoutMs) => {
@@ -316,6 +370,7 @@ export class LedgerNode<S extends StreamSession> {
       ({ sequence }, why) => this.#malformed(sequence, why),
       this.parts.clock,
       { batchBytes: ENGINE_BATCH_BYTES, maxReadTimeoutMs: ENGINE_LONG_POLL_MS },
+      snapshots,
     );
   }
 

@@ -34,6 +34,8 @@ const WIRES = [
   "postgres-worker.ts",
   "host.ts",
   "node-metrics.ts",
+  "log-check-thread.ts",
+  "log-check-worker.ts",
   "main.ts",
   "cli",
 ];

@@ -24,6 +24,8 @@ export function total(balance: Balance): Money {
 }
 
 export class Balances {
+  /** In the order in which they were touched first. */
+  readonly #all: Balance[] = [];
   readonly #currencies = new Map<Currency, Map<AccountId, Balance>>();
   #lastCurrency: Currency | undefined;
   #lastBalances: Map<AccountId, Balance> | undefined;
@@ -45,9 +47,13 @@ export class Balances {
     return [...this.#currencies.keys()];
   }
 
-  /** Every balance that an event touched, in no promised order. */
-  *[Symbol.iterator](): IterableIterator<Readonly<Balance>> {
-    for (const balances of this.#currencies.values()) yield* balances.values();
+  /** Every balance that an event touched, in the order in which they were touched first: it only grows. */
+  get all(): readonly Readonly<Balance>[] {
+    return this.#all;
+  }
+
+  [Symbol.iterator](): IterableIterator<Readonly<Balance>> {
+    return this.#all.values();
   }
 
   apply(event: WalletEvent): void {
@@ -80,10 +86,11 @@ export class Balances {
   }
 
   /** Sets a balance as it was before, in a ledger that is built again. */
-  restore(account: AccountId, currency: Currency, available: Money, frozen: Money): void {
+  restore(account: AccountId, currency: Currency, available: Money, frozen: Money, initial = ZERO): void {
     const balance = this.#touch(account, currency);
     balance.available = available;
     balance.frozen = frozen;
+    balance.initial = initial;
   }
 
   #touch(account: AccountId, currency: Currency): Balance {
@@ -98,6 +105,7 @@ export class Balances {
     if (!balance) {
       balance = { account, currency, available: ZERO, frozen: ZERO, initial: ZERO };
       balances.set(account, balance);
+      this.#all.push(balance);
       if (account !== WORLD) this.#accounts++;
     }
     this.#secondLast = this.#last;

@@ -16,8 +16,10 @@ import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
+import type { SnapshotState } from "../ports/snapshots.ts";
 import type { PlainTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
+import type { SnapshotTaker } from "./snapshot-taker.ts";
 import type { WalletEngine } from "./wallet-engine.ts";
 
 export interface EngineOptions {
@@ -60,6 +62,7 @@ export class EngineLoop {
     private readonly malformed: (message: QueueMessage, why: string) => void,
     clock: Clock,
     { batchBytes, maxReadTimeoutMs }: EngineOptions,
+    private readonly snapshots?: SnapshotTaker,
   ) {
     this.#start = log.position;
     this.#consumer = new BatchConsumer(
@@ -96,10 +99,14 @@ export class EngineLoop {
   async #consume(): Promise<void> {
     while (!this.#stopping) {
       const batch = await this.#consumer.next();
-      if (batch.length === 0) continue;
+      if (batch.length === 0) {
+        await this.#rest();
+        continue;
+      }
       const executed = this.#execute(batch);
+      const snapshot = this.snapshots?.take(this.log.position);
       await this.#committing;
-      this.#committing = this.#commit(executed, batch[batch.length - 1]?.sequence ?? 0);
+      this.#committing = this.#commit(executed, batch[batch.length - 1]?.sequence ?? 0, snapshot);
       this.#committing.catch((error) => this.#broken.reject(error));
     }
     await this.#committing;
@@ -173,8 +180,20 @@ export class EngineLoop {
     return Math.max(at, this.log.position.at);
   }
 
-  async #commit({ changes, outcomes }: Omit<Committed, "position">, sequence: number): Promise<void> {
+  /** Nothing has come for a while. */
+  async #rest(): Promise<void> {
+    await this.#committing;
+    const snapshot = this.snapshots?.take(this.log.position, true);
+    if (snapshot) this.snapshots?.write(snapshot);
+  }
+
+  async #commit(
+    { changes, outcomes }: Omit<Committed, "position">,
+    sequence: number,
+    snapshot: SnapshotState | undefined,
+  ): Promise<void> {
     if (changes.length > 0) await this.log.commit();
+    if (snapshot) this.snapshots?.write(snapshot);
     this.committed({ position: this.log.durable, changes, outcomes });
     this.#settledSequence = sequence;
     const waiting = this.#settling;

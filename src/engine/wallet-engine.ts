@@ -14,6 +14,7 @@ import { ID_AT, uuid } from "../wire/frame.ts";
 import type { PlainTransfer } from "../wire/frame-reader.ts";
 import { OpenAccounts } from "./open-accounts.ts";
 import { type HashKey, TransactionIndex } from "./transaction-index.ts";
+import type { TransactionRecords } from "./transaction-records.ts";
 
 /** Roughly: two lines of a transfer between names of usual length. */
 const LOG_BYTES_A_TRANSACTION = 300;
@@ -31,6 +32,16 @@ export class WalletEngine {
     this.#index = new TransactionIndex(hashKey);
     this.ledger = new Ledger(this.#index);
     this.accounts = new OpenAccounts(this.ledger, (account) => this.#index.accountNumber(account));
+  }
+
+  /** What was decided about every transaction. */
+  get records(): TransactionRecords {
+    return this.#index.records;
+  }
+
+  /** To be called after records were put there from outside. */
+  indexAll(): void {
+    this.#index.indexAll();
   }
 
   /** Tells how long the log is that will be replayed. */

@@ -8,13 +8,16 @@ import {
   fsync,
   ftruncateSync,
   openSync,
+  readdirSync,
   readSync,
+  renameSync,
+  rmSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { AppendFile, DataFolder } from "../ports/append-file.ts";
+import type { AppendFile, FileFolder } from "../ports/append-file.ts";
 
-export class DiskFolder implements DataFolder {
+export class DiskFolder implements FileFolder {
   /** `writable: false` opens files for reading only. */
   constructor(
     private readonly folder: string,
@@ -40,6 +43,18 @@ export class DiskFolder implements DataFolder {
         else resolve();
       });
     });
+  }
+
+  names(): readonly string[] {
+    return readdirSync(this.folder);
+  }
+
+  rename(from: string, to: string): void {
+    renameSync(this.path(from), this.path(to));
+  }
+
+  remove(name: string): void {
+    rmSync(this.path(name));
   }
 
   path(name: string): string {

@@ -36,8 +36,7 @@ export class DurableLogFeed implements LogFeed {
     let given: LoggedCommand[] = [];
     const scan = new LogScan(
       { command: (command) => void given.push(command) },
-      after,
-      after.seq > 0 ? this.#currency() : undefined,
+      { position: after, currency: after.seq > 0 ? this.#currency() : undefined },
     );
     let buffer = Buffer.allocUnsafe(CHUNK_BYTES);
     return {

@@ -1,6 +1,11 @@
 /** Finds a command in the log by bisection: it needs no index. */
 
+import type { WalletEvent } from "../domain/events.ts";
+import type { Currency } from "../domain/names.ts";
 import type { AppendFile } from "../ports/append-file.ts";
+import type { LoggedCommand } from "../ports/log-feed.ts";
+import { EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
+import { LogScan } from "./reader.ts";
 
 /** Longer than any two lines, so that a window that starts anywhere but near the end holds a command's end. */
 const WINDOW_BYTES = 64 << 10;
@@ -29,6 +34,40 @@ export function crcAt(file: AppendFile, bytes: number, sequence: number, index: 
 /** The command whose last event is `seq`, within the log's first `bytes`; undefined where none ends there. */
 export function commandEndingAt(file: AppendFile, bytes: number, seq: number): CommandEnd | undefined {
   return find(file, bytes, (end) => end.seq - seq);
+}
+
+/** The two last commands within the log's first `bytes`, undefined where there are not so many. */
+export function lastCommands(
+  file: AppendFile,
+  bytes: number,
+): readonly [before: CommandEnd | undefined, last: CommandEnd | undefined] {
+  let before: CommandEnd | undefined;
+  let last: CommandEnd | undefined;
+  for (const end of ends(file, Math.max(0, bytes - WINDOW_BYTES), bytes)) {
+    before = last;
+    last = end;
+  }
+  return [before, last];
+}
+
+/** The events of the command that ends at `position`. Throws where the log does not have it. */
+export function eventsEndingAt(
+  file: AppendFile,
+  position: LogPosition,
+  currency: Currency | undefined,
+): readonly WalletEvent[] {
+  const [before] = lastCommands(file, position.bytes);
+  const start = before ? { ...before, ledgerId: position.ledgerId } : EMPTY_LOG;
+  const lines = Buffer.allocUnsafe(position.bytes - start.bytes);
+  let events: readonly WalletEvent[] | undefined;
+  const command = (read: LoggedCommand) => {
+    events = read.events;
+  };
+  const scan = new LogScan({ command }, { position: start, currency: before ? currency : undefined });
+  scan.take(lines, file.read(lines, start.bytes));
+  if (!events || scan.position.crc !== position.crc)
+    throw new Error(`the log has no command that ends at byte ${position.bytes}`);
+  return events;
 }
 
 /** `compare` says whether a command comes before (below 0) or after (above 0) the wanted one. */

@@ -8,7 +8,7 @@
 import { crc32 } from "node:zlib";
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
-import type { AppendFile } from "../ports/append-file.ts";
+import type { AppendFile, ReadableFile } from "../ports/append-file.ts";
 import type { LoggedCommand } from "../ports/log-feed.ts";
 import { commandText, crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import type { LoggedTransfers } from "../ports/logged-transfers.ts";
@@ -18,7 +18,7 @@ import { TransferLines } from "./transfer-lines.ts";
 
 /** Hears of every committed command, in order: each in one of two ways. */
 export interface LogVisitor {
-  /** How long the log is, before everything else. */
+  /** How many bytes of the log there are to read, before everything else. */
   readonly begins?: ((bytes: number) => void) | undefined;
   /** A BadLine that is thrown here says that the command cannot be; every other error ends the reading. */
   command(command: LoggedCommand): void;
@@ -59,16 +59,30 @@ const COMMA = 44;
 const CRC_TAIL = /^,"crc":"([0-9a-f]{8})"\}$/;
 const CRC_TAIL_LENGTH = ',"crc":"00000000"}'.length;
 
+/** The end of a command, and the default currency of its ledger: reading may begin behind it. */
+export interface LogStart {
+  readonly position: LogPosition;
+  readonly currency: Currency | undefined;
+}
+
+export const LOG_BEGIN: LogStart = { position: EMPTY_LOG, currency: undefined };
+
 /** Tells `visitor` of every committed command; `progress` of the bytes that were read, now and then. */
 export async function readLog(
-  file: AppendFile,
+  file: ReadableFile,
   visitor: LogVisitor,
   progress: (bytes: number) => void = () => {},
+  after: LogStart = LOG_BEGIN,
 ): Promise<LogReading> {
   const size = file.size();
-  visitor.begins?.(size);
-  const scan = new LogScan(visitor);
-  const left = await feed(file, 0, (buffer, length) => scan.take(buffer, length), progress);
+  visitor.begins?.(size - after.position.bytes);
+  const scan = new LogScan(visitor, after);
+  const left = await feed(
+    file,
+    after.position.bytes,
+    (buffer, length) => scan.take(buffer, length),
+    progress,
+  );
   if (left > 0) scan.endsHere();
   return { position: scan.position, size, break: scan.break };
 }
@@ -79,7 +93,7 @@ export async function readLog(
  * were left at the end of the file, or where `take` was given MAX_COMMAND_LINES_BYTES and wanted more.
  */
 async function feed(
-  file: AppendFile,
+  file: ReadableFile,
   start: number,
   take: (buffer: Buffer, length: number) => number | undefined,
   progress: (bytes: number) => void = () => {},
@@ -136,12 +150,15 @@ export class LogScan {
   /** Undefined where the visitor wants events only, as line.ts reads them. */
   readonly #transfers: TransferLines | undefined;
 
-  /** `position`: the end of the command before, and `currency` the default of the ledger that it belongs to. */
+  position: LogPosition;
+  #currency: Currency | undefined;
+
   constructor(
     private readonly visitor: LogVisitor,
-    public position: LogPosition = EMPTY_LOG,
-    private currency?: Currency,
+    after: LogStart,
   ) {
+    this.position = after.position;
+    this.#currency = after.currency;
     if (visitor.transfers) this.#transfers = new TransferLines(visitor.transfers);
   }
 
@@ -186,7 +203,7 @@ export class LogScan {
 
   /** Takes the transfers that begin at `at` and go the short way; returns the place behind them. */
   #plainTransfers(buffer: Buffer, at: number, length: number): number {
-    if (!this.#transfers || !this.currency) return at;
+    if (!this.#transfers || !this.#currency) return at;
     const { bytes } = this.position;
     this.position = this.#transfers.take(buffer, at, length, this.position);
     const taken = this.position.bytes - bytes;
@@ -210,8 +227,8 @@ export class LogScan {
 
   /** Throws BadLine, NewerFormat. */
   #parse(text: string): Line {
-    const plain = this.#transfers && readPlainLine(text, this.currency);
-    return plain ?? parseLine(text, this.currency);
+    const plain = this.#transfers && readPlainLine(text, this.#currency);
+    return plain ?? parseLine(text, this.#currency);
   }
 
   /** The crc fits; the command is taken unless it has a fault. */
@@ -236,7 +253,7 @@ export class LogScan {
       this.#fail(error);
       return;
     }
-    if (last.type === "LedgerOpened") this.currency = last.currency;
+    if (last.type === "LedgerOpened") this.#currency = last.currency;
     this.position = position;
     this.#events = [];
     this.#lines = 0;

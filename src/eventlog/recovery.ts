@@ -12,6 +12,7 @@
  * | no whole mark, and none | `torn` |
  * | a command whose crc fits, but that cannot be read, or cannot be | `damaged`: it is committed |
  * | a newer format | NewerFormat is thrown |
+ * | a log that is read behind a snapshot, but is shorter than it, or another one there | `damaged`: it lost commands that were acknowledged |
  *
  * Recovery ends by writing the bytes after the mark once more in place and syncing them: after a crash
  * they may live in the page cache alone.
@@ -21,7 +22,15 @@ import { ImpossibleState } from "../domain/impossible-state.ts";
 import type { AppendFile, DataFolder } from "../ports/append-file.ts";
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { BadLine } from "./line.ts";
-import { hasCommandAfter, type LogBreak, type LogVisitor, readLog } from "./reader.ts";
+import { lastCommands } from "./lookup.ts";
+import {
+  hasCommandAfter,
+  LOG_BEGIN,
+  type LogBreak,
+  type LogStart,
+  type LogVisitor,
+  readLog,
+} from "./reader.ts";
 import { writeAll } from "./write-all.ts";
 
 export const LOG_NAME = "events.log";
@@ -50,14 +59,22 @@ export function damageText(path: string, { line, offset, expected }: LogBreak): 
   return `${path}: line ${line}, byte ${offset}: expected ${expected}`;
 }
 
-/** Reads the log (undefined where there is no file) and judges it. Changes nothing. */
+/**
+ * Reads the log (undefined where there is no file) and judges it. Changes nothing. With `snapshot` it is read
+ * behind that only, where it must say the same command.
+ */
 export async function inspectLog(
   file: AppendFile | undefined,
   mark: LogPosition | undefined,
   visitor: LogVisitor,
   progress?: (bytes: number) => void,
+  snapshot: LogStart = LOG_BEGIN,
 ): Promise<LogFinding> {
-  let atMark: Pick<LogPosition, "seq" | "crc"> | undefined;
+  const missing = snapshot.position.seq > 0 && missingAt(file, snapshot.position);
+  if (missing) return { state: "damaged", position: EMPTY_LOG, size: file?.size() ?? 0, break: missing };
+  const start = snapshot.position;
+  let atMark: Pick<LogPosition, "seq" | "crc"> | undefined =
+    mark && start.bytes > mark.bytes ? mark : start.bytes === mark?.bytes ? start : undefined;
   const { transfers } = visitor;
   const checking: LogVisitor = {
     begins: visitor.begins,
@@ -81,7 +98,7 @@ export async function inspectLog(
       }),
   };
   const reading = file
-    ? await readLog(file, checking, progress)
+    ? await readLog(file, checking, progress, snapshot)
     : { position: EMPTY_LOG, size: 0, break: undefined };
   const { position, size } = reading;
   if (mark && size < mark.bytes) {
@@ -104,6 +121,16 @@ export async function inspectLog(
     : { state: "whole", position, size };
 }
 
+/** What is wrong where the log should have the command that ends at `position`. */
+function missingAt(file: AppendFile | undefined, position: LogPosition): LogBreak | undefined {
+  const size = file?.size() ?? 0;
+  const [, last] = file && size >= position.bytes ? lastCommands(file, position.bytes) : [];
+  if (last && last.bytes === position.bytes && last.crc === position.crc && last.seq === position.seq)
+    return undefined;
+  const expected = `the end of event ${position.seq} with crc ${crcText(position.crc)}, as a snapshot says: commands that were acknowledged are missing`;
+  return { line: position.seq, offset: Math.min(size, position.bytes), expected };
+}
+
 export interface RecoveredLog {
   readonly file: AppendFile;
   readonly position: LogPosition;
@@ -120,9 +147,10 @@ export async function recoverLog(
   mark: LogPosition | undefined,
   visitor: LogVisitor,
   progress?: (bytes: number) => void,
+  snapshot?: LogStart,
 ): Promise<RecoveredLog> {
   const existing = folder.open(LOG_NAME, false);
-  const finding = await inspectLog(existing, mark, visitor, progress);
+  const finding = await inspectLog(existing, mark, visitor, progress, snapshot);
   if (finding.state === "damaged")
     throw new DamagedLog(
       `the log is damaged; nothing was changed: ${damageText(folder.path(LOG_NAME), finding.break)}`,

@@ -1,9 +1,12 @@
-/** A file that is written at places and synced, as events.log and its mark need it. Every error is thrown. */
-export interface AppendFile {
+export interface ReadableFile {
   /** The length in bytes. */
   size(): number;
   /** Reads up to `into.length` bytes at `at`; returns how many there were (0 at the end). */
   read(into: Uint8Array, at: number): number;
+}
+
+/** A file that is written at places and synced, as events.log and its mark need it. Every error is thrown. */
+export interface AppendFile extends ReadableFile {
   /** Writes at `at`, maybe only a part; returns how many bytes were taken. */
   write(bytes: Uint8Array, at: number): number;
   /** Resolves when everything written is on disk. */
@@ -20,4 +23,12 @@ export interface DataFolder {
   sync(): Promise<void>;
   /** What errors call the file. */
   path(name: string): string;
+}
+
+/** A folder whose files come and go. */
+export interface FileFolder extends DataFolder {
+  /** The names of the files that are there. */
+  names(): readonly string[];
+  rename(from: string, to: string): void;
+  remove(name: string): void;
 }

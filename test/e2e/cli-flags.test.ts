@@ -30,6 +30,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "max-waiting-commands": "-1",
     "max-body-bytes": "4 MiB",
     "min-free-bytes": "1.5",
+    "snapshot-commands": "1e6",
     "shutdown-timeout-ms": "99",
     "log-level": "INFO",
   },

@@ -3,7 +3,7 @@
  * what was not synced, in sectors, in any order. Writes may be short; writes and syncs may fail.
  */
 
-import type { AppendFile, DataFolder } from "../../src/ports/append-file.ts";
+import type { AppendFile, FileFolder } from "../../src/ports/append-file.ts";
 import type { Random } from "./random.ts";
 import type { SimulatedTime } from "./time.ts";
 
@@ -64,6 +64,8 @@ function writeSectors(
 
 export class SimulatedDisk {
   readonly #files = new Map<string, FileOnDisk>();
+  /** Renames and removals that need not outlive a crash, in their order: what was in the place before. */
+  #changes: { readonly path: string; readonly before: FileOnDisk | undefined }[] = [];
   faults: DiskFaults = { shortWrite: 0, writeFails: 0, syncFails: 0, full: false, maxSyncMs: 3 };
 
   constructor(
@@ -71,30 +73,56 @@ export class SimulatedDisk {
     private readonly time: SimulatedTime,
   ) {}
 
-  /** The folder as one process sees it, until it crashes. */
-  folder(owner: { readonly dead: boolean }): DataFolder {
+  /** The folder as one process sees it, until it crashes; `inside` is that of a folder in it, with a slash. */
+  folder(owner: { readonly dead: boolean }, inside = ""): FileFolder {
     const alive = () => {
       if (owner.dead) throw new Dead("the process has crashed");
     };
+    const isHere = (path: string) => path.startsWith(inside) && !path.slice(inside.length).includes("/");
     return {
-      path: (name) => name,
+      path: (name) => inside + name,
       open: (name, create) => {
         alive();
-        const found = this.#files.get(name);
+        const found = this.#files.get(inside + name);
         if (!found && !create) return undefined;
         const file = found ?? newFile();
-        this.#files.set(name, file);
+        this.#files.set(inside + name, file);
         return this.#handle(file, owner, alive);
+      },
+      names: () => {
+        alive();
+        return this.names()
+          .filter(isHere)
+          .map((path) => path.slice(inside.length));
+      },
+      rename: (from, to) => {
+        alive();
+        const file = this.#files.get(inside + from);
+        if (!file) throw new Error(`ENOENT: ${inside}${from}`);
+        this.#change(inside + to, file);
+        this.#change(inside + from, undefined);
+      },
+      remove: (name) => {
+        alive();
+        this.#change(inside + name, undefined);
       },
       sync: () =>
         this.#later(owner, () => {
-          for (const file of this.#files.values()) file.named = true;
+          for (const [path, file] of this.#files) if (isHere(path)) file.named = true;
+          this.#changes = this.#changes.filter(({ path }) => !isHere(path));
         }),
     };
   }
 
   names(): string[] {
     return [...this.#files.keys()];
+  }
+
+  /** Puts a file in a place, or none. A crash may undo it. */
+  #change(path: string, file: FileOnDisk | undefined): void {
+    this.#changes.push({ path, before: this.#files.get(path) });
+    if (file) this.#files.set(path, file);
+    else this.#files.delete(path);
   }
 
   /** What outlives a crash for certain; empty where there is no such file. */
@@ -118,6 +146,13 @@ export class SimulatedDisk {
 
   /** The machine loses its memory: of everything that was not synced, a random part stays. */
   loseCache(): void {
+    // A journal loses its end.
+    const kept = this.random.below(this.#changes.length + 1);
+    for (const { path, before } of this.#changes.slice(kept).reverse()) {
+      if (before) this.#files.set(path, before);
+      else this.#files.delete(path);
+    }
+    this.#changes = [];
     for (const [name, file] of this.#files) {
       if (!file.named && this.random.chance(0.5)) {
         this.#files.delete(name);

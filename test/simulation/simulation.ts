@@ -7,13 +7,16 @@
 
 import { crc32 } from "node:zlib";
 import type { TransactionId } from "../../src/domain/names.ts";
+import { checkLines } from "../../src/eventlog/check-lines.ts";
 import { MARK_NAME } from "../../src/eventlog/mark.ts";
 import { DamagedLog, LOG_NAME } from "../../src/eventlog/recovery.ts";
+import { newestSnapshot } from "../../src/eventlog/snapshot-files.ts";
 import type { Answer } from "../../src/gateway/problems.ts";
 import { GatewayNode } from "../../src/gateway-node.ts";
 import { LedgerNode, type NodeLog } from "../../src/node.ts";
 import type { BalancesView } from "../../src/ports/balances.ts";
 import type { ToEngine, ToGateway } from "../../src/ports/link.ts";
+import type { LogPosition } from "../../src/ports/log-position.ts";
 import { type Asked, Auditor, Violation } from "./auditor.ts";
 import { nextRequest, type Request, toldOf } from "./clients.ts";
 import { Dead, SimulatedDisk } from "./disk.ts";
@@ -26,6 +29,9 @@ const STEPS = 1_200;
 const MAX_CALLERS = 6;
 const MAX_GATEWAYS = 2;
 const MAX_READING_MS = 2_000;
+const MAX_SNAPSHOT_COMMANDS = 40;
+/** The folder of snapshots, within the ledger's. */
+const SNAPSHOTS = "snapshots/";
 const OUTCOME_TIMEOUT_MS = 4_000;
 const SETTINGS = {
   currency: undefined,
@@ -34,8 +40,8 @@ const SETTINGS = {
   remakeLostStream: false,
   acceptGap: false,
 };
-/** For how many steps a node may need to come back when nothing is broken any more. */
 const MAX_PROBES = 3;
+/** For how many steps a node may need to come back when nothing is broken any more. */
 const MAX_CALM_STEPS = 4_000;
 
 /** A process: dead after its crash, with everything that it had begun. */
@@ -146,8 +152,10 @@ export class Simulation {
         opened: () => {},
         hashKey: [1, 2],
         newLedgerId: () => this.#random.uuid(),
+        snapshots: this.#disk.folder(process, SNAPSHOTS),
+        checkLines: (end) => this.#checkLines(process, end),
       },
-      SETTINGS,
+      { ...SETTINGS, snapshotCommands: this.#random.between(1, MAX_SNAPSHOT_COMMANDS) },
       log,
       (sequence) => {
         if (!process.dead && this.#server.up && this.#random.chance(0.5)) this.#server.purge(sequence);
@@ -239,6 +247,7 @@ export class Simulation {
         if (this.#server.up) this.#crashServer(true);
       }
       if (random.chance(0.3)) await this.#flipABit();
+      if (random.chance(0.2)) this.#spoilASnapshot();
       this.#restartLater();
     }
     if (this.#server.up && random.chance(0.004)) this.#crashServer(random.chance(0.5));
@@ -266,11 +275,29 @@ export class Simulation {
     this.#time.after(this, this.#random.between(1, 3_000), () => this.#server.restart());
   }
 
+  /** A snapshot's files may break at any time: then another one counts, or none. */
+  #spoilASnapshot(): void {
+    const names = this.#disk.names().filter((name) => name.startsWith(SNAPSHOTS));
+    if (names.length === 0) return;
+    const name = this.#random.pick(names);
+    const { length } = this.#disk.cached(name);
+    if (length === 0) return;
+    this.#say("a snapshot's file is spoiled", { name });
+    this.#disk.flipBit(name, this.#random.below(length));
+  }
+
+  async #checkLines(process: { readonly dead: boolean }, end: LogPosition): Promise<string | undefined> {
+    const file = this.#disk.folder(process).open(LOG_NAME, false);
+    if (!file) throw new Violation("there is a snapshot, but no log");
+    return await checkLines(file, LOG_NAME, end);
+  }
+
   /** Before the mark, every flipped bit must be found, and nothing be changed by finding it. */
   async #flipABit(): Promise<void> {
     const marked = markedBytes(this.#disk.durable(MARK_NAME));
     if (marked === 0) return;
-    const back = this.#disk.flipBit(LOG_NAME, this.#random.below(marked));
+    const flipped = this.#random.below(marked);
+    const back = this.#disk.flipBit(LOG_NAME, flipped);
     const before = this.#disk.cached(LOG_NAME).slice();
     const finder = { dead: false };
     const node = new LedgerNode<SimulatedSession>(
@@ -282,8 +309,10 @@ export class Simulation {
         opened: () => {},
         hashKey: [1, 2],
         newLedgerId: () => this.#random.uuid(),
+        snapshots: undefined,
+        checkLines: async () => undefined,
       },
-      SETTINGS,
+      { ...SETTINGS, snapshotCommands: MAX_SNAPSHOT_COMMANDS },
       { info: () => {}, warn: () => {}, error: () => {} },
     );
     let found: unknown;
@@ -298,9 +327,19 @@ export class Simulation {
     if (!(found instanceof DamagedLog) && !(found instanceof Error && found.name === "NewerFormat")) {
       throw new Violation(`a flipped bit was not found: ${found}`);
     }
+    await this.#findBehindSnapshot(flipped);
     if (Buffer.compare(before, this.#disk.cached(LOG_NAME)) !== 0)
       throw new Violation("a damaged log was changed");
     back();
+  }
+
+  /** Who starts behind a snapshot finds it later. */
+  async #findBehindSnapshot(flipped: number): Promise<void> {
+    const reader = { dead: false };
+    const snapshot = newestSnapshot(this.#disk.folder(reader, SNAPSHOTS), () => {});
+    const end = snapshot?.state.position;
+    if (end && flipped < end.bytes && (await this.#checkLines(reader, end)) === undefined)
+      throw new Violation("a flipped bit was not found behind a snapshot");
   }
 
   #maybeAsk(): void {
@@ -413,7 +452,7 @@ export class Simulation {
 
   async #finish(node: LedgerNode<SimulatedSession>): Promise<void> {
     let done = false;
-    const stopping = node.drain(1_000).then(() => node.stop());
+    const stopping = node.drain(1_000).then(() => node.stop(1_000));
     stopping.then(
       () => {
         done = true;

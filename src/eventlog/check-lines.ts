@@ -1,0 +1,26 @@
+/** Checks lines that a start behind a snapshot did not read. */
+
+import type { ReadableFile } from "../ports/append-file.ts";
+import { crcText, type LogPosition } from "../ports/log-position.ts";
+import { readLog } from "./reader.ts";
+import { damageText } from "./recovery.ts";
+
+/** Reads the log up to `end`: every seq and crc. Resolves with what is wrong; undefined where nothing is. */
+export async function checkLines(
+  file: ReadableFile,
+  path: string,
+  end: LogPosition,
+): Promise<string | undefined> {
+  const before = {
+    size: () => end.bytes,
+    read: (into: Uint8Array, at: number) => file.read(into.subarray(0, Math.max(0, end.bytes - at)), at),
+  };
+  const { position, break: found } = await readLog(before, {
+    command: () => {},
+    transfers: ({ count }) => count,
+  });
+  if (found) return damageText(path, found);
+  if (position.crc === end.crc && position.seq === end.seq) return undefined;
+  const expected = `event ${end.seq} with crc ${crcText(end.crc)}, as a snapshot says`;
+  return damageText(path, { line: position.seq, offset: position.bytes, expected });
+}
