@@ -145,4 +145,23 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     from: "at += part.count;",
     to: "",
   },
+  {
+    name: "a snapshot is written before its place in the log is on disk",
+    file: "engine/engine-loop.ts",
+    from: "    if (changes.length > 0) await this.log.commit();\n    if (snapshot) this.snapshots?.write(snapshot);",
+    to: "    if (snapshot) this.snapshots?.write(snapshot);\n    if (changes.length > 0) await this.log.commit();",
+    firstSeed: 550,
+  },
+  {
+    name: "what a snapshot counts is not checked",
+    file: "eventlog/snapshot-files.ts",
+    from: "  if (found !== crc) throw",
+    to: "  if (found < 0) throw",
+  },
+  {
+    name: "the lines before a snapshot are not checked",
+    file: "eventlog/check-lines.ts",
+    from: "  if (found) return",
+    to: "  if (found) return undefined;\n  if (found) return",
+  },
 ];
