@@ -48,7 +48,7 @@ export class LoadGenerator {
       ACCOUNTS: String(ACCOUNTS),
       HOT: hot ? "1" : "",
     });
-    return this.#resultOf(child, `${script}, ${connections} connections`);
+    return this.#resultOf(child, `${script} of ${batch}, ${connections} connections`, batch);
   }
 
   /** Single transfers by so many callers of one coalescing client. */
@@ -58,13 +58,16 @@ export class LoadGenerator {
     return this.#resultOf(child, `client, ${callers} callers`);
   }
 
-  async #resultOf(child: TestProcess, work: string): Promise<Result> {
+  /** Each request is answered with `batch` commitments, or the run is worthless. */
+  async #resultOf(child: TestProcess, work: string, batch = 1): Promise<Result> {
     const [, json] = await child.line(/^RESULT (.*)$/);
     await child.exited;
     const result = JSON.parse(json as string) as Result;
-    const { refused, broken } = result;
-    if (refused + broken > 0)
-      this.problems.push(`${work}: ${refused} answers were not 200, ${broken} requests had none`);
+    const { requests, committed, refused, broken } = result;
+    if (committed !== requests * batch || refused + broken > 0)
+      this.problems.push(
+        `${work}: ${requests} answers with ${committed} commitments; ${refused} were not 200, ${broken} requests had none`,
+      );
     return result;
   }
 }
