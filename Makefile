@@ -68,7 +68,7 @@ load: build/coffer build/tools/k6 ## 60 s of load by k6, and a check that no mon
 	@$(BIN)/bun k6/run.ts --seconds 60
 
 .PHONY: bench
-bench: build/coffer ## measure throughput beside a route that does nothing
+bench: build/coffer ## measure rates, latencies, starts and growth beside references; writes bench/results.md
 	@$(need_wrk)
 	@$(BIN)/bun bench/run.ts
 

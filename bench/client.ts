@@ -1,5 +1,5 @@
 /**
- * Load by the coalescing client, for run.ts: `bun bench/client.ts URL IN_FLIGHT SECONDS`. So many callers each
+ * Load by the coalescing client, for load.ts: `bun bench/client.ts URL IN_FLIGHT SECONDS`. So many callers each
  * make one transfer after the other, every one under a new id. It prints the line that report.lua prints.
  */
 
@@ -31,6 +31,7 @@ const result = {
   duration,
   p50: percentile(0.5),
   p99: percentile(0.99),
+  p999: percentile(0.999),
   refused,
   broken,
 };

@@ -1,4 +1,4 @@
--- What the scripts share: one line of JSON at the end of a run, for run.ts. Times are in microseconds.
+-- What the scripts share: one line of JSON at the end of a run, for load.ts. Times are in microseconds.
 
 local threads = {}
 
@@ -12,8 +12,9 @@ function done(summary, latency)
   -- A script that reads the answers itself counts in `committed`; for the others an answer of 200 is one transfer.
   local committed = threads[1]:get("committed") or (summary.requests - errors.status)
   io.write(string.format(
-    '\nRESULT {"requests":%d,"committed":%d,"duration":%d,"p50":%d,"p99":%d,"refused":%d,"broken":%d}\n',
-    summary.requests, committed, summary.duration, latency:percentile(50), latency:percentile(99),
+    '\nRESULT {"requests":%d,"committed":%d,"duration":%d,"p50":%d,"p99":%d,"p999":%d,"refused":%d,"broken":%d}\n',
+    summary.requests, committed, summary.duration,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
     errors.status, errors.connect + errors.read + errors.write + errors.timeout))
 end
 
@@ -23,10 +24,13 @@ function head(path, length)
     "\r\nContent-Type: application/json\r\nContent-Length: " .. length .. "\r\n\r\n"
 end
 
--- The fields of a transfer between two different accounts of the first ACCOUNTS, behind its id.
-function fields()
+-- The fields of a transfer, behind its id: between two different accounts of the first ACCOUNTS; where HOT is
+-- set, a0 is one of them, as payer and as receiver by turns.
+function fields(turn)
   local accounts = tonumber(os.getenv("ACCOUNTS"))
-  local from = math.random(0, accounts - 1)
+  local hot = os.getenv("HOT") == "1"
+  local from = hot and 0 or math.random(0, accounts - 1)
   local to = (from + math.random(1, accounts - 1)) % accounts
+  if hot and turn % 2 == 0 then from, to = to, from end
   return '","from_account":"a' .. from .. '","to_account":"a' .. to .. '","amount":' .. math.random(1, 100) .. "}"
 end

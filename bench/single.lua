@@ -9,7 +9,7 @@ local count = 0
 
 function init()
   for form = 1, FORMS do
-    behind[form] = fields()
+    behind[form] = fields(form)
     before[form] = head("/v1/wallet/transfer", #'{"transaction_id":"' + ID_LENGTH + #behind[form]) ..
       '{"transaction_id":"' .. os.getenv("IDS")
   end
