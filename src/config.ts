@@ -196,6 +196,7 @@ export const SETTINGS = {
     MAX_TIMER_MS,
   ),
   logLevel: choice("log-level", "what goes to stderr", "info", ["debug", "info", "warn", "error"]),
+  fromSnapshot: flag("from-snapshot", "begin with the newest snapshot instead of the first line"),
   json: flag("json", "print one line of JSON"),
 } as const;
 

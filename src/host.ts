@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { v4 } from "uuid";
 import type { Config } from "./config.ts";
 import { DiskFolder } from "./eventlog/disk.ts";
+import { SNAPSHOTS } from "./eventlog/snapshot-files.ts";
 import { problem } from "./gateway/problems.ts";
 import { GatewayThread } from "./gateway-thread.ts";
 import type { GatewayLink } from "./link/gateway-link.ts";
@@ -58,7 +59,6 @@ export interface WorkerScripts {
   readonly logCheck: URL;
 }
 
-const SNAPSHOTS = "snapshots";
 const POSITION_INTERVAL_MS = 1_000;
 const DISK_CHECK_INTERVAL_MS = 1_000;
 /** Connections may be kept open without a request: at a stop the last answers get a moment to leave. */

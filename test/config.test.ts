@@ -114,6 +114,7 @@ const EXPECTED: Readonly<
     good: ["debug", "info", "warn", "error"].map((level) => [level, level] as const),
     bad: ["INFO", "trace", "fatal", "inf", "30"],
   },
+  fromSnapshot: toggle("from-snapshot", "COFFER_FROM_SNAPSHOT", false),
   json: toggle("json", "COFFER_JSON", false),
 };
 

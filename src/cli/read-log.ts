@@ -1,15 +1,18 @@
 /** What replay and verify share: the whole log of a folder, read into an empty engine. */
 
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { add, type Money, ZERO } from "../domain/amount.ts";
 import { total } from "../domain/balances.ts";
 import { type Currency, WORLD } from "../domain/names.ts";
 import { Replay } from "../engine/replay.ts";
+import { restore } from "../engine/snapshot.ts";
 import { WalletEngine } from "../engine/wallet-engine.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { NewerFormat } from "../eventlog/line.ts";
 import { LogMark } from "../eventlog/mark.ts";
 import { inspectLog, LOG_NAME, type LogFinding } from "../eventlog/recovery.ts";
+import { type FoundSnapshot, newestSnapshot, SNAPSHOTS } from "../eventlog/snapshot-files.ts";
 import { CommandFailed } from "./command-failed.ts";
 import { showProgress } from "./progress.ts";
 
@@ -22,7 +25,27 @@ export interface LogSummary {
 }
 
 /** Reads without a lock and without changing anything. Throws CommandFailed where there is no log, or one of a newer format. */
-export async function readWholeLog(data: string): Promise<LogSummary> {
+export function readWholeLog(data: string): Promise<LogSummary> {
+  return readLogOf(data, undefined);
+}
+
+/** As readWholeLog(), but of the log only what stands behind a snapshot; by default the newest that is whole. */
+export function readBehindSnapshot(data: string, snapshot = newestOf(data)): Promise<LogSummary> {
+  return readLogOf(data, snapshot);
+}
+
+function newestOf(data: string): FoundSnapshot {
+  const folder = snapshotFolder(data);
+  const found = newestSnapshot(folder, (path, why) => console.error(`${path}: ${why}; it is passed over`));
+  if (!found) throw new CommandFailed(`${folder.path("")} has no snapshot`);
+  return found;
+}
+
+export function snapshotFolder(data: string): DiskFolder {
+  return new DiskFolder(join(data, SNAPSHOTS), false);
+}
+
+async function readLogOf(data: string, snapshot: FoundSnapshot | undefined): Promise<LogSummary> {
   const folder = new DiskFolder(data, false);
   // The mark before the log: it may only move on meanwhile.
   const mark = LogMark.read(folder);
@@ -35,7 +58,12 @@ export async function readWholeLog(data: string): Promise<LogSummary> {
   const started = performance.now();
   const progress = showProgress("reading", file.size());
   try {
-    const finding = await inspectLog(file, mark, replay, progress.at);
+    if (snapshot) restore(engine, snapshot);
+    const start = snapshot && {
+      position: snapshot.state.position,
+      currency: snapshot.state.opened.currency,
+    };
+    const finding = await inspectLog(file, mark, replay, progress.at, start);
     const { commands } = replay;
     return { path, finding, engine, commands, seconds: (performance.now() - started) / 1_000 };
   } catch (error) {

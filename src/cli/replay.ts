@@ -1,9 +1,9 @@
 import { readConfig } from "../config.ts";
 import { damageText } from "../eventlog/recovery.ts";
 import type { CliCommand } from "./cli.ts";
-import { digestOf, readWholeLog, totalsOf } from "./read-log.ts";
+import { digestOf, readBehindSnapshot, readWholeLog, totalsOf } from "./read-log.ts";
 
-const SETTINGS = ["data", "json"] as const;
+const SETTINGS = ["data", "fromSnapshot", "json"] as const;
 
 export const replay: CliCommand = {
   name: "replay",
@@ -11,8 +11,8 @@ export const replay: CliCommand = {
   help: "reads the log into an empty engine and prints what comes out; changes nothing",
   settings: SETTINGS,
   async run(args, env) {
-    const { data, json } = readConfig(SETTINGS, args, env);
-    const summary = await readWholeLog(data);
+    const { data, fromSnapshot, json } = readConfig(SETTINGS, args, env);
+    const summary = await (fromSnapshot ? readBehindSnapshot(data) : readWholeLog(data));
     const { path, finding, engine, commands } = summary;
     if (finding.state === "damaged") {
       console.error(damageText(path, finding.break));

@@ -1,14 +1,18 @@
+import { existsSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { readConfig } from "../config.ts";
-import { damageText } from "../eventlog/recovery.ts";
+import type { WalletEngine } from "../engine/wallet-engine.ts";
+import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
+import { BrokenSnapshot, readSnapshot, snapshotNames } from "../eventlog/snapshot-files.ts";
 import type { CliCommand } from "./cli.ts";
-import { readWholeLog, totalsOf } from "./read-log.ts";
+import { readBehindSnapshot, readWholeLog, snapshotFolder, totalsOf } from "./read-log.ts";
 
 const SETTINGS = ["data"] as const;
 
 export const verify: CliCommand = {
   name: "verify",
   usage: "",
-  help: "checks every seq, crc and total of the log; a torn end counts as bad",
+  help: "checks every seq, crc and total of the log, and its snapshots; a torn end counts as bad",
   settings: SETTINGS,
   async run(args, env) {
     const { data } = readConfig(SETTINGS, args, env);
@@ -27,7 +31,47 @@ export const verify: CliCommand = {
       console.error(`${path}: the balances in ${wrong.currency} add up to ${wrong.sum}, not to 0`);
       return 1;
     }
+    const wrongSnapshot = await firstWrongSnapshot(data, summary.engine);
+    if (wrongSnapshot !== undefined) {
+      console.error(wrongSnapshot);
+      return 1;
+    }
     console.log(`ok: ${finding.position.seq} events of ${commands} commands, every seq, crc and total`);
     return 0;
   },
 };
+
+/** What is wrong with a snapshot, whose tail must come to what the whole log has come to; undefined where nothing is. */
+async function firstWrongSnapshot(data: string, whole: WalletEngine): Promise<string | undefined> {
+  const folder = snapshotFolder(data);
+  if (!existsSync(folder.path(""))) return undefined;
+  for (const name of snapshotNames(folder)) {
+    const path = folder.path(name);
+    try {
+      const { finding, engine } = await readBehindSnapshot(data, readSnapshot(folder, name));
+      if (finding.state === "damaged") return `${path}: ${damageText(LOG_NAME, finding.break)}`;
+      const difference = differenceBetween(whole, engine);
+      if (difference !== undefined) return `${path}: ${difference}`;
+    } catch (error) {
+      if (!(error instanceof BrokenSnapshot)) throw error;
+      return `${path}: ${error.message}`;
+    }
+  }
+  return undefined;
+}
+
+/** Between what the log and what a snapshot of it come to. */
+function differenceBetween(log: WalletEngine, snapshot: WalletEngine): string | undefined {
+  if (log.records.size !== snapshot.records.size)
+    return `the log has ${log.records.size} transactions, the snapshot comes to ${snapshot.records.size}`;
+  for (let number = 0; number < snapshot.records.size; number++)
+    if (!log.records.same(number, snapshot.records))
+      return `transaction ${snapshot.records.idOf(number)} is another one in the log`;
+  const { balances } = log.ledger;
+  if (balances.all.length !== snapshot.ledger.balances.all.length)
+    return `the log has ${balances.all.length} balances, the snapshot comes to ${snapshot.ledger.balances.all.length}`;
+  for (const balance of snapshot.ledger.balances)
+    if (!isDeepStrictEqual(balances.get(balance.account, balance.currency), balance))
+      return `${balance.account} has another balance in ${balance.currency} in the log`;
+  return undefined;
+}

@@ -16,6 +16,9 @@ const MAX_EXPECTED_SLOTS = 1 << 28;
 /** The table grows from this load on; the larger one is ready at GROWTH_LOAD × (1 + 1 / MOVED_PER_RECORD). */
 const GROWTH_LOAD = 0.7;
 const MOVED_PER_RECORD = 8;
+/** When many are entered: so many at a time, in the order of so many parts of the table. */
+const ENTERED_TOGETHER = 1 << 20;
+const PARTS_OF_TABLE = 1 << 10;
 
 const NIBBLE = new Uint8Array(128);
 for (let value = 0; value < 16; value++) NIBBLE["0123456789abcdef".charCodeAt(value)] = value;
@@ -181,11 +184,44 @@ export class TransactionIndex implements DecidedTransactions {
     return { id: this.records.idOf(number), decided: this.records.read(number) };
   }
 
-  /** Finds the records that were put into `records` from outside, too: after a restart. */
+  /**
+   * Finds the records that were put into `records` from outside, too: after a restart.
+   *
+   * Puts many of them in the order of their slots before it enters them: in the order of their numbers nearly
+   * each would wait for memory.
+   */
   indexAll(): void {
     this.#larger = undefined;
-    this.#table = new Int32Array(slotsFor(this.size));
-    this.#enter(this.#table, 0, this.size);
+    const table = new Int32Array(slotsFor(this.size));
+    const mask = table.length - 1;
+    const shift = Math.log2(table.length / PARTS_OF_TABLE);
+    const hashes = new Int32Array(ENTERED_TOGETHER);
+    const ends = new Int32Array(PARTS_OF_TABLE);
+    const order = new Int32Array(ENTERED_TOGETHER);
+    for (let first = 0; first < this.size; first += ENTERED_TOGETHER) {
+      const count = Math.min(ENTERED_TOGETHER, this.size - first);
+      ends.fill(0);
+      for (let i = 0; i < count; i++) {
+        const number = first + i;
+        const bits = hash(this.hashKey, this.records.segmentOf(number), placeOf(number));
+        hashes[i] = bits;
+        const part = (bits & mask) >>> shift;
+        ends[part] = (ends[part] as number) + 1;
+      }
+      for (let part = 1; part < PARTS_OF_TABLE; part++)
+        ends[part] = (ends[part] as number) + (ends[part - 1] as number);
+      for (let i = 0; i < count; i++) {
+        const part = ((hashes[i] as number) & mask) >>> shift;
+        const place = (ends[part] as number) - 1;
+        ends[part] = place;
+        order[place] = i;
+      }
+      for (let place = 0; place < count; place++) {
+        const i = order[place] as number;
+        enter(table, mask, hashes[i] as number, first + i);
+      }
+    }
+    this.#table = table;
   }
 
   /** The number of an account's name; the same name has the same number for ever. */
@@ -241,21 +277,21 @@ export class TransactionIndex implements DecidedTransactions {
       this.#moved = 0;
     }
     const end = Math.min(this.#moved + MOVED_PER_RECORD, this.size);
-    this.#enter(this.#larger, this.#moved, end);
+    const larger = this.#larger;
+    for (let number = this.#moved; number < end; number++) {
+      const bits = hash(this.hashKey, this.records.segmentOf(number), placeOf(number));
+      enter(larger, larger.length - 1, bits, number);
+    }
     this.#moved = end;
     if (end < this.size) return;
-    this.#table = this.#larger;
+    this.#table = larger;
     this.#larger = undefined;
   }
+}
 
-  /** Puts records into a table, from a number on up to an end. */
-  #enter(table: Int32Array, from: number, end: number): void {
-    const mask = table.length - 1;
-    for (let number = from; number < end; number++) {
-      const bits = hash(this.hashKey, this.records.segmentOf(number), placeOf(number));
-      let slot = bits & mask;
-      while (table[slot] !== 0) slot = (slot + 1) & mask;
-      table[slot] = (bits & ~mask) | (number + 1);
-    }
-  }
+/** Puts a record, whose id has the hash `bits`, into a table. */
+function enter(table: Int32Array, mask: number, bits: number, number: number): void {
+  let slot = bits & mask;
+  while (table[slot] !== 0) slot = (slot + 1) & mask;
+  table[slot] = (bits & ~mask) | (number + 1);
 }

@@ -154,6 +154,25 @@ export class TransactionRecords {
     return parts.join("-") as TransactionId;
   }
 
+  /** Whether the record of this number is the same in `other`, whatever numbers its names have there. */
+  same(number: number, other: TransactionRecords): boolean {
+    const at = placeOf(number) + ID;
+    const ids = this.segmentOf(number);
+    const otherIds = other.segmentOf(number);
+    for (let part = 0; part < 4; part++) if (ids[at + part] !== otherIds[at + part]) return false;
+    const a = this.read(number);
+    const b = other.read(number);
+    return (
+      a.kind === b.kind &&
+      a.from_account === b.from_account &&
+      a.to_account === b.to_account &&
+      a.amount === b.amount &&
+      a.currency === b.currency &&
+      a.reason === b.reason &&
+      a.seq === b.seq
+    );
+  }
+
   /** A copy of the records from a number on, at most so many, RECORD_INTS integers each. */
   copy(number: number, count: number): Int32Array<ArrayBuffer> {
     const end = Math.min(number + count, this.#size);

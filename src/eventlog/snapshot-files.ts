@@ -29,6 +29,8 @@ import type {
 } from "../ports/snapshots.ts";
 import { writeAll } from "./write-all.ts";
 
+/** The folder beside the log. */
+export const SNAPSHOTS = "snapshots";
 const VERSION = 1;
 const SUFFIX = ".snapshot";
 const UNFINISHED = "unfinished";
@@ -54,7 +56,7 @@ interface Head {
 }
 
 /** Why a snapshot is not used. */
-class BrokenSnapshot extends Error {
+export class BrokenSnapshot extends Error {
   override readonly name = "BrokenSnapshot";
 }
 
@@ -90,7 +92,7 @@ export function snapshotNames(folder: FileFolder): readonly string[] {
 }
 
 /** Throws BrokenSnapshot. */
-function readSnapshot(folder: FileFolder, name: string): FoundSnapshot {
+export function readSnapshot(folder: FileFolder, name: string): FoundSnapshot {
   const whole = withFile(folder, name, (file) => readBytes(file, file.size()));
   const end = whole.indexOf(10);
   if (end < 0) throw new BrokenSnapshot("it has no first line");

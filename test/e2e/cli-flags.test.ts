@@ -34,7 +34,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "shutdown-timeout-ms": "99",
     "log-level": "INFO",
   },
-  replay: { data: "", json: "yes" },
+  replay: { data: "", "from-snapshot": "1", json: "yes" },
   verify: { data: "" },
   queue: { "nats-url": "" },
   postgres: {
@@ -46,7 +46,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   version: {},
 };
-const SWITCHES = ["strict", "remake-lost-stream", "accept-gap", "json"];
+const SWITCHES = ["strict", "remake-lost-stream", "accept-gap", "from-snapshot", "json"];
 
 const variableOf = (flag: string) =>
   flag === "nats-url" ? "NATS_URL" : `COFFER_${flag.toUpperCase().replaceAll("-", "_")}`;
