@@ -8,11 +8,15 @@
  *
  * | found | done |
  * |---|---|
- * | no stream, and nothing was ever committed | made |
- * | nothing was ever committed | read from its beginning |
+ * | no stream, and no partition has ever committed | made |
+ * | a stream, and this partition has never committed | read from its beginning |
  * | the message at commit_offset is the one that was committed | read after it |
  * | metadata: made to go on behind an offset that is not before this one | read behind that offset |
- * | anything else | refused; where `remakeLostStream` is set, made anew behind the highest offset committed |
+ * | anything else | refused; where `remakeLostStream` is set, made anew by the partition that has committed most |
+ *
+ * That partition does so behind its own offset and under its lock, so that nobody removes what another has
+ * just made; the others wait for it. Where it finds nothing wrong, and they do, the stream is to be removed by
+ * hand.
  */
 
 import { crc32 } from "node:zlib";
@@ -42,6 +46,8 @@ export interface BalanceChangeOptions {
 
 export class BalanceChangeSource implements ChangeSource {
   #lastSequence = 0;
+  /** What is committed, where the stream was found lost and is ours to make anew. */
+  #remakeBehind: number | undefined;
 
   constructor(
     /** A session on the stream BALANCE_CHANGES. */
@@ -56,9 +62,17 @@ export class BalanceChangeSource implements ChangeSource {
   ) {}
 
   async holds(position: CommitPosition, topicOffset: number): Promise<boolean> {
+    this.#remakeBehind = undefined;
     const session = await this.connect();
     try {
-      await this.#next(session, position, topicOffset);
+      const next = await firstMessage(session, position);
+      if (typeof next === "number") return true;
+      if (topicOffset === 0) await create(session, 0);
+      else if (!this.options.remakeLostStream)
+        throw new Divergence(`${next}; --remake-lost-stream makes it anew, without what it held`);
+      else if (position.offset < topicOffset)
+        throw new Error(`${next}; the partition that is written up to ${topicOffset} has to make it anew`);
+      else this.#remakeBehind = topicOffset;
       return true;
     } finally {
       session.end("it was only looked at");
@@ -92,33 +106,31 @@ export class BalanceChangeSource implements ChangeSource {
     return Math.max(0, this.#lastSequence - offset);
   }
 
-  /** The first message that is to be read. Throws Divergence. Without `topicOffset` no stream is made. */
-  async #next(session: NatsSession, { offset, crc }: CommitPosition, topicOffset?: number): Promise<number> {
-    const state = await session.stream();
-    if (offset === 0) {
-      if (!state) await this.#create(session, topicOffset);
-      return 1;
-    }
-    const message = state ? await session.message(offset) : undefined;
-    if (message && crcText(crc32(message.data)) === crc) return offset + 1;
-    const continues = Number(state?.metadata[CONTINUES_AFTER]);
-    if (Number.isSafeInteger(continues) && continues >= offset) return continues + 1;
-    const why = state
-      ? `message ${offset} of the stream ${BALANCE_CHANGES.stream} is not the one that was written last`
-      : `the stream ${BALANCE_CHANGES.stream} is gone`;
-    if (!this.options.remakeLostStream)
-      throw new Divergence(`${why}; --remake-lost-stream makes it anew, without what it held`);
-    if (topicOffset === undefined) throw new Error(why);
-    this.report("warn", "the stream of balance changes is made anew", { why, after: topicOffset });
+  async #next(session: NatsSession, after: CommitPosition): Promise<number> {
+    const next = await firstMessage(session, after);
+    if (typeof next === "number") return next;
+    if (after.offset !== this.#remakeBehind) throw new Error(next);
     await session.remove();
-    await this.#create(session, topicOffset);
-    return topicOffset + 1;
+    await create(session, after.offset);
+    this.report("warn", "the stream of balance changes is made anew", { why: next, after: after.offset });
+    return after.offset + 1;
   }
+}
 
-  async #create(session: NatsSession, topicOffset: number | undefined): Promise<void> {
-    if (topicOffset === undefined) throw new Error(`the stream ${BALANCE_CHANGES.stream} is gone`);
-    await session.create(topicOffset + 1, { [CONTINUES_AFTER]: String(topicOffset) });
-  }
+/** The first message that is to be read after `offset`, or why there is none: the stream is not the one. */
+async function firstMessage(session: NatsSession, { offset, crc }: CommitPosition): Promise<number | string> {
+  const state = await session.stream();
+  if (!state) return `the stream ${BALANCE_CHANGES.stream} is gone`;
+  if (offset === 0) return 1;
+  const message = await session.message(offset);
+  if (message && crcText(crc32(message.data)) === crc) return offset + 1;
+  const continues = Number(state.metadata[CONTINUES_AFTER]);
+  if (Number.isSafeInteger(continues) && continues >= offset) return continues + 1;
+  return `message ${offset} of the stream ${BALANCE_CHANGES.stream} is not the one that was written last`;
+}
+
+async function create(session: NatsSession, after: number): Promise<void> {
+  await session.create(after + 1, { [CONTINUES_AFTER]: String(after) });
 }
 
 class BalanceChangeStream implements ChangeStream {

@@ -105,6 +105,11 @@ function change(event_id: string, account_id: string, available_delta: number | 
   return { event_id, account_id, currency_code: "USD", available_delta, frozen_delta };
 }
 
+function accountOf(partition: number, partitions = 2): string {
+  for (let number = 0; ; number++)
+    if (partitionOf(`account-${number}`, partitions) === partition) return `account-${number}`;
+}
+
 async function committed(offset: number, partition = 0): Promise<void> {
   await eventually(`message ${offset} is written`, async () => {
     const [row] = await asking.sql`
@@ -261,4 +266,39 @@ test("a stream that is another is not read, unless it is told to be made anew", 
   await committed(await publish(change("e7", "alice", 1)));
   expect(await balances()).toEqual({ alice: [4n, 0n] });
   await fourth.writer.stop();
+});
+
+test("a stream that is gone is not made again by a partition that has written nothing, while another has", async () => {
+  const first = start({ partitions: 2 });
+  await leads([first]);
+  await committed(await publish(change("e1", accountOf(1), 1), 1), 1);
+  await first.writer.stop();
+  await jsm.streams.delete(STREAM);
+
+  const second = start({ partitions: 2 });
+  await eventually("both halt", () => second.writer.states.every(({ is }) => is === "halted"));
+  await second.writer.stop();
+  expect(await jsm.streams.names().next()).toEqual([]);
+});
+
+test("one partition of one node makes a lost stream anew; the others wait for it", async () => {
+  const first = start({ partitions: 4 });
+  await leads([first]);
+  for (const partition of [0, 1, 2, 3])
+    await committed(await publish(change(`e${partition}`, accountOf(partition, 4), 1), partition), partition);
+  await first.writer.stop();
+  await jsm.streams.delete(STREAM);
+  await jsm.streams.add({ name: STREAM, subjects: [BALANCE_CHANGES.subjects] });
+
+  const nodes = ["one", "two"].map((name) => start({ partitions: 4, remakeLostStream: true, name }));
+  const remade = () =>
+    nodes.flatMap(({ reports }) => reports).filter((line) => line.includes("is made anew"));
+  await eventually("it is made anew", () => remade().length > 0);
+  for (const partition of [0, 1, 2, 3]) {
+    const again = change(`again ${partition}`, accountOf(partition, 4), 1);
+    await committed(await publish(again, partition), partition);
+  }
+  expect(remade()).toHaveLength(1);
+  expect(Object.values(await balances())).toEqual(Array(4).fill([2n, 0n]));
+  await Promise.all(nodes.map(({ writer }) => writer.stop()));
 });
