@@ -62,8 +62,9 @@ const BUSY_BATCH_SIZE = 1_000;
 const BUSY_REST = 3;
 /** The server ends statements and transactions well before a lease, as a part of it. */
 const TIMEOUT_PART_OF_LEASE = 2 / 3;
-const FIRST_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 5_000;
+/** The pause after something went wrong; it doubles. */
+export const FIRST_BACKOFF_MS = 100;
+export const MAX_BACKOFF_MS = 5_000;
 
 export class PartitionWriter {
   #state: WriterState = { is: "away", why: "not connected yet" };

@@ -78,12 +78,12 @@ test("a node whose log is behind does not lead, until it has caught up", async (
   const asking = new Asking(await server.createDatabase());
   const { url } = asking;
   const ahead = new FollowedLog(folder, log, 500);
-  const first = ledgerWriter(connectTo(url), ahead.feed, SHORT);
+  const first = ledgerWriter(connectTo(url), ahead.feed, { heartbeatMs: 100 });
   first.start();
   await asking.reached(ahead.seq);
   await first.stop();
   const behind = new FollowedLog(folder, log, 400);
-  const second = ledgerWriter(connectTo(url), behind.feed, { ...SHORT, name: "behind" });
+  const second = ledgerWriter(connectTo(url), behind.feed, { heartbeatMs: 100, name: "behind" });
   second.start();
   await eventually("it stands by", () => second.states[0]?.is === "standing by");
   await new Promise((resolve) => setTimeout(resolve, 5 * SHORT.heartbeatMs));
