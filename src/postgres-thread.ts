@@ -29,6 +29,7 @@ export interface PostgresThreadData {
 
 export type ToPostgres =
   | { readonly type: "durable"; readonly position: LogPosition }
+  | { readonly type: "taking"; readonly taking: boolean }
   | { readonly type: "stop" };
 
 export type FromPostgres =
@@ -64,6 +65,11 @@ export class PostgresThread {
   /** The log on disk has grown. */
   grown(position: LogPosition): void {
     this.#post({ type: "durable", position });
+  }
+
+  /** Whether the node takes commands: where it does not, its log may stand still while others' move on. */
+  taking(taking: boolean): void {
+    this.#post({ type: "taking", taking });
   }
 
   /** Gives every lock back; resolves when that is done. */

@@ -31,6 +31,9 @@ const {
 const PROGRESS_INTERVAL_MS = 1_000;
 
 let end = durable;
+/** Since when the node takes no commands; undefined while it does. */
+let closedSinceMs: number | undefined;
+const isCutOff = () => closedSinceMs !== undefined && systemClock.nowMs() - closedSinceMs > leaseMs;
 const file = new DiskFolder(data, false).open(LOG_NAME, false);
 if (!file) throw new Error(`${LOG_NAME} is not there`);
 const feed = new DurableLogFeed(file, () => end);
@@ -50,7 +53,7 @@ const writer = new PostgresWriter(
       }),
     source: (topic, partition) =>
       topic === "ledger"
-        ? new LedgerSource(feed, systemClock, partition, postgresPartitions)
+        ? new LedgerSource(feed, systemClock, partition, postgresPartitions, isCutOff)
         : balanceChanges(partition),
     clock: systemClock,
     report,
@@ -61,6 +64,8 @@ parent.on("message", (message: ToPostgres) => {
   if (message.type === "durable") {
     end = message.position;
     feed.grown();
+  } else if (message.type === "taking") {
+    closedSinceMs = message.taking ? undefined : (closedSinceMs ?? systemClock.nowMs());
   } else {
     void writer.stop().then(() => tell({ type: "stopped" }));
   }

@@ -12,6 +12,8 @@ export interface ChangeSet {
 }
 
 export interface ChangeSource {
+  /** Nothing has reached it for so long that, when all it has is written, another node should lead. */
+  readonly isCutOff: boolean;
   /**
    * Whether the source holds what ends at `position`, so that reading can go on there; false where it may
    * do so later. `topicOffset`: the highest that any partition of the topic has committed. Throws

@@ -45,6 +45,8 @@ export interface BalanceChangeOptions {
 }
 
 export class BalanceChangeSource implements ChangeSource {
+  /** It has a connection of its own, and is over with it. */
+  readonly isCutOff = false;
   #lastSequence = 0;
   /** What is committed, where the stream was found lost and is ours to make anew. */
   #remakeBehind: number | undefined;

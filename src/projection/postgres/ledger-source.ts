@@ -20,7 +20,12 @@ export class LedgerSource implements ChangeSource {
     private readonly clock: Clock,
     private readonly partition: number,
     private readonly partitions: number,
+    private readonly cutOff: () => boolean = () => false,
   ) {}
+
+  get isCutOff(): boolean {
+    return this.cutOff();
+  }
 
   async holds(position: CommitPosition): Promise<boolean> {
     return this.#endAt(position) !== undefined;

@@ -5,6 +5,7 @@
  * after batch, each one transaction that the fence ends. Whatever goes wrong ends the tenure: both
  * connections are closed, the lock is given back where that is possible, and after a pause it stands by
  * again. So after any doubt about a COMMIT it is the next tenure that reads commit_offset, under a new token.
+ * A source that is cut off leaves the lock to others, as soon as all that it has is written.
  */
 
 import { BatchConsumer } from "../../batching/batch-consumer.ts";
@@ -129,7 +130,8 @@ export class PartitionWriter {
         while (!this.#stopping) {
           const { free, position, topicOffset } = await lock.look();
           this.#offset = position.offset;
-          if (free && (await this.parts.source.holds(position, topicOffset))) {
+          const { source } = this.parts;
+          if (free && !source.isCutOff && (await source.holds(position, topicOffset))) {
             const lease = await lock.take(writing);
             if (lease) {
               await this.#lead(lease, writing);
@@ -198,7 +200,10 @@ export class PartitionWriter {
       lease.assertHeld();
       if (stream.over !== undefined && !this.#stopping) throw new Error(stream.over);
       const last = batch.at(-1);
-      if (!last) continue;
+      if (!last) {
+        if (source.isCutOff) throw new Error("this node's queue is away: another node may lead");
+        continue;
+      }
       await writing.run("BEGIN");
       const changes = batch.flatMap((set) => set.changes);
       await writer.write(writing, lease.tenure, changes);
