@@ -34,7 +34,7 @@ export interface PartitionWriterSettings {
   readonly batchSize: number;
 }
 
-export type WriterState =
+type WriterState =
   | { readonly is: "away"; readonly why: string }
   | { readonly is: "standing by" }
   | { readonly is: "leading"; readonly token: bigint }
@@ -46,6 +46,8 @@ export interface PartitionProgress {
   readonly topic: Topic;
   readonly partition: number;
   readonly is: WriterState["is"];
+  /** Why it is away or halted. */
+  readonly why: string | undefined;
   /** In events (ledger) or messages (changes); undefined where the database was not reached yet. */
   readonly lag: number | undefined;
 }
@@ -81,14 +83,11 @@ export class PartitionWriter {
     private readonly settings: PartitionWriterSettings,
   ) {}
 
-  get state(): WriterState {
-    return this.#state;
-  }
-
   get progress(): PartitionProgress {
     const { topic, partition } = this.settings;
     const lag = this.#offset === undefined ? undefined : this.parts.source.lag(this.#offset);
-    return { topic, partition, is: this.#state.is, lag };
+    const why = "why" in this.#state ? this.#state.why : undefined;
+    return { topic, partition, is: this.#state.is, why, lag };
   }
 
   /** Resolves after stop(), or where it halts. */

@@ -13,7 +13,6 @@ import {
   type PartitionProgress,
   PartitionWriter,
   type PartitionWriterParts,
-  type WriterState,
 } from "./partition-writer.ts";
 
 export interface PostgresWriterParts extends Pick<PartitionWriterParts, "report"> {
@@ -45,15 +44,11 @@ export class PostgresWriter {
     this.#writers = TOPICS.flatMap((topic) => this.#partitionsOf(topic, writer));
   }
 
-  /** Of each partition of each topic. */
-  get states(): readonly WriterState[] {
-    if (this.#refused !== undefined) return [{ is: "halted", why: this.#refused }];
-    return this.#writers.map(({ state }) => state);
-  }
-
   /** Of each partition of each topic that this node reads. */
   get progress(): readonly PartitionProgress[] {
-    return this.#writers.map(({ progress }) => progress);
+    const progress = this.#writers.map((writer) => writer.progress);
+    const why = this.#refused;
+    return why === undefined ? progress : progress.map((each) => ({ ...each, is: "halted", why }));
   }
 
   start(): void {

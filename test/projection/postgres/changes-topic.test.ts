@@ -91,7 +91,7 @@ function start({ partitions = 1, remakeLostStream = false, name = "a node" } = {
 
 const leads = (writers: readonly Running[]) =>
   eventually("one leads", () =>
-    writers.some(({ writer }) => writer.states.every((state) => state.is === "leading")),
+    writers.some(({ writer }) => writer.progress.every((state) => state.is === "leading")),
   );
 
 /** Returns the message's number. */
@@ -206,7 +206,7 @@ test("each change counts once, while leaders come and go and NATS is killed", as
   for (let round = 0; round < 6; round++) {
     await more();
     if (round % 2 === 0) {
-      const first = running.find(({ writer }) => writer.states[0]?.is === "leading") ?? running[0]!;
+      const first = running.find(({ writer }) => writer.progress[0]?.is === "leading") ?? running[0]!;
       const stopping = first.writer.stop();
       await more();
       await stopping;
@@ -251,8 +251,10 @@ test("a stream that is another is not read, unless it is told to be made anew", 
   for (let number = 3; number < 6; number++) await publish(change(`e${number}`, "alice", 1));
 
   const second = start();
-  await eventually("it halts", () => second.writer.states[0]?.is === "halted");
-  expect(second.writer.states[0]).toMatchObject({ why: expect.stringContaining("message 2 of the stream") });
+  await eventually("it halts", () => second.writer.progress[0]?.is === "halted");
+  expect(second.writer.progress[0]).toMatchObject({
+    why: expect.stringContaining("message 2 of the stream"),
+  });
   await second.writer.stop();
 
   const third = start({ remakeLostStream: true });
@@ -276,7 +278,7 @@ test("a stream that is gone is not made again by a partition that has written no
   await jsm.streams.delete(STREAM);
 
   const second = start({ partitions: 2 });
-  await eventually("both halt", () => second.writer.states.every(({ is }) => is === "halted"));
+  await eventually("both halt", () => second.writer.progress.every(({ is }) => is === "halted"));
   await second.writer.stop();
   expect(await jsm.streams.names().next()).toEqual([]);
 });

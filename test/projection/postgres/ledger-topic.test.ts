@@ -85,9 +85,9 @@ test("a node whose log is behind does not lead, until it has caught up", async (
   const behind = new FollowedLog(folder, log, 400);
   const second = ledgerWriter(connectTo(url), behind.feed, { heartbeatMs: 100, name: "behind" });
   second.start();
-  await eventually("it stands by", () => second.states[0]?.is === "standing by");
+  await eventually("it stands by", () => second.progress[0]?.is === "standing by");
   await new Promise((resolve) => setTimeout(resolve, 5 * SHORT.heartbeatMs));
-  expect(second.states[0]?.is).toBe("standing by");
+  expect(second.progress[0]?.is).toBe("standing by");
   behind.growTo(600);
   await asking.reached(behind.seq);
   expect(await asking.lock()).toMatchObject({ leader_svc_id: "behind", fencing_token: 2n });
@@ -112,14 +112,14 @@ describe("nothing more is written", () => {
     const before = await asking.sql`SELECT * FROM account_balances ORDER BY account_id, currency_code`;
     const second = ledgerWriter(connectTo(url), (other ?? new FollowedLog(folder, log)).feed, SHORT);
     second.start();
-    await eventually("it halts", () => second.states[0]?.is === "halted");
-    const [state] = second.states;
+    await eventually("it halts", () => second.progress[0]?.is === "halted");
+    const [state] = second.progress;
     await second.stop();
     expect([
       ...(await asking.sql`SELECT * FROM account_balances ORDER BY account_id, currency_code`),
     ]).toEqual([...before]);
     await asking.close();
-    return state?.is === "halted" ? state.why : "";
+    return state?.why ?? "";
   }
 
   test("where another log's crc stands at commit_offset", async () => {
@@ -153,14 +153,14 @@ describe("nothing more is written", () => {
     await first.stop();
     const others = ledgerWriter(connectTo(url), followed.feed, { ...SHORT, partitions: 2 });
     others.start();
-    await eventually("it halts", () => others.states[0]?.is === "halted");
-    expect(others.states[0]).toMatchObject({ why: expect.stringContaining("1 partitions, not 2") });
+    await eventually("it halts", () => others.progress[0]?.is === "halted");
+    expect(others.progress[0]).toMatchObject({ why: expect.stringContaining("1 partitions, not 2") });
     await others.stop();
     await asking.sql`INSERT INTO applied_migrations (number) VALUES (1000)`;
     const older = ledgerWriter(connectTo(url), followed.feed, SHORT);
     older.start();
-    await eventually("it halts", () => older.states[0]?.is === "halted");
-    expect(older.states[0]).toMatchObject({ why: expect.stringContaining("newer Coffer") });
+    await eventually("it halts", () => older.progress[0]?.is === "halted");
+    expect(older.progress[0]).toMatchObject({ why: expect.stringContaining("newer Coffer") });
     await older.stop();
     await asking.close();
   });
