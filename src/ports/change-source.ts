@@ -22,8 +22,8 @@ export interface ChangeSource {
   holds(position: CommitPosition, topicOffset: number): Promise<boolean>;
   /** Throws where it does not hold what ends at `after`. */
   open(after: CommitPosition): Promise<ChangeStream>;
-  /** How far the source is ahead of `offset`, in events or messages, as far as it knows. */
-  lag(offset: number): number;
+  /** How far the source is ahead of `offset`, in events or messages; undefined where it is not known here. */
+  lag(offset: number): number | undefined;
 }
 
 export interface ChangeStream extends BatchSource<ChangeSet> {

@@ -47,7 +47,7 @@ export interface BalanceChangeOptions {
 export class BalanceChangeSource implements ChangeSource {
   /** It has a connection of its own, and is over with it. */
   readonly isCutOff = false;
-  #lastSequence = 0;
+  #stream: BalanceChangeStream | undefined;
   /** What is committed, where the stream was found lost and is ours to make anew. */
   #remakeBehind: number | undefined;
 
@@ -86,17 +86,11 @@ export class BalanceChangeSource implements ChangeSource {
     try {
       const next = await this.#next(session, after);
       const subject = subjectOf(this.options.partition);
-      const stream = new BalanceChangeStream(
-        session,
-        subject,
-        this.clock,
-        (sequence, why, count) =>
-          this.report("warn", "a message is not a balance change", { subject, sequence, why, count }),
-        (last) => {
-          this.#lastSequence = last;
-        },
+      const stream = new BalanceChangeStream(session, subject, this.clock, (sequence, why, count) =>
+        this.report("warn", "a message is not a balance change", { subject, sequence, why, count }),
       );
       await session.consume(next, subject);
+      this.#stream = stream;
       return stream;
     } catch (error) {
       session.end("it could not be opened");
@@ -104,8 +98,9 @@ export class BalanceChangeSource implements ChangeSource {
     }
   }
 
-  lag(offset: number): number {
-    return Math.max(0, this.#lastSequence - offset);
+  /** Known only while it is read here. */
+  lag(): number | undefined {
+    return this.#stream?.lag;
   }
 
   async #next(session: NatsSession, after: CommitPosition): Promise<number> {
@@ -140,6 +135,8 @@ class BalanceChangeStream implements ChangeStream {
   #arrived: () => void = () => {};
   #purgedBefore = 0;
   #committed = 0;
+  /** Messages that were taken since. */
+  #taken = 0;
   #malformedMs = Number.NEGATIVE_INFINITY;
   /** Malformed messages since the last line about them. */
   #malformedSince = 0;
@@ -150,8 +147,6 @@ class BalanceChangeStream implements ChangeStream {
     private readonly subject: string,
     private readonly clock: Clock,
     private readonly malformed: (sequence: number, why: string, count: number) => void,
-    /** Hears of the stream's last message. */
-    private readonly looked: (lastSequence: number) => void,
   ) {
     session.onArrival(() => this.#arrived());
     this.#watch = setInterval(() => void this.#look(), LOOK_INTERVAL_MS);
@@ -166,13 +161,20 @@ class BalanceChangeStream implements ChangeStream {
     return this.#over;
   }
 
+  /** How many messages are not committed; undefined where nothing is read any more. */
+  get lag(): number | undefined {
+    return this.#over === undefined ? this.#taken + this.session.behind : undefined;
+  }
+
   committed(offset: number): void {
+    this.#taken = 0;
     this.#committed = offset;
   }
 
   take(): ChangeSet | undefined {
     const message = this.session.take();
     if (!message) return undefined;
+    this.#taken++;
     const crc = crcText(crc32(message.data));
     return { changes: this.#changesOf(message), end: { offset: message.sequence, crc, ledgerId: null } };
   }
@@ -215,7 +217,7 @@ class BalanceChangeStream implements ChangeStream {
     this.#malformedSince = 0;
   }
 
-  /** Sees how far behind we are, and drops what was committed; not the message at commit_offset itself. */
+  /** Sees that the stream is there, and drops what was committed; not the message at commit_offset itself. */
   async #look(): Promise<void> {
     const { session } = this;
     try {
@@ -224,7 +226,6 @@ class BalanceChangeStream implements ChangeStream {
         session.end("the stream is gone");
         return;
       }
-      this.looked(state.lastSequence);
       if (this.#committed <= this.#purgedBefore) return;
       const seq = this.#committed;
       await session.jsm.streams.purge(BALANCE_CHANGES.stream, { filter: this.subject, seq });

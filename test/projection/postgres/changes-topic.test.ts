@@ -55,7 +55,12 @@ interface Running {
   readonly reports: string[];
 }
 
-function start({ partitions = 1, remakeLostStream = false, name = "a node" } = {}): Running {
+function start({
+  partitions = 1,
+  remakeLostStream = false,
+  name = "a node",
+  leaseMs = SHORT.leaseMs,
+} = {}): Running {
   const reports: string[] = [];
   const report = (level: string, message: string, facts: object) =>
     void reports.push(JSON.stringify({ level, message, ...facts }));
@@ -65,7 +70,7 @@ function start({ partitions = 1, remakeLostStream = false, name = "a node" } = {
     {
       connect: connectTo(asking.url),
       lock: (sql, topic, partition) =>
-        new PostgresLeaderLock(sql, systemClock, { topic, partition, serviceId: name, ...SHORT }),
+        new PostgresLeaderLock(sql, systemClock, { topic, partition, serviceId: name, ...SHORT, leaseMs }),
       source: (topic, partition) =>
         topic === "changes"
           ? new BalanceChangeSource(
@@ -81,7 +86,7 @@ function start({ partitions = 1, remakeLostStream = false, name = "a node" } = {
     {
       postgresPartitions: partitions,
       postgresBatchSize: 200,
-      postgresLeaseMs: SHORT.leaseMs,
+      postgresLeaseMs: leaseMs,
       postgresHeartbeatMs: SHORT.heartbeatMs,
     },
   );
@@ -303,4 +308,25 @@ test("one partition of one node makes a lost stream anew; the others wait for it
   expect(remade()).toHaveLength(1);
   expect(Object.values(await balances())).toEqual(Array(4).fill([2n, 0n]));
   await Promise.all(nodes.map(({ writer }) => writer.stop()));
+});
+
+test("the lag is that of the partition's own messages, and known where it is read", async () => {
+  const running = start({ partitions: 2, leaseMs: 10_000 });
+  await leads([running]);
+  const standby = start({ partitions: 2, name: "standby" });
+  let last = 0;
+  for (let number = 0; number < 20; number++) last = await publish(change(`e${number}`, accountOf(1), 1), 1);
+  await committed(last, 1);
+  const lags = ({ writer }: Running) => writer.progress.map(({ lag }) => lag);
+  await Bun.sleep(1_100); // the stream is looked at every second
+  expect(lags(running)).toEqual([0, 0]);
+  await asking.sql.begin(async (sql) => {
+    await sql`LOCK TABLE account_balances IN EXCLUSIVE MODE`;
+    for (let number = 20; number < 25; number++) await publish(change(`e${number}`, accountOf(1), 1), 1);
+    await eventually("it lags", () => lags(running)[1] === 5);
+    expect(lags(running)).toEqual([0, 5]);
+  });
+  await eventually("it has caught up", () => lags(running)[1] === 0);
+  expect(lags(standby)).toEqual([undefined, undefined]);
+  await Promise.all([running.writer.stop(), standby.writer.stop()]);
 });
