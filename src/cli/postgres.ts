@@ -11,6 +11,7 @@ import { type SqlConnect, type SqlConnection, SqlError } from "../ports/sql-conn
 import { compareBalances } from "../projection/postgres/compare.ts";
 import { LedgerSource } from "../projection/postgres/ledger-source.ts";
 import { migrateWith, SchemaRefused } from "../projection/postgres/migrate.ts";
+import { CATCH_UP_BATCH_SIZE } from "../projection/postgres/pace.ts";
 import { PostgresWriter } from "../projection/postgres/postgres-writer.ts";
 import { emptyLedger, partitionStates } from "../projection/postgres/state.ts";
 import { loadRuntime } from "../runtime/runtime.ts";
@@ -26,7 +27,6 @@ const SETTINGS = [
   "postgresLeaseMs",
   "postgresHeartbeatMs",
 ] as const;
-const FILL_BATCH_SIZE = 5_000;
 const LOOK_INTERVAL_MS = 100;
 
 type Settings = Config<(typeof SETTINGS)[number]>;
@@ -136,7 +136,7 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
         else if (level === "warn") console.error(`coffer postgres rebuild: ${message}: ${reason}`);
       },
     },
-    { ...settings, postgresBatchSize: FILL_BATCH_SIZE },
+    { ...settings, postgresBatchSize: CATCH_UP_BATCH_SIZE },
   );
   const progress = showProgress("filling", target);
   try {

@@ -14,6 +14,7 @@ import type { ChangeSet, ChangeSource, ChangeStream } from "../../ports/change-s
 import type { Clock } from "../../ports/clock.ts";
 import { Deposed, type LeaderLock, type Lease } from "../../ports/leadership.ts";
 import type { SqlConnect, SqlConnection } from "../../ports/sql-connection.ts";
+import { type Pace, paceOf } from "./pace.ts";
 
 export interface PartitionWriterParts {
   readonly connect: SqlConnect;
@@ -55,14 +56,6 @@ export interface PartitionProgress {
 const LONG_POLL_MS = 1_000;
 const BATCHING_DELAY_MS = 30;
 const MAX_BATCH_WAIT_MS = 30;
-/** Who is further behind than this takes such large batches, which cost less a change. */
-const CATCH_UP_BATCH_SIZE = 5_000;
-/**
- * While the source grows, the wallet is at work, and has the first right to the cores: whoever is far behind
- * takes shorter batches then, and rests after each for so many times as long as it took.
- */
-const BUSY_BATCH_SIZE = 1_000;
-const BUSY_REST = 3;
 /** The server ends statements and transactions well before a lease, as a part of it. */
 const TIMEOUT_PART_OF_LEASE = 2 / 3;
 /** The pause after something went wrong; it doubles. */
@@ -182,20 +175,16 @@ export class PartitionWriter {
 
   async #writeAll(lease: Lease, writing: SqlConnection, stream: ChangeStream): Promise<void> {
     const { clock, writer, source } = this.parts;
-    const usual = this.#consumer(stream, this.settings.batchSize);
-    const busy = this.#consumer(stream, Math.max(this.settings.batchSize, BUSY_BATCH_SIZE));
-    const large = this.#consumer(stream, Math.max(this.settings.batchSize, CATCH_UP_BATCH_SIZE));
-    let sourceEnd = Number.POSITIVE_INFINITY;
+    let before: { readonly lag: number; readonly pace: Pace } | undefined;
     while (!this.#stopping) {
       const { offset } = lease.position;
       this.#offset = offset;
       this.#state = { is: "leading", token: lease.tenure.token };
-      const lag = source.lag(offset);
-      const isFarBehind = lag > CATCH_UP_BATCH_SIZE;
-      const isBusy = isFarBehind && offset + lag > sourceEnd;
-      sourceEnd = offset + lag;
+      const lag = source.lag(offset) ?? 0;
+      const pace = paceOf(this.settings.batchSize, lag, before);
+      before = { lag, pace };
+      const batch = await this.#next(stream, pace);
       const startedMs = clock.nowMs();
-      const batch = await (isBusy ? busy : isFarBehind ? large : usual).next();
       lease.assertHeld();
       if (stream.over !== undefined && !this.#stopping) throw new Error(stream.over);
       const last = batch.at(-1);
@@ -209,12 +198,12 @@ export class PartitionWriter {
       await lease.commit(last.end);
       stream.committed(last.end.offset);
       this.#backoffMs = FIRST_BACKOFF_MS;
-      if (isBusy) await this.#pause((clock.nowMs() - startedMs) * BUSY_REST);
+      await this.#pause((clock.nowMs() - startedMs) * pace.rest);
     }
   }
 
-  #consumer(stream: ChangeStream, batchSize: number): BatchConsumer<ChangeSet> {
-    return new BatchConsumer<ChangeSet>(
+  #next(stream: ChangeStream, { batchSize }: Pace): Promise<readonly ChangeSet[]> {
+    const consumer = new BatchConsumer<ChangeSet>(
       stream,
       {
         batchSize,
@@ -225,6 +214,7 @@ export class PartitionWriter {
       },
       this.parts.clock,
     );
+    return consumer.next();
   }
 
   #connect(what: string): Promise<SqlConnection> {
@@ -241,7 +231,7 @@ export class PartitionWriter {
   }
 
   async #pause(delayMs: number): Promise<void> {
-    if (this.#stopping) return;
+    if (this.#stopping || delayMs <= 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = this.parts.clock.after(delayMs, resolve);
     this.#wake = resolve;
