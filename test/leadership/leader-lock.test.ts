@@ -142,6 +142,21 @@ describe("the lock", () => {
   });
 });
 
+test("where the leader before it is a mightier user's, an heir takes the lock all the same", async () => {
+  const owner = await connection();
+  await owner.run(`
+    DROP ROLE IF EXISTS heir;
+    CREATE ROLE heir LOGIN PASSWORD 'throw-away';
+    GRANT ALL ON ALL TABLES IN SCHEMA public TO heir`);
+  await take(await lockOf("one"), await connection("coffer writer ledger/0"));
+  await expire();
+  url = url.replace("//coffer:", "//heir:");
+  const heir = await take(await lockOf("two"), await connection("coffer writer ledger/0"));
+  expect(heir.tenure.token).toBe(2n);
+  await heir.release();
+  await owner.run("DROP OWNED BY heir; DROP ROLE heir");
+});
+
 describe("the fence", () => {
   beforeEach(async () => {
     await (await connection()).run("CREATE TABLE written (value integer)");
