@@ -14,6 +14,7 @@ import type { ChangeSet, ChangeSource, ChangeStream } from "../../ports/change-s
 import type { Clock } from "../../ports/clock.ts";
 import { Deposed, type LeaderLock, type Lease } from "../../ports/leadership.ts";
 import type { SqlConnect, SqlConnection } from "../../ports/sql-connection.ts";
+import areYouThere from "./are-you-there.sql" with { type: "text" };
 import { type Pace, paceOf } from "./pace.ts";
 
 export interface PartitionWriterParts {
@@ -120,6 +121,7 @@ export class PartitionWriter {
         const lock = this.parts.lock(locking);
         this.#state = { is: "standing by" };
         while (!this.#stopping) {
+          await writing.query(areYouThere); // it is idle: nothing else would tell that it is over
           const { free, position, topicOffset } = await lock.look();
           this.#offset = position.offset;
           const { source } = this.parts;

@@ -95,6 +95,55 @@ test("a node whose log is behind does not lead, until it has caught up", async (
   await asking.close();
 });
 
+test("a standby whose writing connection ends makes another", async () => {
+  const asking = new Asking(await server.createDatabase());
+  const followed = new FollowedLog(folder, log, 100);
+  const reports: string[] = [];
+  const leader = ledgerWriter(connectTo(asking.url), followed.feed, SHORT);
+  leader.start();
+  await asking.reached(followed.seq);
+  const standby = ledgerWriter(connectTo(asking.url), followed.feed, {
+    ...SHORT,
+    report: (line) => reports.push(line),
+  });
+  standby.start();
+  await eventually("it stands by", () => standby.progress[0]?.is === "standing by");
+  const { backend_pid } = await asking.lock();
+  await asking.sql`
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'coffer writer ledger/0' AND datname = current_database() AND pid <> ${backend_pid}`;
+  await eventually("it is noticed", () =>
+    reports.some((line) => line.includes("the PostgreSQL writer waits")),
+  );
+  await eventually("it stands by again", () => standby.progress[0]?.is === "standing by");
+  expect((await asking.lock()).fencing_token).toBe(1n);
+  await Promise.all([leader.stop(), standby.stop()]);
+  await asking.close();
+});
+
+test("a month's table that was detached stops the writing, with what to do, until that is done", async () => {
+  const asking = new Asking(await server.createDatabase());
+  const followed = new FollowedLog(folder, log, 100);
+  const reports: string[] = [];
+  const writer = ledgerWriter(connectTo(asking.url), followed.feed, {
+    ...SHORT,
+    report: (line) => reports.push(line),
+  });
+  writer.start();
+  await asking.reached(followed.seq);
+  const [month] = await asking.sql`SELECT inhrelid::regclass::text AS name FROM pg_inherits
+    WHERE inhparent = 'balance_change_logs'::regclass`;
+  await asking.sql.unsafe(`ALTER TABLE balance_change_logs DETACH PARTITION ${month.name}`);
+  followed.growTo(200);
+  await eventually("it is told", () =>
+    reports.some((line) => line.includes(`${month.name} is not attached to balance_change_logs: rename it`)),
+  );
+  await asking.sql.unsafe(`ALTER TABLE ${month.name} RENAME TO archived`);
+  await asking.reached(followed.seq);
+  await writer.stop();
+  await asking.close();
+});
+
 describe("nothing more is written", () => {
   /** Writes a part of the log, does `what`, and returns why a writer of `other` halts then. */
   async function haltsAfter(

@@ -93,6 +93,23 @@ test("a migration's session ends when its process is stopped", async () => {
   });
 });
 
+test("the schema's name may have capitals and spaces", async () => {
+  await asking.sql.unsafe(`CREATE SCHEMA "Our Coffer"`);
+  await asking.sql.unsafe(`ALTER DATABASE ${asking.url.replace(/.*\//, "")} SET search_path = "Our Coffer"`);
+  const there = new Asking(asking.url);
+  for (let tenure = 1n; tenure <= 2n; tenure++) {
+    const writer = ledgerWriter(connect, followed.feed);
+    writer.start();
+    await eventually("it leads", () => writer.progress[0]?.is === "leading");
+    await there.reached(followed.seq);
+    await writer.stop();
+    const staging = await there.sql`
+      SELECT relname FROM pg_class WHERE relname LIKE 'staged%' AND relnamespace = '"Our Coffer"'::regnamespace`;
+    expect([...staging]).toEqual([{ relname: `staged_balances_ledger_0_${tenure}` }]);
+  }
+  await there.close();
+});
+
 test("a database that is not in UTF-8 is refused, and so is another number of partitions", async () => {
   await asking.sql.unsafe("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
   const latin = connectTo(asking.url.replace(/[^/]*$/, "latin"));
@@ -103,6 +120,6 @@ test("a database that is not in UTF-8 is refused, and so is another number of pa
   await asking.sql`DELETE FROM applied_migrations WHERE number = 2`;
   await asking.sql`DROP TABLE account_balances, balance_change_logs, applied_events`;
   await asking.sql`
-    DROP FUNCTION lowest_balance, make_balance_change_logs, make_staging, shrink_staging`;
+    DROP FUNCTION lowest_balance, is_balance_change_log, make_balance_change_logs, make_staging, shrink_staging`;
   await expect(migrateWith(connect, 3)).rejects.toThrow("2 partitions, not 3");
 });
