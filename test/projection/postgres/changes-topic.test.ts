@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { PostgresLeaderLock } from "../../../src/leadership/postgres-leader-lock.ts";
-import { partitionOf } from "../../../src/ports/balance-changes.ts";
+import { partitionOf } from "../../../src/projection/postgres/partition-of.ts";
 import { PostgresWriter } from "../../../src/projection/postgres/postgres-writer.ts";
 import { BALANCE_CHANGES, BalanceChangeSource } from "../../../src/queue/balance-change-source.ts";
 import { NatsSession } from "../../../src/queue/nats-session.ts";

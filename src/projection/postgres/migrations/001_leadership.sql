@@ -71,29 +71,6 @@ BEGIN
 END
 $$;
 
--- The leader's heartbeat; false where it leads no more.
-CREATE FUNCTION renew_leader_lock(
-  wanted_topic text, wanted_partition integer, my_token bigint, lease_ms integer
-) RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-  UPDATE partition_leader_locks
-    SET expires_at = clock_timestamp() + lease_ms * interval '1 millisecond'
-    WHERE topic = wanted_topic AND partition = wanted_partition AND fencing_token = my_token;
-  RETURN FOUND;
-END
-$$;
-
--- The process stays named: the next leader makes sure that it has ended.
-CREATE FUNCTION release_leader_lock(
-  wanted_topic text, wanted_partition integer, my_token bigint
-) RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-  UPDATE partition_leader_locks SET expires_at = '-infinity'
-    WHERE topic = wanted_topic AND partition = wanted_partition AND fencing_token = my_token;
-  RETURN FOUND;
-END
-$$;
-
 -- The fence: last in a transaction that writes, and sent in one message with its COMMIT, which an error
 -- here keeps from being executed. As an UPDATE it waits for whoever holds the row and then judges the row
 -- as that one left it; a subquery on the token would judge the row as it was before the wait.
