@@ -67,6 +67,18 @@ test("where it is needed the lock is waited for, which is told, and a stop does 
   await waiting.stop();
 });
 
+test("a server that is away is asked again after pauses that grow", async () => {
+  const pauses: number[] = [];
+  const away = () => Promise.reject(new Error("nobody is there"));
+  const writer = ledgerWriter(away, followed.feed, {
+    report: (line) => pauses.push(JSON.parse(line).retryMs),
+  });
+  writer.start();
+  await eventually("it has asked three times", () => pauses.length === 3);
+  await writer.stop();
+  expect(pauses).toEqual([100, 200, 400]);
+});
+
 test("a migration's session ends when its process is stopped", async () => {
   const settings: SqlRow[] = [];
   await migrateWith(async (options) => {
