@@ -136,6 +136,7 @@ export class Host {
         Atomics.store(answered, 0, BigInt(position.seq));
         this.#postgres?.grown(position);
       },
+      () => this.#postgres?.taking(this.#node.taking),
     );
     this.#metrics = new NodeMetrics({
       taking: () => this.#node.taking,
@@ -163,6 +164,7 @@ export class Host {
     if (this.config.postgresUrl !== undefined) {
       const data = { name: this.#name, durable: this.#node.durable, config: this.config };
       this.#postgres = new PostgresThread(this.scripts.postgres, data, this.log);
+      this.#postgres.taking(this.#node.taking);
     }
     // They have been told that commands are taken; whoever reads the port's line may send some at once.
     await this.#callGateways("sync");

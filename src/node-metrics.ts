@@ -35,7 +35,7 @@ export class NodeMetrics {
     );
     this.#partitions(
       "coffer_postgres_halted",
-      "1 where the database does not hold what the log says, else 0",
+      "1 where nothing is written until the node is started again, else 0; its log says why",
       () => node.postgres(),
       (partition) => Number(partition.is === "halted"),
     );

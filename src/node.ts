@@ -107,7 +107,7 @@ export class LedgerNode<S extends StreamSession> {
 
   /**
    * `marked` hears of the message of each command that the log's mark has reached; `committed` of each batch
-   * that is on disk, before any gateway does.
+   * that is on disk, before any gateway does; `takingChanged` where commands may be taken now, or no more.
    */
   constructor(
     private readonly parts: NodeParts<S>,
@@ -115,6 +115,7 @@ export class LedgerNode<S extends StreamSession> {
     private readonly log: NodeLog,
     private readonly marked: (sequence: number) => void = () => {},
     private readonly committed: (position: LogPosition) => void = () => {},
+    private readonly takingChanged: () => void = () => {},
   ) {
     this.#engine = new WalletEngine(parts.hashKey);
     this.#commands = this.#queueOfGateways();
@@ -267,6 +268,7 @@ export class LedgerNode<S extends StreamSession> {
 
   #tellState(): void {
     for (const link of this.#links) link.tellState();
+    this.takingChanged();
   }
 
   /** The queue as gateways see it: closed until it is there, and while the node is paused. */

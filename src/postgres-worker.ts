@@ -5,7 +5,7 @@ import { DiskFolder } from "./eventlog/disk.ts";
 import { DurableLogFeed } from "./eventlog/feed.ts";
 import { LOG_NAME } from "./eventlog/recovery.ts";
 import { PostgresLeaderLock } from "./leadership/postgres-leader-lock.ts";
-import type { FromPostgres, PostgresThreadData, ToPostgres } from "./postgres-thread.ts";
+import { type FromPostgres, type PostgresThreadData, type ToPostgres, topicsOf } from "./postgres-thread.ts";
 import { LedgerSource } from "./projection/postgres/ledger-source.ts";
 import { PostgresWriter } from "./projection/postgres/postgres-writer.ts";
 import { BALANCE_CHANGES, BalanceChangeSource } from "./queue/balance-change-source.ts";
@@ -18,7 +18,7 @@ const parent = parentPort;
 const { name, durable, config } = workerData as PostgresThreadData;
 const {
   data,
-  natsUrl,
+  natsUrl = "",
   streamMaxBytes,
   streamReplicas,
   remakeLostStream,
@@ -31,6 +31,9 @@ const {
 const PROGRESS_INTERVAL_MS = 1_000;
 
 let end = durable;
+/** Since when the node takes no commands; undefined while it does. */
+let closedSinceMs: number | undefined;
+const isCutOff = () => closedSinceMs !== undefined && systemClock.nowMs() - closedSinceMs > leaseMs;
 const file = new DiskFolder(data, false).open(LOG_NAME, false);
 if (!file) throw new Error(`${LOG_NAME} is not there`);
 const feed = new DurableLogFeed(file, () => end);
@@ -48,10 +51,12 @@ const writer = new PostgresWriter(
         leaseMs,
         heartbeatMs,
       }),
-    source: (topic, partition) =>
-      topic === "ledger"
-        ? new LedgerSource(feed, systemClock, partition, postgresPartitions)
-        : balanceChanges(partition),
+    source: (topic, partition) => {
+      if (!topicsOf(config).includes(topic)) return undefined;
+      return topic === "ledger"
+        ? new LedgerSource(feed, systemClock, partition, postgresPartitions, isCutOff)
+        : balanceChanges(partition);
+    },
     clock: systemClock,
     report,
   },
@@ -61,6 +66,8 @@ parent.on("message", (message: ToPostgres) => {
   if (message.type === "durable") {
     end = message.position;
     feed.grown();
+  } else if (message.type === "taking") {
+    closedSinceMs = message.taking ? undefined : (closedSinceMs ?? systemClock.nowMs());
   } else {
     void writer.stop().then(() => tell({ type: "stopped" }));
   }
@@ -68,9 +75,7 @@ parent.on("message", (message: ToPostgres) => {
 writer.start();
 setInterval(() => tell({ type: "progress", partitions: writer.progress }), PROGRESS_INTERVAL_MS);
 
-/** Nobody else reaches a server of our own: there only the ledger's topic is written. */
-function balanceChanges(partition: number): BalanceChangeSource | undefined {
-  if (natsUrl === undefined) return undefined;
+function balanceChanges(partition: number): BalanceChangeSource {
   const settings = { names: BALANCE_CHANGES, maxBytes: streamMaxBytes, replicas: streamReplicas };
   return new BalanceChangeSource(
     () => NatsSession.open(endpointOf(natsUrl), `coffer ${name}`, settings, () => {}),

@@ -6,12 +6,13 @@ import { readLog } from "../eventlog/reader.ts";
 import { LOG_NAME } from "../eventlog/recovery.ts";
 import { PostgresLeaderLock } from "../leadership/postgres-leader-lock.ts";
 import type { AppendFile } from "../ports/append-file.ts";
-import { EMPTY_LOG } from "../ports/log-position.ts";
+import { EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { type SqlConnect, type SqlConnection, SqlError } from "../ports/sql-connection.ts";
 import { compareBalances } from "../projection/postgres/compare.ts";
 import { LedgerSource } from "../projection/postgres/ledger-source.ts";
-import { SchemaRefused } from "../projection/postgres/migrate.ts";
-import { migrateWith, PostgresWriter } from "../projection/postgres/postgres-writer.ts";
+import { migrateWith, SchemaRefused } from "../projection/postgres/migrate.ts";
+import { CATCH_UP_BATCH_SIZE } from "../projection/postgres/pace.ts";
+import { PostgresWriter } from "../projection/postgres/postgres-writer.ts";
 import { emptyLedger, partitionStates } from "../projection/postgres/state.ts";
 import { loadRuntime } from "../runtime/runtime.ts";
 import { systemClock } from "../system-clock.ts";
@@ -26,7 +27,6 @@ const SETTINGS = [
   "postgresLeaseMs",
   "postgresHeartbeatMs",
 ] as const;
-const FILL_BATCH_SIZE = 5_000;
 const LOOK_INTERVAL_MS = 100;
 
 type Settings = Config<(typeof SETTINGS)[number]>;
@@ -104,13 +104,14 @@ async function check(connect: SqlConnect, { data }: Settings): Promise<number> {
   }
 }
 
-/** Empties topic ledger, and fills it anew from this folder's log, or watches a node that is faster do so. */
+/**
+ * Empties topic ledger, and fills it anew from this folder's log, or watches a node that is faster do so.
+ * Nothing is emptied before the log was read to its end, and found to be of the same ledger.
+ */
 async function rebuild(connect: SqlConnect, settings: Settings): Promise<number> {
-  // Up to its mark: what is known to be on disk, whether or not a node writes it.
-  const durable = LogMark.read(new DiskFolder(settings.data, false)) ?? EMPTY_LOG;
   const file = openLog(settings.data);
-  const feed = new DurableLogFeed(file, () => durable);
-  const target = durable.seq;
+  const feed = wholeLog(settings.data, file);
+  const target = feed.durable.seq;
   const { postgresPartitions, postgresLeaseMs: leaseMs, postgresHeartbeatMs: heartbeatMs } = settings;
   await migrateWith(connect, postgresPartitions);
   const halted: string[] = [];
@@ -130,15 +131,17 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
       source: (topic, partition) =>
         topic === "ledger" ? new LedgerSource(feed, systemClock, partition, postgresPartitions) : undefined,
       clock: systemClock,
-      report: (level, _message, { reason }) => {
+      report: (level, message, { reason }) => {
         if (level === "error") halted.push(String(reason));
+        else if (level === "warn") console.error(`coffer postgres rebuild: ${message}: ${reason}`);
       },
     },
-    { ...settings, postgresBatchSize: FILL_BATCH_SIZE },
+    { ...settings, postgresBatchSize: CATCH_UP_BATCH_SIZE },
   );
   const progress = showProgress("filling", target);
   try {
     return await withConnection(connect, async (connection) => {
+      await refuseOtherLedger(connection, feed);
       await emptyLedger(connection);
       writer.start();
       for (;;) {
@@ -158,6 +161,33 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
     await writer.stop();
     file.close();
   }
+}
+
+/** The log up to its mark: what is known to be on disk, whether or not a node writes it. */
+function wholeLog(data: string, file: AppendFile): DurableLogFeed {
+  const durable = LogMark.read(new DiskFolder(data, false));
+  if (!durable) throw new CommandFailed(`${data} has no whole events.mark: start a node on it once`);
+  if (durable.seq === 0) throw new CommandFailed(`the log in ${data} is empty`);
+  const feed = new DurableLogFeed(file, () => durable);
+  const follower = feed.follow(EMPTY_LOG);
+  let end: LogPosition = EMPTY_LOG;
+  try {
+    for (let last = follower.next().at(-1); last; last = follower.next().at(-1)) end = last.end;
+  } catch (error) {
+    throw new CommandFailed(error instanceof Error ? error.message : String(error));
+  }
+  if (end.seq !== durable.seq || end.crc !== durable.crc)
+    throw new CommandFailed(`events.log ends at seq ${end.seq}, its mark is at ${durable.seq}`);
+  return feed;
+}
+
+async function refuseOtherLedger(connection: SqlConnection, { durable }: DurableLogFeed): Promise<void> {
+  const { partitions } = await partitionStates(connection);
+  const other = partitions.find(({ ledgerId }) => ledgerId !== undefined && ledgerId !== durable.ledgerId);
+  if (!other) return;
+  throw new CommandFailed(
+    `the database was written from ledger ${other.ledgerId}, this folder has ${durable.ledgerId}`,
+  );
 }
 
 function openLog(data: string): AppendFile {

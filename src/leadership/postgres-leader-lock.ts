@@ -18,7 +18,6 @@ import {
 } from "../ports/leadership.ts";
 import { type SqlConnection, SqlError } from "../ports/sql-connection.ts";
 import commitUnderFence from "./commit.sql" with { type: "text" };
-import isCurrent from "./is-current.sql" with { type: "text" };
 import look from "./look.sql" with { type: "text" };
 import release from "./release.sql" with { type: "text" };
 import renew from "./renew.sql" with { type: "text" };
@@ -129,8 +128,8 @@ class HeldLease implements Lease {
 
   async isCurrent(): Promise<boolean> {
     const { topic, partition, token } = this.tenure;
-    const rows = await this.connection.query(isCurrent, [topic, partition, token, this.position.offset]);
-    return rows.length === 1;
+    const [row] = await this.connection.query<LockRow>(look, [topic, partition]);
+    return row?.fencing_token === token && Number(row.commit_offset) === this.position.offset;
   }
 
   async release(): Promise<void> {
@@ -167,9 +166,9 @@ class HeldLease implements Lease {
     const { leaseMs } = this.settings;
     const { topic, partition, token } = this.tenure;
     const sentMs = this.clock.nowMs();
-    const [row] = await this.connection.query<{ held: boolean }>(renew, [topic, partition, token, leaseMs]);
+    const held = await this.connection.query(renew, [topic, partition, token, leaseMs]);
     if (this.#over !== undefined) return;
-    if (!row?.held) {
+    if (held.length === 0) {
       this.#end("another node has taken the lock");
       return;
     }

@@ -1,6 +1,5 @@
 /** Changes of balances on their way to PostgreSQL, and under whose tenure they are written. */
 
-import { crc32 } from "node:zlib";
 import type { SqlConnection } from "./sql-connection.ts";
 
 export const TOPICS = ["ledger", "changes"] as const;
@@ -46,9 +45,4 @@ export interface ChangeWriter {
 /** The database does not hold what the ledger says: nothing more may be written to it. */
 export class Divergence extends Error {
   override readonly name = "Divergence";
-}
-
-/** Where the rows of an account are. */
-export function partitionOf(account: string, partitions: number): number {
-  return crc32(account) % partitions;
 }

@@ -12,6 +12,8 @@ export interface ChangeSet {
 }
 
 export interface ChangeSource {
+  /** Nothing has reached it for so long that, when all it has is written, another node should lead. */
+  readonly isCutOff: boolean;
   /**
    * Whether the source holds what ends at `position`, so that reading can go on there; false where it may
    * do so later. `topicOffset`: the highest that any partition of the topic has committed. Throws
@@ -20,8 +22,8 @@ export interface ChangeSource {
   holds(position: CommitPosition, topicOffset: number): Promise<boolean>;
   /** Throws where it does not hold what ends at `after`. */
   open(after: CommitPosition): Promise<ChangeStream>;
-  /** How far the source is ahead of `offset`, in events or messages, as far as it knows. */
-  lag(offset: number): number;
+  /** How far the source is ahead of `offset`, in events or messages; undefined where it is not known here. */
+  lag(offset: number): number | undefined;
 }
 
 export interface ChangeStream extends BatchSource<ChangeSet> {

@@ -33,11 +33,11 @@ export interface Lease {
   readonly position: CommitPosition;
   /** Resolves with the reason as soon as this node may lead no more. */
   readonly lost: Promise<string>;
-  /** Throws Deposed where the lease is not certain to be held. To be called before every write. */
+  /** Throws Deposed where the lease is not certain to be held. To be called before a batch is begun. */
   assertHeld(): void;
   /**
-   * Ends the open transaction, with the fence as its last statement. Throws Deposed where another leads:
-   * then nothing of it is written.
+   * Ends the open transaction, with the fence as its last statement. Throws Deposed where another leads, or
+   * the lease is not certain to be held: then nothing of it is written.
    */
   commit(to: CommitPosition): Promise<void>;
   /** Whether, by the database's word, nobody has led since, and nothing was written but by commit(). */

@@ -8,11 +8,15 @@
  *
  * | found | done |
  * |---|---|
- * | no stream, and nothing was ever committed | made |
- * | nothing was ever committed | read from its beginning |
+ * | no stream, and no partition has ever committed | made |
+ * | a stream, and this partition has never committed | read from its beginning |
  * | the message at commit_offset is the one that was committed | read after it |
  * | metadata: made to go on behind an offset that is not before this one | read behind that offset |
- * | anything else | refused; where `remakeLostStream` is set, made anew behind the highest offset committed |
+ * | anything else | refused; where `remakeLostStream` is set, made anew by the partition that has committed most |
+ *
+ * That partition does so behind its own offset and under its lock, so that nobody removes what another has
+ * just made; the others wait for it. Where it finds nothing wrong, and they do, the stream is to be removed by
+ * hand.
  */
 
 import { crc32 } from "node:zlib";
@@ -41,7 +45,11 @@ export interface BalanceChangeOptions {
 }
 
 export class BalanceChangeSource implements ChangeSource {
-  #lastSequence = 0;
+  /** It has a connection of its own, and is over with it. */
+  readonly isCutOff = false;
+  #stream: BalanceChangeStream | undefined;
+  /** What is committed, where the stream was found lost and is ours to make anew. */
+  #remakeBehind: number | undefined;
 
   constructor(
     /** A session on the stream BALANCE_CHANGES. */
@@ -56,9 +64,17 @@ export class BalanceChangeSource implements ChangeSource {
   ) {}
 
   async holds(position: CommitPosition, topicOffset: number): Promise<boolean> {
+    this.#remakeBehind = undefined;
     const session = await this.connect();
     try {
-      await this.#next(session, position, topicOffset);
+      const next = await firstMessage(session, position);
+      if (typeof next === "number") return true;
+      if (topicOffset === 0) await create(session, 0);
+      else if (!this.options.remakeLostStream)
+        throw new Divergence(`${next}; --remake-lost-stream makes it anew, without what it held`);
+      else if (position.offset < topicOffset)
+        throw new Error(`${next}; the partition that is written up to ${topicOffset} has to make it anew`);
+      else this.#remakeBehind = topicOffset;
       return true;
     } finally {
       session.end("it was only looked at");
@@ -70,17 +86,11 @@ export class BalanceChangeSource implements ChangeSource {
     try {
       const next = await this.#next(session, after);
       const subject = subjectOf(this.options.partition);
-      const stream = new BalanceChangeStream(
-        session,
-        subject,
-        this.clock,
-        (sequence, why, count) =>
-          this.report("warn", "a message is not a balance change", { subject, sequence, why, count }),
-        (last) => {
-          this.#lastSequence = last;
-        },
+      const stream = new BalanceChangeStream(session, subject, this.clock, (sequence, why, count) =>
+        this.report("warn", "a message is not a balance change", { subject, sequence, why, count }),
       );
       await session.consume(next, subject);
+      this.#stream = stream;
       return stream;
     } catch (error) {
       session.end("it could not be opened");
@@ -88,37 +98,36 @@ export class BalanceChangeSource implements ChangeSource {
     }
   }
 
-  lag(offset: number): number {
-    return Math.max(0, this.#lastSequence - offset);
+  /** Known only while it is read here. */
+  lag(): number | undefined {
+    return this.#stream?.lag;
   }
 
-  /** The first message that is to be read. Throws Divergence. Without `topicOffset` no stream is made. */
-  async #next(session: NatsSession, { offset, crc }: CommitPosition, topicOffset?: number): Promise<number> {
-    const state = await session.stream();
-    if (offset === 0) {
-      if (!state) await this.#create(session, topicOffset);
-      return 1;
-    }
-    const message = state ? await session.message(offset) : undefined;
-    if (message && crcText(crc32(message.data)) === crc) return offset + 1;
-    const continues = Number(state?.metadata[CONTINUES_AFTER]);
-    if (Number.isSafeInteger(continues) && continues >= offset) return continues + 1;
-    const why = state
-      ? `message ${offset} of the stream ${BALANCE_CHANGES.stream} is not the one that was written last`
-      : `the stream ${BALANCE_CHANGES.stream} is gone`;
-    if (!this.options.remakeLostStream)
-      throw new Divergence(`${why}; --remake-lost-stream makes it anew, without what it held`);
-    if (topicOffset === undefined) throw new Error(why);
-    this.report("warn", "the stream of balance changes is made anew", { why, after: topicOffset });
+  async #next(session: NatsSession, after: CommitPosition): Promise<number> {
+    const next = await firstMessage(session, after);
+    if (typeof next === "number") return next;
+    if (after.offset !== this.#remakeBehind) throw new Error(next);
     await session.remove();
-    await this.#create(session, topicOffset);
-    return topicOffset + 1;
+    await create(session, after.offset);
+    this.report("warn", "the stream of balance changes is made anew", { why: next, after: after.offset });
+    return after.offset + 1;
   }
+}
 
-  async #create(session: NatsSession, topicOffset: number | undefined): Promise<void> {
-    if (topicOffset === undefined) throw new Error(`the stream ${BALANCE_CHANGES.stream} is gone`);
-    await session.create(topicOffset + 1, { [CONTINUES_AFTER]: String(topicOffset) });
-  }
+/** The first message that is to be read after `offset`, or why there is none: the stream is not the one. */
+async function firstMessage(session: NatsSession, { offset, crc }: CommitPosition): Promise<number | string> {
+  const state = await session.stream();
+  if (!state) return `the stream ${BALANCE_CHANGES.stream} is gone`;
+  if (offset === 0) return 1;
+  const message = await session.message(offset);
+  if (message && crcText(crc32(message.data)) === crc) return offset + 1;
+  const continues = Number(state.metadata[CONTINUES_AFTER]);
+  if (Number.isSafeInteger(continues) && continues >= offset) return continues + 1;
+  return `message ${offset} of the stream ${BALANCE_CHANGES.stream} is not the one that was written last`;
+}
+
+async function create(session: NatsSession, after: number): Promise<void> {
+  await session.create(after + 1, { [CONTINUES_AFTER]: String(after) });
 }
 
 class BalanceChangeStream implements ChangeStream {
@@ -126,6 +135,8 @@ class BalanceChangeStream implements ChangeStream {
   #arrived: () => void = () => {};
   #purgedBefore = 0;
   #committed = 0;
+  /** Messages that were taken since. */
+  #taken = 0;
   #malformedMs = Number.NEGATIVE_INFINITY;
   /** Malformed messages since the last line about them. */
   #malformedSince = 0;
@@ -136,8 +147,6 @@ class BalanceChangeStream implements ChangeStream {
     private readonly subject: string,
     private readonly clock: Clock,
     private readonly malformed: (sequence: number, why: string, count: number) => void,
-    /** Hears of the stream's last message. */
-    private readonly looked: (lastSequence: number) => void,
   ) {
     session.onArrival(() => this.#arrived());
     this.#watch = setInterval(() => void this.#look(), LOOK_INTERVAL_MS);
@@ -152,13 +161,20 @@ class BalanceChangeStream implements ChangeStream {
     return this.#over;
   }
 
+  /** How many messages are not committed; undefined where nothing is read any more. */
+  get lag(): number | undefined {
+    return this.#over === undefined ? this.#taken + this.session.behind : undefined;
+  }
+
   committed(offset: number): void {
+    this.#taken = 0;
     this.#committed = offset;
   }
 
   take(): ChangeSet | undefined {
     const message = this.session.take();
     if (!message) return undefined;
+    this.#taken++;
     const crc = crcText(crc32(message.data));
     return { changes: this.#changesOf(message), end: { offset: message.sequence, crc, ledgerId: null } };
   }
@@ -201,7 +217,7 @@ class BalanceChangeStream implements ChangeStream {
     this.#malformedSince = 0;
   }
 
-  /** Sees how far behind we are, and drops what was committed; not the message at commit_offset itself. */
+  /** Sees that the stream is there, and drops what was committed; not the message at commit_offset itself. */
   async #look(): Promise<void> {
     const { session } = this;
     try {
@@ -210,7 +226,6 @@ class BalanceChangeStream implements ChangeStream {
         session.end("the stream is gone");
         return;
       }
-      this.looked(state.lastSequence);
       if (this.#committed <= this.#purgedBefore) return;
       const seq = this.#committed;
       await session.jsm.streams.purge(BALANCE_CHANGES.stream, { filter: this.subject, seq });

@@ -111,6 +111,8 @@ export class NatsSession implements StreamSession {
   #filtered = false;
   /** Messages that the consumer has sent. */
   #delivered = 0;
+  /** Messages that it had still to send, when it was last heard of. */
+  #pending = 0;
   readonly #inbox = createInbox();
   readonly #names: StreamNames;
 
@@ -255,7 +257,7 @@ export class NatsSession implements StreamSession {
         else this.#receive(message);
       },
     });
-    await this.jsm.consumers.add(this.#names.stream, {
+    const { num_pending } = await this.jsm.consumers.add(this.#names.stream, {
       deliver_subject: deliverSubject,
       ...(subject === undefined ? {} : { filter_subject: subject }),
       deliver_policy: DeliverPolicy.StartSequence,
@@ -267,6 +269,7 @@ export class NatsSession implements StreamSession {
       mem_storage: true,
       num_replicas: 1,
     });
+    if (this.#delivered === 0) this.#pending = num_pending;
     if (this.#over) return;
     this.#lastSignMs = performance.now();
     this.#watch = setInterval(() => {
@@ -303,6 +306,11 @@ export class NatsSession implements StreamSession {
   /** Whether take() has something to look at. */
   get waiting(): boolean {
     return !this.#over && this.#head < this.#received.length;
+  }
+
+  /** How many messages of what is consumed are not taken yet, as far as is known here. */
+  get behind(): number {
+    return this.#pending + this.#received.length - this.#head - this.#flows;
   }
 
   /** Calls `arrived` at the next message, and at the session's end. */
@@ -357,7 +365,8 @@ export class NatsSession implements StreamSession {
       else if (this.#received.length - this.#head >= MAX_BUFFERED_MESSAGES)
         this.end("the stream sends faster than it is read");
       else {
-        const { sequence, at, delivery } = stamp;
+        const { sequence, at, delivery, pending } = stamp;
+        this.#pending = pending;
         this.#delivered = Math.max(this.#delivered, delivery);
         this.#received.push({ message: { sequence, at, data: message.data } });
       }
@@ -367,20 +376,23 @@ export class NatsSession implements StreamSession {
 }
 
 /**
- * The stream's number and time of a message, and the consumer's number for it, from its reply subject: `$JS.ACK.<stream>.<consumer>.
- * <delivered>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>`, with a domain and an account
- * hash after ACK, and a token at the end, on newer servers. The nanoseconds are cut as text: as a double
- * they would be rounded.
+ * The stream's number and time of a message, the consumer's number for it, and how many are still to come, from
+ * its reply subject: `$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<nanoseconds>.
+ * <pending>`, with a domain and an account hash after ACK, and a token at the end, on newer servers. The
+ * nanoseconds are cut as text: as a double they would be rounded.
  */
-function stampOf(reply: string): { sequence: number; delivery: number; at: number } | undefined {
+function stampOf(
+  reply: string,
+): { sequence: number; delivery: number; at: number; pending: number } | undefined {
   const tokens = reply.split(".");
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
   const from = tokens.length > 9 ? 7 : 5;
   const sequence = Number(tokens[from]);
   const delivery = Number(tokens[from + 1]);
   const at = Number(tokens[from + 2]?.slice(0, -6));
+  const pending = Number(tokens[from + 3]);
   return Number.isSafeInteger(sequence) && sequence > 0 && Number.isSafeInteger(at)
-    ? { sequence, delivery, at }
+    ? { sequence, delivery, at, pending }
     : undefined;
 }
 

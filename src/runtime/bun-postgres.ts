@@ -9,7 +9,7 @@ import {
   type SqlRow,
   type SqlValue,
 } from "../ports/sql-connection.ts";
-import backendPid from "./backend-pid.sql" with { type: "text" };
+import openSession from "./open-session.sql" with { type: "text" };
 
 const CONNECT_TIMEOUT_SECONDS = 2;
 /** The server ends what takes too long; where even that is not heard of for so long, the connection is dead. */
@@ -29,22 +29,25 @@ export function connectTo(url: string): SqlConnect {
       idleTimeout: 0,
       maxLifetime: 0,
       connectionTimeout: CONNECT_TIMEOUT_SECONDS,
-      connection: {
-        application_name: options.applicationName,
-        statement_timeout: options.timeoutMs,
-        idle_in_transaction_session_timeout: options.timeoutMs,
-        client_min_messages: "warning",
-      },
       onclose: (error) => ended.resolve(error?.message ?? "the connection was closed"),
     });
+    const patience = setTimeout(
+      () => void pool.close({ timeout: 0 }),
+      CONNECT_TIMEOUT_SECONDS * 1_000 + ANSWER_GRACE_MS,
+    );
     try {
       const reserved = await pool.reserve();
-      const [row] = (await reserved.unsafe(backendPid)) as { pid: number }[];
+      const { applicationName, timeoutMs } = options;
+      const [row] = (await reserved.unsafe(openSession, [applicationName, String(timeoutMs)])) as {
+        pid: number;
+      }[];
       if (!row) throw new Error("the server does not tell its process");
       return new BunConnection(pool, reserved, row.pid, ended.promise, options);
     } catch (error) {
       await pool.close({ timeout: 0 });
       throw sqlErrorOf(error);
+    } finally {
+      clearTimeout(patience);
     }
   };
 }

@@ -1,13 +1,15 @@
 /** coffer postgres: migrate, status, check, rebuild; and where it is not to be had. */
 
 import { beforeAll, describe, expect, test } from "bun:test";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, coffer } from "../support/coffer.ts";
+import { CofferNode, coffer, RUNTIMES } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { Asking, ledgerFolder } from "../support/ledger-in-postgres.ts";
 import { freePort } from "../support/nats.ts";
 import { PostgresServer } from "../support/postgres.ts";
+import { TestProcess } from "../support/processes.ts";
 import { randomIntegers } from "../support/seed.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 
@@ -71,6 +73,49 @@ test("rebuild fills the database from the log; check finds it equal, and then th
   expect((await postgres("rebuild", url, ...partitions)).code).toBe(0);
   await asking.mustEqual(join(folder, "events.log"), 2);
   expect((await postgres("check", url)).code).toBe(0);
+  await asking.close();
+});
+
+test("rebuild empties nothing before it knows that it can fill it again", async () => {
+  const url = await server.createDatabase();
+  expect((await postgres("rebuild", url)).code).toBe(0);
+  const asking = new Asking(url);
+  const refuses = async (why: string, change: (data: string, bytes: Buffer) => void) => {
+    const data = temporaryFolder();
+    cpSync(folder, data, { recursive: true });
+    change(data, readFileSync(join(data, "events.log")));
+    const { code, stdout, stderr } = await coffer([
+      ...["postgres", "rebuild", "--data", data],
+      ...["--postgres-url", url],
+    ]);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain(why);
+    await asking.mustEqual(join(folder, "events.log"));
+  };
+  await refuses("no whole events.mark", (data) => rmSync(join(data, "events.mark")));
+  await refuses("shorter", (data, bytes) =>
+    writeFileSync(join(data, "events.log"), bytes.subarray(0, bytes.length >> 1)),
+  );
+  await refuses("damaged", (data, bytes) => {
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(join(data, "events.log"), bytes);
+  });
+  await asking.sql`UPDATE partition_leader_locks SET ledger_id = gen_random_uuid() WHERE topic = 'ledger'`;
+  await refuses("was written from ledger", () => {});
+  await asking.close();
+});
+
+test("rebuild says what it waits for", async () => {
+  const url = await server.createDatabase();
+  expect((await postgres("migrate", url)).code).toBe(0);
+  const asking = new Asking(url);
+  await asking.sql`ALTER TABLE account_balances ADD CHECK (updated_msec < 0)`;
+  const rebuilding = new TestProcess(RUNTIMES["the compiled executable"][0], [
+    ...["postgres", "rebuild", "--data", folder],
+    ...["--postgres-url", url],
+  ]);
+  await rebuilding.line(/the PostgreSQL writer waits: .*account_balances_updated_msec_check/);
+  await rebuilding.crash();
   await asking.close();
 });
 

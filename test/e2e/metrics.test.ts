@@ -1,7 +1,7 @@
 /** GET /metrics: what Prometheus reads. */
 
 import { expect, test } from "bun:test";
-import { CofferNode, RUNTIME_NAMES } from "../support/coffer.ts";
+import { CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { PostgresServer } from "../support/postgres.ts";
@@ -29,6 +29,21 @@ test.each(RUNTIME_NAMES)("under %s: the log's end, whether commands are taken, m
   expect(metrics.get("process_resident_memory_bytes")).toBeGreaterThan(10_000_000);
   expect(metrics.has('coffer_postgres_lag{topic="ledger",partition="0"}')).toBe(false);
   expect(await node.stop()).toBe(0);
+});
+
+test("a database that is refused counts as halted", async () => {
+  const server = await PostgresServer.start();
+  const url = await server.createDatabase();
+  expect((await coffer(["postgres", "migrate", "--postgres-url", url])).code).toBe(0);
+  const node = await CofferNode.start(temporaryFolder(), {
+    flags: ["--postgres-url", url, "--postgres-partitions", "2"],
+  });
+  for (const partition of [0, 1]) {
+    const halted = `coffer_postgres_halted{topic="ledger",partition="${partition}"}`;
+    await eventually("it is told", async () => (await scrape(node)).get(halted) === 1);
+  }
+  expect(await node.stop()).toBe(0);
+  await server.stop();
 });
 
 test("how far PostgreSQL lags, also while it is away", async () => {

@@ -10,7 +10,7 @@ import {
 } from "@nats-io/jetstream";
 import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
-import { NatsSession, STREAM, SUBJECT } from "../../src/queue/nats-session.ts";
+import { NatsSession, STREAM, SUBJECT, SUBJECTS } from "../../src/queue/nats-session.ts";
 import type { PublishAnswer } from "../../src/queue/stream-session.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
@@ -128,6 +128,19 @@ describe("messages", () => {
     await consume(2);
     expect(await take(1)).toEqual([]);
     expect(await session.ended).toContain("message 2 of the stream was left out");
+  });
+
+  test("of one subject are counted, those too that the server keeps back until others are taken", async () => {
+    const large = new Uint8Array(64 << 10);
+    for (let number = 0; number < 60; number++) await js.publish(SUBJECT, large);
+    for (let number = 0; number < 5; number++) await js.publish(SUBJECTS.replace("*", "1"), "another's");
+    session.onArrival(() => arrivals?.());
+    await session.consume(1, SUBJECT);
+    await eventually("all are counted", () => session.behind === 60);
+    await take(10);
+    expect(session.behind).toBe(50);
+    await take(50);
+    expect(session.behind).toBe(0);
   });
 
   test("that have no number of the stream end the session", async () => {

@@ -67,6 +67,11 @@ export class PostgresServer {
     return this.process.pid;
   }
 
+  /** What it has logged since its last start. */
+  get log(): readonly string[] {
+    return this.process.stderr;
+  }
+
   /** A new, empty database; returns its URL. */
   async createDatabase(): Promise<string> {
     const name = `test_${++this.#databases}`;

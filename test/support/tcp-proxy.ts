@@ -67,6 +67,11 @@ export class TcpProxy {
     }
   }
 
+  /** As cut(), when the server says something next. */
+  cutAtAnswer(): void {
+    for (const { far } of this.#pairs) far.once("data", () => this.cut());
+  }
+
   stop(): void {
     this.listener.close();
     this.cut();

@@ -1,13 +1,14 @@
 /** Compares every balance of topic `ledger` with the log, each partition as of its own commit_offset. */
 
-import { partitionOf } from "../../ports/balance-changes.ts";
 import type { LoggedCommand } from "../../ports/log-feed.ts";
 import { crcText } from "../../ports/log-position.ts";
 import type { SqlConnection } from "../../ports/sql-connection.ts";
+import { keyOf } from "./batch/netting.ts";
 import everyBalance from "./every-balance.sql" with { type: "text" };
 import fetchBalances from "./fetch-balances.sql" with { type: "text" };
 import { changesOf } from "./ledger-source.ts";
 import { inTransaction } from "./migrate.ts";
+import { partitionOf } from "./partition-of.ts";
 import { type PartitionState, partitionStates } from "./state.ts";
 
 export type Comparison =
@@ -65,7 +66,7 @@ async function balancesAt(
     for (const change of changesOf(command)) {
       const state = partitions[partitionOf(change.account, partitions.length)];
       if (!state || seq > state.offset) continue;
-      const key = keyOf(change.account, change.currency);
+      const key = keyOf(change);
       const holding = holdings.get(key) ?? { available: 0n, frozen: 0n };
       holding.available += change.availableDelta;
       holding.frozen += change.frozenDelta;
@@ -93,7 +94,7 @@ async function firstDifference(
     const rows = await connection.query<BalanceRow>(fetchBalances);
     if (rows.length === 0) break;
     for (const { account_id, currency_code, available, frozen } of rows) {
-      const key = keyOf(account_id, currency_code);
+      const key = keyOf({ account: account_id, currency: currency_code });
       const holding = log.get(key);
       if (!holding) return `${key}: the database has a balance, the log has none`;
       if (holding.available !== available || holding.frozen !== frozen)
@@ -103,8 +104,4 @@ async function firstDifference(
   }
   const [missing] = log.keys();
   return missing === undefined ? undefined : `${missing}: the log has a balance, the database has none`;
-}
-
-function keyOf(account: string, currency: string): string {
-  return `${account} ${currency}`;
 }

@@ -6,9 +6,7 @@ UPDATE partition_leader_locks
       expires_at = '-infinity'
   WHERE topic = 'ledger';
 -- A leader within a transaction would wait for these rows, and keep those that are deleted next.
-SELECT pg_terminate_backend(pid)
-  FROM pg_stat_activity JOIN partition_leader_locks ON backend_pid = pid
-  WHERE topic = 'ledger' AND application_name = format('coffer writer %s/%s', topic, partition);
+SELECT end_writer(topic, partition, backend_pid) FROM partition_leader_locks WHERE topic = 'ledger';
 DELETE FROM account_balances WHERE topic = 'ledger';
 DELETE FROM balance_change_logs WHERE topic = 'ledger';
 COMMIT;

@@ -7,12 +7,13 @@
 
 import type { WalletEvent } from "../../domain/events.ts";
 import { WORLD } from "../../domain/names.ts";
-import { type BalanceChange, Divergence, partitionOf } from "../../ports/balance-changes.ts";
+import { type BalanceChange, Divergence } from "../../ports/balance-changes.ts";
 import type { ChangeSet, ChangeSource, ChangeStream } from "../../ports/change-source.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { CommitPosition } from "../../ports/leadership.ts";
 import type { LogFeed, LogFollower, LoggedCommand } from "../../ports/log-feed.ts";
 import { crcText, type LogPosition } from "../../ports/log-position.ts";
+import { partitionOf } from "./partition-of.ts";
 
 export class LedgerSource implements ChangeSource {
   constructor(
@@ -20,7 +21,12 @@ export class LedgerSource implements ChangeSource {
     private readonly clock: Clock,
     private readonly partition: number,
     private readonly partitions: number,
+    private readonly cutOff: () => boolean = () => false,
   ) {}
+
+  get isCutOff(): boolean {
+    return this.cutOff();
+  }
 
   async holds(position: CommitPosition): Promise<boolean> {
     return this.#endAt(position) !== undefined;

@@ -5,6 +5,7 @@
  * after batch, each one transaction that the fence ends. Whatever goes wrong ends the tenure: both
  * connections are closed, the lock is given back where that is possible, and after a pause it stands by
  * again. So after any doubt about a COMMIT it is the next tenure that reads commit_offset, under a new token.
+ * A source that is cut off leaves the lock to others, as soon as all that it has is written.
  */
 
 import { BatchConsumer } from "../../batching/batch-consumer.ts";
@@ -13,6 +14,8 @@ import type { ChangeSet, ChangeSource, ChangeStream } from "../../ports/change-s
 import type { Clock } from "../../ports/clock.ts";
 import { Deposed, type LeaderLock, type Lease } from "../../ports/leadership.ts";
 import type { SqlConnect, SqlConnection } from "../../ports/sql-connection.ts";
+import areYouThere from "./are-you-there.sql" with { type: "text" };
+import { type Pace, paceOf } from "./pace.ts";
 
 export interface PartitionWriterParts {
   readonly connect: SqlConnect;
@@ -33,7 +36,7 @@ export interface PartitionWriterSettings {
   readonly batchSize: number;
 }
 
-export type WriterState =
+type WriterState =
   | { readonly is: "away"; readonly why: string }
   | { readonly is: "standing by" }
   | { readonly is: "leading"; readonly token: bigint }
@@ -45,6 +48,8 @@ export interface PartitionProgress {
   readonly topic: Topic;
   readonly partition: number;
   readonly is: WriterState["is"];
+  /** Why it is away or halted. */
+  readonly why: string | undefined;
   /** In events (ledger) or messages (changes); undefined where the database was not reached yet. */
   readonly lag: number | undefined;
 }
@@ -52,18 +57,11 @@ export interface PartitionProgress {
 const LONG_POLL_MS = 1_000;
 const BATCHING_DELAY_MS = 30;
 const MAX_BATCH_WAIT_MS = 30;
-/** Who is further behind than this takes such large batches, which cost less a change. */
-const CATCH_UP_BATCH_SIZE = 5_000;
-/**
- * While the source grows, the wallet is at work, and has the first right to the cores: whoever is far behind
- * takes shorter batches then, and rests after each for so many times as long as it took.
- */
-const BUSY_BATCH_SIZE = 1_000;
-const BUSY_REST = 3;
 /** The server ends statements and transactions well before a lease, as a part of it. */
 const TIMEOUT_PART_OF_LEASE = 2 / 3;
-const FIRST_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 5_000;
+/** The pause after something went wrong; it doubles. */
+export const FIRST_BACKOFF_MS = 100;
+export const MAX_BACKOFF_MS = 5_000;
 
 export class PartitionWriter {
   #state: WriterState = { is: "away", why: "not connected yet" };
@@ -79,14 +77,11 @@ export class PartitionWriter {
     private readonly settings: PartitionWriterSettings,
   ) {}
 
-  get state(): WriterState {
-    return this.#state;
-  }
-
   get progress(): PartitionProgress {
     const { topic, partition } = this.settings;
     const lag = this.#offset === undefined ? undefined : this.parts.source.lag(this.#offset);
-    return { topic, partition, is: this.#state.is, lag };
+    const why = "why" in this.#state ? this.#state.why : undefined;
+    return { topic, partition, is: this.#state.is, why, lag };
   }
 
   /** Resolves after stop(), or where it halts. */
@@ -126,9 +121,11 @@ export class PartitionWriter {
         const lock = this.parts.lock(locking);
         this.#state = { is: "standing by" };
         while (!this.#stopping) {
+          await writing.query(areYouThere); // it is idle: nothing else would tell that it is over
           const { free, position, topicOffset } = await lock.look();
           this.#offset = position.offset;
-          if (free && (await this.parts.source.holds(position, topicOffset))) {
+          const { source } = this.parts;
+          if (free && !source.isCutOff && (await source.holds(position, topicOffset))) {
             const lease = await lock.take(writing);
             if (lease) {
               await this.#lead(lease, writing);
@@ -180,36 +177,35 @@ export class PartitionWriter {
 
   async #writeAll(lease: Lease, writing: SqlConnection, stream: ChangeStream): Promise<void> {
     const { clock, writer, source } = this.parts;
-    const usual = this.#consumer(stream, this.settings.batchSize);
-    const busy = this.#consumer(stream, Math.max(this.settings.batchSize, BUSY_BATCH_SIZE));
-    const large = this.#consumer(stream, Math.max(this.settings.batchSize, CATCH_UP_BATCH_SIZE));
-    let sourceEnd = Number.POSITIVE_INFINITY;
+    let before: { readonly lag: number; readonly pace: Pace } | undefined;
     while (!this.#stopping) {
       const { offset } = lease.position;
       this.#offset = offset;
       this.#state = { is: "leading", token: lease.tenure.token };
-      const lag = source.lag(offset);
-      const isFarBehind = lag > CATCH_UP_BATCH_SIZE;
-      const isBusy = isFarBehind && offset + lag > sourceEnd;
-      sourceEnd = offset + lag;
+      const lag = source.lag(offset) ?? 0;
+      const pace = paceOf(this.settings.batchSize, lag, before);
+      before = { lag, pace };
+      const batch = await this.#next(stream, pace);
       const startedMs = clock.nowMs();
-      const batch = await (isBusy ? busy : isFarBehind ? large : usual).next();
       lease.assertHeld();
       if (stream.over !== undefined && !this.#stopping) throw new Error(stream.over);
       const last = batch.at(-1);
-      if (!last) continue;
+      if (!last) {
+        if (source.isCutOff) throw new Error("this node's queue is away: another node may lead");
+        continue;
+      }
       await writing.run("BEGIN");
       const changes = batch.flatMap((set) => set.changes);
       await writer.write(writing, lease.tenure, changes);
       await lease.commit(last.end);
       stream.committed(last.end.offset);
       this.#backoffMs = FIRST_BACKOFF_MS;
-      if (isBusy) await this.#pause((clock.nowMs() - startedMs) * BUSY_REST);
+      await this.#pause((clock.nowMs() - startedMs) * pace.rest);
     }
   }
 
-  #consumer(stream: ChangeStream, batchSize: number): BatchConsumer<ChangeSet> {
-    return new BatchConsumer<ChangeSet>(
+  #next(stream: ChangeStream, { batchSize }: Pace): Promise<readonly ChangeSet[]> {
+    const consumer = new BatchConsumer<ChangeSet>(
       stream,
       {
         batchSize,
@@ -220,6 +216,7 @@ export class PartitionWriter {
       },
       this.parts.clock,
     );
+    return consumer.next();
   }
 
   #connect(what: string): Promise<SqlConnection> {
@@ -236,7 +233,7 @@ export class PartitionWriter {
   }
 
   async #pause(delayMs: number): Promise<void> {
-    if (this.#stopping) return;
+    if (this.#stopping || delayMs <= 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = this.parts.clock.after(delayMs, resolve);
     this.#wake = resolve;

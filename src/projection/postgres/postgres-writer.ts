@@ -6,12 +6,13 @@ import type { Clock } from "../../ports/clock.ts";
 import type { LeaderLock } from "../../ports/leadership.ts";
 import type { SqlConnect, SqlConnection } from "../../ports/sql-connection.ts";
 import { batchWriter } from "./batch/batch-writer.ts";
-import { migrate, SchemaRefused } from "./migrate.ts";
+import { migrateWith, SchemaRefused } from "./migrate.ts";
 import {
+  FIRST_BACKOFF_MS,
+  MAX_BACKOFF_MS,
   type PartitionProgress,
   PartitionWriter,
   type PartitionWriterParts,
-  type WriterState,
 } from "./partition-writer.ts";
 
 export interface PostgresWriterParts extends Pick<PartitionWriterParts, "report"> {
@@ -29,13 +30,10 @@ export interface PostgresSettings {
   readonly postgresHeartbeatMs: number;
 }
 
-const RETRY_MS = 1_000;
-
 export class PostgresWriter {
   readonly #writers: readonly PartitionWriter[];
   #refused: string | undefined;
-  #stopping = false;
-  #wake: () => void = () => {};
+  readonly #stopping = new AbortController();
   #finished: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -46,15 +44,11 @@ export class PostgresWriter {
     this.#writers = TOPICS.flatMap((topic) => this.#partitionsOf(topic, writer));
   }
 
-  /** Of each partition of each topic. */
-  get states(): readonly WriterState[] {
-    if (this.#refused !== undefined) return [{ is: "halted", why: this.#refused }];
-    return this.#writers.map(({ state }) => state);
-  }
-
   /** Of each partition of each topic that this node reads. */
   get progress(): readonly PartitionProgress[] {
-    return this.#writers.map(({ progress }) => progress);
+    const progress = this.#writers.map((writer) => writer.progress);
+    const why = this.#refused;
+    return why === undefined ? progress : progress.map((each) => ({ ...each, is: "halted", why }));
   }
 
   start(): void {
@@ -63,27 +57,29 @@ export class PostgresWriter {
 
   /** Gives every lock back. Resolves when that is done; with nothing that can hang, but the servers' answers. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#stopping.abort();
     for (const writer of this.#writers) writer.stop();
-    this.#wake();
     await this.#finished;
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopping && !(await this.#migrated())) {
+    const { signal } = this.#stopping;
+    for (let retryMs = FIRST_BACKOFF_MS; !signal.aborted; retryMs = Math.min(retryMs * 2, MAX_BACKOFF_MS)) {
+      if (await this.#migrated(retryMs)) break;
       const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      const cancel = this.parts.clock.after(RETRY_MS, resolve);
-      await promise;
+      const cancel = this.parts.clock.after(retryMs, resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+      if (!signal.aborted) await promise;
       cancel();
     }
     if (this.#refused === undefined) await Promise.all(this.#writers.map((writer) => writer.run()));
   }
 
   /** False where it is to be tried again. */
-  async #migrated(): Promise<boolean> {
+  async #migrated(retryMs: number): Promise<boolean> {
+    const { signal } = this.#stopping;
     try {
-      await migrateWith(this.parts.connect, this.settings.postgresPartitions);
+      await migrateWith(this.parts.connect, this.settings.postgresPartitions, signal);
       return true;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -92,7 +88,7 @@ export class PostgresWriter {
         this.parts.report("error", "nothing is written to PostgreSQL", { reason });
         return true;
       }
-      this.parts.report("warn", "PostgreSQL away", { reason, retryMs: RETRY_MS });
+      if (!signal.aborted) this.parts.report("warn", "PostgreSQL away", { reason, retryMs });
       return false;
     }
   }
@@ -123,15 +119,5 @@ export class PostgresWriter {
         ),
       ];
     });
-  }
-}
-
-/** On a connection of its own, without limits: a migration may take its time. Throws SchemaRefused. */
-export async function migrateWith(connect: SqlConnect, partitions: number): Promise<readonly number[]> {
-  const connection = await connect({ applicationName: "coffer migrate", timeoutMs: 0 });
-  try {
-    return await migrate(connection, partitions);
-  } finally {
-    await connection.close();
   }
 }

@@ -13,6 +13,8 @@ export interface PartitionState {
   readonly token: bigint;
   readonly offset: number;
   readonly crc: string;
+  /** Undefined where nothing is written, and in topic `changes`. */
+  readonly ledgerId: string | undefined;
 }
 
 /** Of every topic, the lowest offset of its partitions: up to there SQL is consistent. */
@@ -31,16 +33,18 @@ export async function partitionStates(
     fencing_token: bigint;
     commit_offset: bigint;
     crc: string;
+    ledger_id: string | null;
   }>(partitionsQuery);
   const topics = await connection.query<{ topic: string; commit_offset: bigint }>(topicOffsets);
   return {
-    partitions: rows.map(({ topic, partition, leader, fencing_token, commit_offset, crc }) => ({
+    partitions: rows.map(({ topic, partition, leader, fencing_token, commit_offset, crc, ledger_id }) => ({
       topic,
       partition,
       leader: leader ?? undefined,
       token: fencing_token,
       offset: Number(commit_offset),
       crc,
+      ledgerId: ledger_id ?? undefined,
     })),
     topics: topics.map(({ topic, commit_offset }) => ({ topic, offset: Number(commit_offset) })),
   };

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { PostgresLeaderLock } from "../../../src/leadership/postgres-leader-lock.ts";
-import { partitionOf } from "../../../src/ports/balance-changes.ts";
+import { partitionOf } from "../../../src/projection/postgres/partition-of.ts";
 import { PostgresWriter } from "../../../src/projection/postgres/postgres-writer.ts";
 import { BALANCE_CHANGES, BalanceChangeSource } from "../../../src/queue/balance-change-source.ts";
 import { NatsSession } from "../../../src/queue/nats-session.ts";
@@ -55,7 +55,12 @@ interface Running {
   readonly reports: string[];
 }
 
-function start({ partitions = 1, remakeLostStream = false, name = "a node" } = {}): Running {
+function start({
+  partitions = 1,
+  remakeLostStream = false,
+  name = "a node",
+  leaseMs = SHORT.leaseMs,
+} = {}): Running {
   const reports: string[] = [];
   const report = (level: string, message: string, facts: object) =>
     void reports.push(JSON.stringify({ level, message, ...facts }));
@@ -65,7 +70,7 @@ function start({ partitions = 1, remakeLostStream = false, name = "a node" } = {
     {
       connect: connectTo(asking.url),
       lock: (sql, topic, partition) =>
-        new PostgresLeaderLock(sql, systemClock, { topic, partition, serviceId: name, ...SHORT }),
+        new PostgresLeaderLock(sql, systemClock, { topic, partition, serviceId: name, ...SHORT, leaseMs }),
       source: (topic, partition) =>
         topic === "changes"
           ? new BalanceChangeSource(
@@ -81,7 +86,7 @@ function start({ partitions = 1, remakeLostStream = false, name = "a node" } = {
     {
       postgresPartitions: partitions,
       postgresBatchSize: 200,
-      postgresLeaseMs: SHORT.leaseMs,
+      postgresLeaseMs: leaseMs,
       postgresHeartbeatMs: SHORT.heartbeatMs,
     },
   );
@@ -91,7 +96,7 @@ function start({ partitions = 1, remakeLostStream = false, name = "a node" } = {
 
 const leads = (writers: readonly Running[]) =>
   eventually("one leads", () =>
-    writers.some(({ writer }) => writer.states.every((state) => state.is === "leading")),
+    writers.some(({ writer }) => writer.progress.every((state) => state.is === "leading")),
   );
 
 /** Returns the message's number. */
@@ -103,6 +108,11 @@ async function publish(change: object | string, partition = 0): Promise<number> 
 
 function change(event_id: string, account_id: string, available_delta: number | string, frozen_delta = 0) {
   return { event_id, account_id, currency_code: "USD", available_delta, frozen_delta };
+}
+
+function accountOf(partition: number, partitions = 2): string {
+  for (let number = 0; ; number++)
+    if (partitionOf(`account-${number}`, partitions) === partition) return `account-${number}`;
 }
 
 async function committed(offset: number, partition = 0): Promise<void> {
@@ -201,7 +211,7 @@ test("each change counts once, while leaders come and go and NATS is killed", as
   for (let round = 0; round < 6; round++) {
     await more();
     if (round % 2 === 0) {
-      const first = running.find(({ writer }) => writer.states[0]?.is === "leading") ?? running[0]!;
+      const first = running.find(({ writer }) => writer.progress[0]?.is === "leading") ?? running[0]!;
       const stopping = first.writer.stop();
       await more();
       await stopping;
@@ -246,8 +256,10 @@ test("a stream that is another is not read, unless it is told to be made anew", 
   for (let number = 3; number < 6; number++) await publish(change(`e${number}`, "alice", 1));
 
   const second = start();
-  await eventually("it halts", () => second.writer.states[0]?.is === "halted");
-  expect(second.writer.states[0]).toMatchObject({ why: expect.stringContaining("message 2 of the stream") });
+  await eventually("it halts", () => second.writer.progress[0]?.is === "halted");
+  expect(second.writer.progress[0]).toMatchObject({
+    why: expect.stringContaining("message 2 of the stream"),
+  });
   await second.writer.stop();
 
   const third = start({ remakeLostStream: true });
@@ -261,4 +273,60 @@ test("a stream that is another is not read, unless it is told to be made anew", 
   await committed(await publish(change("e7", "alice", 1)));
   expect(await balances()).toEqual({ alice: [4n, 0n] });
   await fourth.writer.stop();
+});
+
+test("a stream that is gone is not made again by a partition that has written nothing, while another has", async () => {
+  const first = start({ partitions: 2 });
+  await leads([first]);
+  await committed(await publish(change("e1", accountOf(1), 1), 1), 1);
+  await first.writer.stop();
+  await jsm.streams.delete(STREAM);
+
+  const second = start({ partitions: 2 });
+  await eventually("both halt", () => second.writer.progress.every(({ is }) => is === "halted"));
+  await second.writer.stop();
+  expect(await jsm.streams.names().next()).toEqual([]);
+});
+
+test("one partition of one node makes a lost stream anew; the others wait for it", async () => {
+  const first = start({ partitions: 4 });
+  await leads([first]);
+  for (const partition of [0, 1, 2, 3])
+    await committed(await publish(change(`e${partition}`, accountOf(partition, 4), 1), partition), partition);
+  await first.writer.stop();
+  await jsm.streams.delete(STREAM);
+  await jsm.streams.add({ name: STREAM, subjects: [BALANCE_CHANGES.subjects] });
+
+  const nodes = ["one", "two"].map((name) => start({ partitions: 4, remakeLostStream: true, name }));
+  const remade = () =>
+    nodes.flatMap(({ reports }) => reports).filter((line) => line.includes("is made anew"));
+  await eventually("it is made anew", () => remade().length > 0);
+  for (const partition of [0, 1, 2, 3]) {
+    const again = change(`again ${partition}`, accountOf(partition, 4), 1);
+    await committed(await publish(again, partition), partition);
+  }
+  expect(remade()).toHaveLength(1);
+  expect(Object.values(await balances())).toEqual(Array(4).fill([2n, 0n]));
+  await Promise.all(nodes.map(({ writer }) => writer.stop()));
+});
+
+test("the lag is that of the partition's own messages, and known where it is read", async () => {
+  const running = start({ partitions: 2, leaseMs: 10_000 });
+  await leads([running]);
+  const standby = start({ partitions: 2, name: "standby" });
+  let last = 0;
+  for (let number = 0; number < 20; number++) last = await publish(change(`e${number}`, accountOf(1), 1), 1);
+  await committed(last, 1);
+  const lags = ({ writer }: Running) => writer.progress.map(({ lag }) => lag);
+  await Bun.sleep(1_100); // the stream is looked at every second
+  expect(lags(running)).toEqual([0, 0]);
+  await asking.sql.begin(async (sql) => {
+    await sql`LOCK TABLE account_balances IN EXCLUSIVE MODE`;
+    for (let number = 20; number < 25; number++) await publish(change(`e${number}`, accountOf(1), 1), 1);
+    await eventually("it lags", () => lags(running)[1] === 5);
+    expect(lags(running)).toEqual([0, 5]);
+  });
+  await eventually("it has caught up", () => lags(running)[1] === 0);
+  expect(lags(standby)).toEqual([undefined, undefined]);
+  await Promise.all([running.writer.stop(), standby.writer.stop()]);
 });

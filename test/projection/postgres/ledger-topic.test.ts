@@ -78,20 +78,69 @@ test("a node whose log is behind does not lead, until it has caught up", async (
   const asking = new Asking(await server.createDatabase());
   const { url } = asking;
   const ahead = new FollowedLog(folder, log, 500);
-  const first = ledgerWriter(connectTo(url), ahead.feed, SHORT);
+  const first = ledgerWriter(connectTo(url), ahead.feed, { heartbeatMs: 100 });
   first.start();
   await asking.reached(ahead.seq);
   await first.stop();
   const behind = new FollowedLog(folder, log, 400);
-  const second = ledgerWriter(connectTo(url), behind.feed, { ...SHORT, name: "behind" });
+  const second = ledgerWriter(connectTo(url), behind.feed, { heartbeatMs: 100, name: "behind" });
   second.start();
-  await eventually("it stands by", () => second.states[0]?.is === "standing by");
+  await eventually("it stands by", () => second.progress[0]?.is === "standing by");
   await new Promise((resolve) => setTimeout(resolve, 5 * SHORT.heartbeatMs));
-  expect(second.states[0]?.is).toBe("standing by");
+  expect(second.progress[0]?.is).toBe("standing by");
   behind.growTo(600);
   await asking.reached(behind.seq);
   expect(await asking.lock()).toMatchObject({ leader_svc_id: "behind", fencing_token: 2n });
   await second.stop();
+  await asking.close();
+});
+
+test("a standby whose writing connection ends makes another", async () => {
+  const asking = new Asking(await server.createDatabase());
+  const followed = new FollowedLog(folder, log, 100);
+  const reports: string[] = [];
+  const leader = ledgerWriter(connectTo(asking.url), followed.feed, SHORT);
+  leader.start();
+  await asking.reached(followed.seq);
+  const standby = ledgerWriter(connectTo(asking.url), followed.feed, {
+    ...SHORT,
+    report: (line) => reports.push(line),
+  });
+  standby.start();
+  await eventually("it stands by", () => standby.progress[0]?.is === "standing by");
+  const { backend_pid } = await asking.lock();
+  await asking.sql`
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'coffer writer ledger/0' AND datname = current_database() AND pid <> ${backend_pid}`;
+  await eventually("it is noticed", () =>
+    reports.some((line) => line.includes("the PostgreSQL writer waits")),
+  );
+  await eventually("it stands by again", () => standby.progress[0]?.is === "standing by");
+  expect((await asking.lock()).fencing_token).toBe(1n);
+  await Promise.all([leader.stop(), standby.stop()]);
+  await asking.close();
+});
+
+test("a month's table that was detached stops the writing, with what to do, until that is done", async () => {
+  const asking = new Asking(await server.createDatabase());
+  const followed = new FollowedLog(folder, log, 100);
+  const reports: string[] = [];
+  const writer = ledgerWriter(connectTo(asking.url), followed.feed, {
+    ...SHORT,
+    report: (line) => reports.push(line),
+  });
+  writer.start();
+  await asking.reached(followed.seq);
+  const [month] = await asking.sql`SELECT inhrelid::regclass::text AS name FROM pg_inherits
+    WHERE inhparent = 'balance_change_logs'::regclass`;
+  await asking.sql.unsafe(`ALTER TABLE balance_change_logs DETACH PARTITION ${month.name}`);
+  followed.growTo(200);
+  await eventually("it is told", () =>
+    reports.some((line) => line.includes(`${month.name} is not attached to balance_change_logs: rename it`)),
+  );
+  await asking.sql.unsafe(`ALTER TABLE ${month.name} RENAME TO archived`);
+  await asking.reached(followed.seq);
+  await writer.stop();
   await asking.close();
 });
 
@@ -112,14 +161,14 @@ describe("nothing more is written", () => {
     const before = await asking.sql`SELECT * FROM account_balances ORDER BY account_id, currency_code`;
     const second = ledgerWriter(connectTo(url), (other ?? new FollowedLog(folder, log)).feed, SHORT);
     second.start();
-    await eventually("it halts", () => second.states[0]?.is === "halted");
-    const [state] = second.states;
+    await eventually("it halts", () => second.progress[0]?.is === "halted");
+    const [state] = second.progress;
     await second.stop();
     expect([
       ...(await asking.sql`SELECT * FROM account_balances ORDER BY account_id, currency_code`),
     ]).toEqual([...before]);
     await asking.close();
-    return state?.is === "halted" ? state.why : "";
+    return state?.why ?? "";
   }
 
   test("where another log's crc stands at commit_offset", async () => {
@@ -153,14 +202,14 @@ describe("nothing more is written", () => {
     await first.stop();
     const others = ledgerWriter(connectTo(url), followed.feed, { ...SHORT, partitions: 2 });
     others.start();
-    await eventually("it halts", () => others.states[0]?.is === "halted");
-    expect(others.states[0]).toMatchObject({ why: expect.stringContaining("1 partitions, not 2") });
+    await eventually("it halts", () => others.progress[0]?.is === "halted");
+    expect(others.progress[0]).toMatchObject({ why: expect.stringContaining("1 partitions, not 2") });
     await others.stop();
     await asking.sql`INSERT INTO applied_migrations (number) VALUES (1000)`;
     const older = ledgerWriter(connectTo(url), followed.feed, SHORT);
     older.start();
-    await eventually("it halts", () => older.states[0]?.is === "halted");
-    expect(older.states[0]).toMatchObject({ why: expect.stringContaining("newer Coffer") });
+    await eventually("it halts", () => older.progress[0]?.is === "halted");
+    expect(older.progress[0]).toMatchObject({ why: expect.stringContaining("newer Coffer") });
     await older.stop();
     await asking.close();
   });

@@ -10,11 +10,11 @@ import {
   type BalanceChange,
   type ChangeWriter,
   Divergence,
-  partitionOf,
   type Tenure,
   type WrittenChanges,
 } from "../../../ports/balance-changes.ts";
 import type { SqlConnection } from "../../../ports/sql-connection.ts";
+import { partitionOf } from "../partition-of.ts";
 import { type DecidedChange, logRows } from "./copy-text.ts";
 import { type Holding, judge, type RejectReason } from "./judge.ts";
 import { sortEvents } from "./known-events.ts";

@@ -29,6 +29,18 @@ CREATE VIEW topic_commit_offsets AS
   FROM partition_leader_locks
   GROUP BY topic;
 
+-- Ends the process of a partition's writer: it may hold row locks. The name tells a process that has got its
+-- number since. That of a mightier user stays, until its own timeouts end what it does.
+CREATE FUNCTION end_writer(of_topic text, of_partition integer, writer_pid integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid = writer_pid AND application_name = format('coffer writer %s/%s', of_topic, of_partition);
+EXCEPTION WHEN insufficient_privilege THEN
+  NULL;
+END
+$$;
+
 -- Takes the lock where its lease has run out, under a new token; no row where it has not.
 -- Leases are judged by the server's clock alone.
 CREATE FUNCTION take_leader_lock(
@@ -42,11 +54,10 @@ BEGIN
   IF NOT FOUND OR lock.expires_at > clock_timestamp() THEN
     RETURN;
   END IF;
-  -- The deposed leader may hold row locks, that of this very row too. The name tells a process
-  -- that has got its number since.
-  PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE pid = lock.backend_pid AND pid <> writer_pid
-      AND application_name = format('coffer writer %s/%s', wanted_topic, wanted_partition);
+  -- The deposed leader may hold this very row.
+  IF lock.backend_pid <> writer_pid THEN
+    PERFORM end_writer(wanted_topic, wanted_partition, lock.backend_pid);
+  END IF;
   SELECT * INTO lock FROM partition_leader_locks
     WHERE topic = wanted_topic AND partition = wanted_partition FOR UPDATE;
   IF lock.expires_at > clock_timestamp() THEN
@@ -57,29 +68,6 @@ BEGIN
         expires_at = clock_timestamp() + lease_ms * interval '1 millisecond'
     WHERE topic = wanted_topic AND partition = wanted_partition
     RETURNING *;
-END
-$$;
-
--- The leader's heartbeat; false where it leads no more.
-CREATE FUNCTION renew_leader_lock(
-  wanted_topic text, wanted_partition integer, my_token bigint, lease_ms integer
-) RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-  UPDATE partition_leader_locks
-    SET expires_at = clock_timestamp() + lease_ms * interval '1 millisecond'
-    WHERE topic = wanted_topic AND partition = wanted_partition AND fencing_token = my_token;
-  RETURN FOUND;
-END
-$$;
-
--- The process stays named: the next leader makes sure that it has ended.
-CREATE FUNCTION release_leader_lock(
-  wanted_topic text, wanted_partition integer, my_token bigint
-) RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-  UPDATE partition_leader_locks SET expires_at = '-infinity'
-    WHERE topic = wanted_topic AND partition = wanted_partition AND fencing_token = my_token;
-  RETURN FOUND;
 END
 $$;
 

@@ -51,8 +51,16 @@ CREATE TABLE applied_events (
   change_offset bigint NOT NULL
 );
 
+CREATE FUNCTION is_balance_change_log(name text) RETURNS boolean LANGUAGE sql STABLE
+AS $$
+  SELECT EXISTS (
+    SELECT FROM pg_inherits
+      WHERE inhparent = 'balance_change_logs'::regclass AND inhrelid = to_regclass(name)
+  )
+$$;
+
 -- Makes the tables of the months that begin at these times (UTC, ms since 1970), where they are missing.
--- One that is attached blocks neither who reads nor who writes.
+-- One that is being attached blocks neither who reads nor who writes.
 CREATE FUNCTION make_balance_change_logs(month_starts bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   month_start bigint;
@@ -62,9 +70,13 @@ BEGIN
   FOREACH month_start IN ARRAY month_starts LOOP
     starts := to_timestamp(month_start / 1000) AT TIME ZONE 'UTC';
     month_table := 'balance_change_logs_' || to_char(starts, 'YYYY_MM');
-    CONTINUE WHEN to_regclass(month_table) IS NOT NULL;
+    CONTINUE WHEN is_balance_change_log(month_table);
     LOCK TABLE balance_change_logs IN SHARE UPDATE EXCLUSIVE MODE; -- as ATTACH takes it
-    CONTINUE WHEN to_regclass(month_table) IS NOT NULL;
+    CONTINUE WHEN is_balance_change_log(month_table);
+    IF to_regclass(month_table) IS NOT NULL THEN
+      RAISE EXCEPTION 'the table % is not attached to balance_change_logs: rename it or drop it', month_table
+        USING ERRCODE = 'CF002';
+    END IF;
     EXECUTE format('CREATE TABLE %I (LIKE balance_change_logs INCLUDING ALL)', month_table);
     EXECUTE format(
       'ALTER TABLE balance_change_logs ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
@@ -86,7 +98,7 @@ DECLARE
 BEGIN
   FOR stale IN
     SELECT relname FROM pg_class
-      WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+      WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r'
         AND starts_with(relname, prefix) AND substr(relname, length(prefix) + 1)::bigint < token
   LOOP
     EXECUTE format('DROP TABLE IF EXISTS %I', stale);

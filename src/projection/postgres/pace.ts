@@ -1,0 +1,29 @@
+/**
+ * How much a writer writes at a time, by how far it is behind. The wallet has the first right to the cores:
+ * while its log grows faster than half of what is written, whoever is far behind rests after each batch.
+ */
+
+export interface Pace {
+  /** Changes written at a time. */
+  readonly batchSize: number;
+  /** The pause after a batch, in times of what it took. */
+  readonly rest: number;
+}
+
+/** Who is further behind than this takes such large batches, which cost less a change. */
+export const CATCH_UP_BATCH_SIZE = 5_000;
+const BUSY_BATCH_SIZE = 1_000;
+const BUSY_REST = 3;
+
+/** `usual`: the batch size of who is not far behind; `before`: the lag before the last batch, and its pace. */
+export function paceOf(
+  usual: number,
+  lag: number,
+  before?: { readonly lag: number; readonly pace: Pace },
+): Pace {
+  if (lag <= CATCH_UP_BATCH_SIZE) return { batchSize: usual, rest: 0 };
+  const isGrowing = before !== undefined && lag > before.lag - before.pace.batchSize / 2;
+  return isGrowing
+    ? { batchSize: Math.max(usual, BUSY_BATCH_SIZE), rest: BUSY_REST }
+    : { batchSize: Math.max(usual, CATCH_UP_BATCH_SIZE), rest: 0 };
+}

@@ -1,0 +1,1 @@
+SELECT partitions FROM postgres_settings
