@@ -84,11 +84,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     firstSeed: 324,
   },
   {
-    name: "a failed commit is noticed at the next batch only",
+    name: "a failed commit is not noticed",
     file: "engine/engine-loop.ts",
     from: "this.#committing.catch((error) => this.#broken.reject(error));",
-    to: "this.#committing.catch(() => {});",
-    firstSeed: 49,
+    to: "this.#committing = this.#committing.catch(() => {});",
   },
   {
     name: "batches do not wait for the one before",
