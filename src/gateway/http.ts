@@ -27,6 +27,8 @@ const METHODS: readonly [path: RegExp, methods: string][] = [
 const BALANCE_PREFIX = "/v1/wallet/balance/";
 
 const JSON_HEADERS = { "content-type": "application/json" };
+/** Made once, for nearly all answers are so. */
+const OK = { status: 200, headers: new Headers(JSON_HEADERS) };
 const METRICS_HEADERS = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
 const REPLAYED_HEADERS = { ...JSON_HEADERS, "idempotent-replayed": "true" };
 
@@ -138,6 +140,7 @@ function targetOf({ url }: Request): { path: string; query: string } {
 /** Answers as HTTP. */
 function respond(answer: Answer & { readonly allow?: string }): Response {
   const { status, body, replayed, retryAfter, allow } = answer;
+  if (status === 200 && !replayed) return new Response(body, OK);
   if (status < 400)
     return new Response(body, { status, headers: replayed ? REPLAYED_HEADERS : JSON_HEADERS });
   const headers: Record<string, string> = { "content-type": "application/problem+json" };

@@ -6,13 +6,7 @@ import type { Command, OpenAccount, Transfer } from "../domain/commands.ts";
 import { type Currency, parseAccount, parseCurrency, type TransactionId, WORLD } from "../domain/names.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { BalancesView } from "../ports/balances.ts";
-import {
-  CommandWriter,
-  type EncodedCommands,
-  type TransferBytes,
-  transactionIds,
-  uuid,
-} from "../wire/frame.ts";
+import { CommandWriter, type EncodedCommands, type TransferBytes, transactionIds } from "../wire/frame.ts";
 import {
   type BatchRequest,
   parseBatch,
@@ -29,6 +23,8 @@ import { type Answer, problem, rejected } from "./problems.ts";
 
 /** The most that one transfer adds to a batch's answer: its failure, and its id. */
 const MAX_RESULT_BYTES = 160;
+
+const UUID_LENGTH = 36;
 
 /** A batch on its way. */
 interface Batch {
@@ -127,11 +123,10 @@ export class WalletService {
   }
 
   async #plainTransfer(transfer: Readonly<TransferBytes>): Promise<Answer> {
+    const id = transfer.idAt < 0 ? this.newId() : idIn(transfer);
     if (transfer.idAt >= 0) this.#writer.addBytes(transfer);
-    else this.#writer.addBytes(transfer, Buffer.from(this.newId(), "latin1"), 0);
-    const commands = this.#writer.take();
-    const sent = await this.sender.send(commands);
-    const id = uuid(commands.bytes, 4);
+    else this.#writer.addBytes(transfer, Buffer.from(id, "latin1"), 0);
+    const sent = await this.sender.send(this.#writer.take());
     const outcome = sent.state === "done" ? sent.outcomes[0] : undefined;
     return outcome?.status === "committed" ? committed(id, outcome) : this.#single(id, undefined, sent);
   }
@@ -199,6 +194,12 @@ export class WalletService {
       `{"committed":${committedCount},"replayed":${replayed},"failed":${failures.length},"failures":${failuresText(failures, commands)}${ids},"seq":${seq}}`,
     );
   }
+}
+
+/** In lower case, as ids are told. */
+function idIn({ source, idAt }: Readonly<TransferBytes>): TransactionId {
+  const bytes = Buffer.from(source.buffer, source.byteOffset + idAt, UUID_LENGTH);
+  return bytes.toString("latin1").toLowerCase() as TransactionId;
 }
 
 function failuresText(
