@@ -12,8 +12,8 @@ export interface Pace {
 
 /** Who is further behind than this takes such large batches, which cost less a change. */
 export const CATCH_UP_BATCH_SIZE = 5_000;
-const BUSY_BATCH_SIZE = 1_000;
-const BUSY_REST = 3;
+const BUSY_BATCH_SIZE = 500;
+const BUSY_REST = 9;
 
 /** `usual`: the batch size of who is not far behind; `before`: the lag before the last batch, and its pace. */
 export function paceOf(
