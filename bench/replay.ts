@@ -18,52 +18,50 @@ export async function measureReplay(
   claimed = false,
 ): Promise<Row[]> {
   const log = join(data, "events.log");
-  const rates = { count: [] as number[], wc: [] as number[], replay: [] as number[] };
-  await countNewlines(log); // from here on it is read from memory, by all of them
+  const rates = { lines: [] as number[], scan: [] as number[], replay: [] as number[] };
   const begin = performance.now();
   for (let round = 0; round < rounds && !isLate(begin); round++) {
-    const { newlines, seconds } = await countNewlines(log);
-    rates.count.push(newlines / seconds);
-    rates.wc.push(newlines / (await secondsOfWc(log)));
+    const { lines, lineSeconds, scanSeconds } = await countNewlines(log);
+    rates.lines.push(lines / lineSeconds);
+    rates.scan.push(lines / scanSeconds);
     const replayed = await replay(data);
     rates.replay.push(replayed.events / replayed.seconds);
-    if (replayed.events !== newlines)
-      bench.loads.problems.push(`the log has ${newlines} lines, and its replay ${replayed.events} events`);
+    if (replayed.events !== lines)
+      bench.loads.problems.push(`the log has ${lines} lines, and its replay ${replayed.events} events`);
   }
-  const ratio = median(rates.replay.map((rate, round) => rate / (rates.count[round] ?? Number.NaN)));
-  const to = `counting newlines, ${at}`;
-  const claim: Claim = {
-    work: "replay",
-    what: "rate",
-    value: ratio,
-    sense: "≥",
-    target: settings.TARGETS.replay,
-    unit: "×",
-  };
+  const ratio = median(rates.replay.map((rate, round) => rate / (rates.lines[round] ?? Number.NaN)));
+  const to = `counting lines, ${at}`;
+  const claims: Claim[] = [
+    { work: "replay", what: "rate", value: ratio, sense: "≥", target: settings.TARGETS.replay, unit: "×" },
+    {
+      work: "replay",
+      what: "events",
+      value: median(rates.replay) / 1e6,
+      sense: "≥",
+      target: settings.TARGETS.replayMillions,
+      unit: "million/s",
+    },
+  ];
   return [
-    { work: to, measured: rateText(median(rates.count)) },
-    { work: `wc -l, ${at}`, measured: rateText(median(rates.wc)) },
+    { work: to, measured: rateText(median(rates.lines)) },
+    { work: `finding newlines, ${at}`, measured: rateText(median(rates.scan)) },
     {
       work: `replay, ${at}`,
       measured: rateText(median(rates.replay)),
       ratio,
       to,
-      claims: claimed ? [claim] : [],
+      claims: claimed ? claims : [],
     },
   ];
 }
 
-async function countNewlines(log: string): Promise<{ newlines: number; seconds: number }> {
+async function countNewlines(
+  log: string,
+): Promise<{ lines: number; lineSeconds: number; scanSeconds: number }> {
   const child = new TestProcess(process.execPath, [join(ROOT, "bench", "count-newlines.ts"), log]);
   const [json] = await child.line(/^\{.*\}$/);
   await child.exited;
   return JSON.parse(json);
-}
-
-async function secondsOfWc(log: string): Promise<number> {
-  const begin = performance.now();
-  await new TestProcess("wc", ["-l", log]).exited;
-  return (performance.now() - begin) / 1_000;
 }
 
 async function replay(data: string): Promise<{ events: number; seconds: number }> {

@@ -64,7 +64,7 @@ export function writeResults(results: Results): void {
     "- `one hot account`: every transfer has the same account as payer or as receiver.",
     "- Rows `at … million` are of one ledger that grows, in one process; a second a round, and no warm-up but for the first.",
     "- Memory is the resident set of coffer's process (VmRSS), without its nats-server, two seconds after the load. What an id takes is the growth between the two rows: the index of ids, and whatever else grew or was not given back.",
-    "- `counting newlines` is one thread of Bun that reads the same log in chunks of 1 MiB and finds each newline; the log is in the page cache for all. A replay's time is the one that it prints.",
+    "- `counting lines` is one thread of Bun that reads the same log line by line (`node:readline`), `finding newlines` one that looks for the bytes and makes nothing of the lines; the log is in the page cache for all. A replay's time is the one that it prints.",
     "- A start is from the process's beginning to the first 200 of `/health/ready`, with the files in the page cache.",
     "- Starts and replays that take long are measured once or twice instead. Of batches of 8,000 there are too few for a p99.9.",
     "",

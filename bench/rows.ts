@@ -10,7 +10,7 @@ export interface Claim {
   readonly value: number | undefined;
   readonly sense: "≥" | "≤" | "<";
   readonly target: number;
-  readonly unit: "×" | "ms" | "s";
+  readonly unit: "×" | "ms" | "s" | "million/s";
 }
 
 export interface Row {
