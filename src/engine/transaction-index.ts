@@ -16,6 +16,7 @@ const MAX_EXPECTED_SLOTS = 1 << 28;
 /** The table grows from this load on; the larger one is ready at GROWTH_LOAD × (1 + 1 / MOVED_PER_RECORD). */
 const GROWTH_LOAD = 0.7;
 const MOVED_PER_RECORD = 8;
+const PAGE_INTS = 1024;
 /** When many are entered: so many at a time, in the order of so many parts of the table. */
 const ENTERED_TOGETHER = 1 << 20;
 const PARTS_OF_TABLE = 1 << 10;
@@ -81,8 +82,9 @@ export class TransactionIndex implements DecidedTransactions {
    * them those bits of the id's hash: nearly every other id is told apart without a look at its record.
    */
   #table = new Int32Array(FIRST_TABLE_SLOTS);
-  /** The larger table while it is being filled, and how many records it has. */
+  /** The larger table while it is being filled, how much of it was touched, and how many records it has. */
   #larger: Int32Array<ArrayBuffer> | undefined;
+  #touched = 0;
   #moved = 0;
   /** The id that was looked for last, the hash's part of its entry, when, and its slot. */
   readonly #key = new Int32Array(4);
@@ -274,7 +276,14 @@ export class TransactionIndex implements DecidedTransactions {
     if (!this.#larger) {
       if (this.size < this.#table.length * GROWTH_LOAD) return;
       this.#larger = new Int32Array(this.#table.length * 2);
+      this.#touched = 0;
       this.#moved = 0;
+    }
+    if (this.#touched < this.#larger.length) {
+      // Memory comes with its first use, and takes time: page after page, instead of all at once.
+      this.#larger[this.#touched] = 0;
+      this.#touched += PAGE_INTS;
+      return;
     }
     const end = Math.min(this.#moved + MOVED_PER_RECORD, this.size);
     const larger = this.#larger;
