@@ -76,16 +76,28 @@ function loopback(host: string): string | undefined {
   return isIP(host) === 4 && host.startsWith("127.") ? host : undefined;
 }
 
+/** Whether a URL names a host, and its user and password can be read. */
+function isServer(text: string, protocols: readonly string[]): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, username, password } = new URL(text);
+  try {
+    decodeURIComponent(username + password);
+  } catch {
+    return false;
+  }
+  return hostname !== "" && protocols.includes(protocol);
+}
+
 function natsUrls(urls: string): string | undefined {
   const good = urls.split(",").every((url) => {
     const whole = url.includes("://") ? url : `nats://${url}`;
-    return URL.canParse(whole) && new URL(whole).hostname !== "";
+    return isServer(whole, ["nats:", "tls:"]);
   });
   return good ? urls : undefined;
 }
 
 function postgresUrl(url: string): string | undefined {
-  return URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol) ? url : undefined;
+  return isServer(url, ["postgres:", "postgresql:"]) ? url : undefined;
 }
 
 export const SETTINGS = {
@@ -104,7 +116,7 @@ export const SETTINGS = {
   strict: flag("strict", "only opened accounts may be credited; counts when the ledger is opened"),
   natsUrl: {
     ...text("nats-url", "URL", "the NATS server or cluster, comma-separated; without one serve runs its own"),
-    must: "must be one or more of nats://HOST:PORT, comma-separated",
+    must: "must be one or more of nats://USER:PASSWORD@HOST:PORT, comma-separated, percent-encoded",
     parse: natsUrls,
     secret: true,
   },
@@ -123,7 +135,7 @@ export const SETTINGS = {
   acceptGap: flag("accept-gap", "go on where the queue has dropped commands that this node never read"),
   postgresUrl: {
     ...text("postgres-url", "URL", "the PostgreSQL database that balances are written to; only under Bun"),
-    must: "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+    must: "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, percent-encoded",
     parse: postgresUrl,
     secret: true,
   },

@@ -100,7 +100,6 @@ export class Host {
     if (gatewayThreads > runtime.gatewayThreads.atMost)
       throw new NodeRefused(`--gateway-threads above ${runtime.gatewayThreads.atMost} needs Bun`);
     makeFolder(config.data);
-    makeFolder(join(config.data, SNAPSHOTS));
     return new Host(config, runtime, scripts, log, await takeLock(config.data, runtime));
   }
 
@@ -126,7 +125,8 @@ export class Host {
         opened: (session) => this.#serveNats(session),
         hashKey: [randomInt32(), randomInt32()],
         newLedgerId: () => v4(),
-        snapshots: new DiskFolder(join(config.data, SNAPSHOTS)),
+        snapshots: snapshotFolder(config.data, log),
+        hasRoom: (bytes) => freeBytes(config.data) - bytes >= config.minFreeBytes,
         checkLines: (end) => checkLinesInThread(scripts.logCheck, { data: config.data, end }),
       },
       { ...config, embedded: !outside },
@@ -192,7 +192,7 @@ export class Host {
     // A lock that is not given back in time runs out by itself.
     await Promise.race([this.#postgres?.stop(), after(shutdownTimeoutMs / 8)]);
     await this.#postgres?.end();
-    await this.#node.stop(shutdownTimeoutMs / 4);
+    await this.#node.stop(shutdownTimeoutMs / 8);
     await this.#callGateways("close");
     clearInterval(this.#diskWatch);
     await Promise.race([answered, after(LAST_ANSWERS_MS)]);
@@ -317,8 +317,7 @@ export class Host {
     const { data, minFreeBytes } = this.config;
     let wasFull = false;
     const look = () => {
-      const { bavail, bsize } = statfsSync(data);
-      const free = bavail * bsize;
+      const free = freeBytes(data);
       const full = free < minFreeBytes;
       this.#node.pause(
         full ? `only ${free} bytes are free on the disk, of at least ${minFreeBytes}` : undefined,
@@ -334,6 +333,23 @@ export class Host {
   #requestFailed(error: unknown): void {
     this.log.error({ error: textOf(error) }, "a request failed");
   }
+}
+
+/** Undefined where there can be none: then the node runs without. */
+function snapshotFolder(data: string, log: NodeLog): DiskFolder | undefined {
+  const path = join(data, SNAPSHOTS);
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o750 });
+    return new DiskFolder(path);
+  } catch (error) {
+    log.warn({ error: String(error) }, "no snapshots are taken: their folder cannot be made");
+    return undefined;
+  }
+}
+
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }
 
 function makeFolder(path: string): void {

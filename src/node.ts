@@ -6,6 +6,7 @@
  * simulated ones by the simulator.
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { LOG_FORMAT } from "./domain/commands.ts";
 import type { WalletEvent } from "./domain/events.ts";
 import { type Currency, parseTransactionId } from "./domain/names.ts";
@@ -16,11 +17,17 @@ import { restore } from "./engine/snapshot.ts";
 import { SnapshotTaker } from "./engine/snapshot-taker.ts";
 import type { HashKey } from "./engine/transaction-index.ts";
 import { WalletEngine } from "./engine/wallet-engine.ts";
-import { crcAt, eventsEndingAt } from "./eventlog/lookup.ts";
+import { crcAt, eventsEndingAt, openingOf } from "./eventlog/lookup.ts";
 import { LogMark } from "./eventlog/mark.ts";
 import type { LogStart } from "./eventlog/reader.ts";
-import { DamagedLog, recoverLog } from "./eventlog/recovery.ts";
-import { type FoundSnapshot, newestSnapshot, SnapshotFiles } from "./eventlog/snapshot-files.ts";
+import { DamagedLog, LOG_NAME, recoverLog } from "./eventlog/recovery.ts";
+import {
+  type FoundSnapshot,
+  isDamageNoted,
+  newestSnapshot,
+  noteDamage,
+  SnapshotFiles,
+} from "./eventlog/snapshot-files.ts";
 import { EventLogWriter } from "./eventlog/writer.ts";
 import { encodeLedger } from "./link/columns.ts";
 import { GatewayLink, type LinkNode } from "./link/gateway-link.ts";
@@ -50,6 +57,8 @@ export interface NodeParts<S extends StreamSession> {
   readonly snapshots: FileFolder | undefined;
   /** Checks the lines of the log up to `end`, without haste; resolves with what is wrong with them. */
   checkLines(end: LogPosition): Promise<string | undefined>;
+  /** Whether so many bytes may be written beside the log. */
+  hasRoom(bytes: number): boolean;
 }
 
 export interface NodeSettings {
@@ -100,6 +109,7 @@ export class LedgerNode<S extends StreamSession> {
   #finished: Promise<unknown> = Promise.resolve();
   #stopping = false;
   #paused: string | undefined;
+  #mayTakeSnapshots = false;
   #marked = 0;
   #malformedMs = Number.NEGATIVE_INFINITY;
   /** Malformed messages since the last line about them. */
@@ -322,15 +332,33 @@ export class LedgerNode<S extends StreamSession> {
     );
   }
 
+  /** The newest snapshot, unless damage was found behind one: then the log is read as a whole. */
   #restoreSnapshot(): { readonly found: FoundSnapshot; readonly start: LogStart } | undefined {
     const { snapshots } = this.parts;
-    const found =
-      snapshots &&
-      newestSnapshot(snapshots, (path, why) => this.log.warn({ path, why }, "a snapshot is passed over"));
+    if (!snapshots) return undefined;
+    let found: FoundSnapshot | undefined;
+    try {
+      if (isDamageNoted(snapshots)) return undefined;
+      found = newestSnapshot(snapshots, (path, why) =>
+        this.log.warn({ path, why }, "a snapshot is passed over"),
+      );
+    } catch (error) {
+      this.log.warn({ error: String(error) }, "snapshots cannot be read");
+    }
     if (!found) return undefined;
+    this.#checkSnapshotsLedger(found);
     restore(this.#engine, found);
     const { position, opened } = found.state;
     return { found, start: { position, currency: opened.currency } };
+  }
+
+  /** Throws NodeRefused where the log begins with something else; where there is no log, recovery refuses. */
+  #checkSnapshotsLedger({ state, name }: FoundSnapshot): void {
+    const file = this.parts.folder.open(LOG_NAME, false);
+    const opening = file && openingOf(file);
+    file?.close();
+    if (opening && !isDeepStrictEqual(opening, state.opened))
+      throw new NodeRefused(`the snapshot ${name} is of another ledger than the log`);
   }
 
   #snapshotTaker(found: FoundSnapshot | undefined): SnapshotTaker | undefined {
@@ -339,17 +367,29 @@ export class LedgerNode<S extends StreamSession> {
     if (!snapshots || snapshotCommands === 0) return undefined;
     const failed = (error: unknown) =>
       this.log.warn({ error: String(error) }, "no more snapshots are taken: one could not be written");
-    return new SnapshotTaker(this.#engine, new SnapshotFiles(snapshots, found), snapshotCommands, failed);
+    try {
+      const files = new SnapshotFiles(snapshots, found);
+      this.#mayTakeSnapshots = !found; // else when the lines before it are checked
+      const mayWrite = (bytes: number) =>
+        this.#mayTakeSnapshots && this.#paused === undefined && this.parts.hasRoom(bytes);
+      return new SnapshotTaker(this.#engine, files, snapshotCommands, mayWrite, failed);
+    } catch (error) {
+      failed(error);
+      return undefined;
+    }
   }
 
   /** The lines before a snapshot were not read at the start. */
   #checkLines(end: LogPosition): void {
-    this.parts.checkLines(end).then(
-      (damage) => {
-        if (damage !== undefined) this.fail(new DamagedLog(damage));
-      },
-      (error) => this.fail(error),
-    );
+    this.parts
+      .checkLines(end)
+      .then(async (damage) => {
+        this.#mayTakeSnapshots = damage === undefined;
+        if (damage === undefined) return;
+        if (this.parts.snapshots) await noteDamage(this.parts.snapshots, damage);
+        throw new DamagedLog(damage);
+      })
+      .catch((error) => this.fail(error));
   }
 
   #loop(writer: EventLogWriter, queue: NatsQueue<S>, snapshots: SnapshotTaker | undefined): EngineLoop {

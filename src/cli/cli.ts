@@ -73,7 +73,9 @@ export async function runCli(args: readonly string[], env: Env, program: Program
 
 async function overview(): Promise<string> {
   const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
-  const lines = commands.map(({ name, usage, help }) => `  ${`${name} ${usage}`.padEnd(24)}${help}`);
+  const lines = commands.map(
+    ({ name, usage, help }) => `  ${`${name} ${usage}`.trim()}\n      ${help.replaceAll("\n", "\n      ")}`,
+  );
   return `coffer: a digital wallet ledger\n\nusage: coffer COMMAND [flags]\n\n${lines.join("\n")}\n\ncoffer COMMAND --help tells its flags.`;
 }
 

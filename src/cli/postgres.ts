@@ -28,6 +28,8 @@ const SETTINGS = [
   "postgresHeartbeatMs",
 ] as const;
 const LOOK_INTERVAL_MS = 100;
+/** The SQLSTATE of a table that is not there. */
+const UNDEFINED_TABLE = "42P01";
 
 type Settings = Config<(typeof SETTINGS)[number]>;
 
@@ -64,6 +66,8 @@ export const postgres: CliCommand = {
       return await action(runtime.postgres(settings.postgresUrl), settings);
     } catch (error) {
       if (!(error instanceof SqlError || error instanceof SchemaRefused)) throw error;
+      if (error instanceof SqlError && error.state === UNDEFINED_TABLE)
+        throw new CommandFailed("the database has no tables of Coffer: coffer postgres migrate makes them");
       throw new CommandFailed(error.message);
     }
   },

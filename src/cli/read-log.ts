@@ -1,6 +1,7 @@
 /** What replay and verify share: the whole log of a folder, read into an empty engine. */
 
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { add, type Money, ZERO } from "../domain/amount.ts";
 import { total } from "../domain/balances.ts";
@@ -8,6 +9,7 @@ import { type Currency, WORLD } from "../domain/names.ts";
 import { Replay } from "../engine/replay.ts";
 import { restore } from "../engine/snapshot.ts";
 import { WalletEngine } from "../engine/wallet-engine.ts";
+import { upTo } from "../eventlog/check-lines.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { NewerFormat } from "../eventlog/line.ts";
 import { LogMark } from "../eventlog/mark.ts";
@@ -29,14 +31,23 @@ export function readWholeLog(data: string): Promise<LogSummary> {
   return readLogOf(data, undefined);
 }
 
-/** As readWholeLog(), but of the log only what stands behind a snapshot; by default the newest that is whole. */
-export function readBehindSnapshot(data: string, snapshot = newestOf(data)): Promise<LogSummary> {
-  return readLogOf(data, snapshot);
+/**
+ * As readWholeLog(), but of the log only what stands behind a snapshot, by default the newest that is whole; up to
+ * its first `end` bytes, by default to its end.
+ */
+export function readBehindSnapshot(
+  data: string,
+  snapshot = newestOf(data),
+  end = Number.POSITIVE_INFINITY,
+): Promise<LogSummary> {
+  return readLogOf(data, snapshot, end);
 }
 
 function newestOf(data: string): FoundSnapshot {
   const folder = snapshotFolder(data);
-  const found = newestSnapshot(folder, (path, why) => console.error(`${path}: ${why}; it is passed over`));
+  const exists = existsSync(folder.path(""));
+  const found =
+    exists && newestSnapshot(folder, (path, why) => console.error(`${path}: ${why}; it is passed over`));
   if (!found) throw new CommandFailed(`${folder.path("")} has no snapshot`);
   return found;
 }
@@ -45,10 +56,14 @@ export function snapshotFolder(data: string): DiskFolder {
   return new DiskFolder(join(data, SNAPSHOTS), false);
 }
 
-async function readLogOf(data: string, snapshot: FoundSnapshot | undefined): Promise<LogSummary> {
+async function readLogOf(
+  data: string,
+  snapshot: FoundSnapshot | undefined,
+  end = Number.POSITIVE_INFINITY,
+): Promise<LogSummary> {
   const folder = new DiskFolder(data, false);
   // The mark before the log: it may only move on meanwhile.
-  const mark = LogMark.read(folder);
+  const mark = end === Number.POSITIVE_INFINITY ? LogMark.read(folder) : undefined;
   const file = folder.open(LOG_NAME, false);
   const path = folder.path(LOG_NAME);
   if (!file) throw new CommandFailed(`${path} is not there`);
@@ -63,7 +78,7 @@ async function readLogOf(data: string, snapshot: FoundSnapshot | undefined): Pro
       position: snapshot.state.position,
       currency: snapshot.state.opened.currency,
     };
-    const finding = await inspectLog(file, mark, replay, progress.at, start);
+    const finding = await inspectLog(upTo(file, end), mark, replay, progress.at, start);
     const { commands } = replay;
     return { path, finding, engine, commands, seconds: (performance.now() - started) / 1_000 };
   } catch (error) {

@@ -1,11 +1,10 @@
 import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { readConfig } from "../config.ts";
-import type { WalletEngine } from "../engine/wallet-engine.ts";
 import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
 import { BrokenSnapshot, readSnapshot, snapshotNames } from "../eventlog/snapshot-files.ts";
 import type { CliCommand } from "./cli.ts";
-import { readBehindSnapshot, readWholeLog, snapshotFolder, totalsOf } from "./read-log.ts";
+import { type LogSummary, readBehindSnapshot, readWholeLog, snapshotFolder, totalsOf } from "./read-log.ts";
 
 const SETTINGS = ["data"] as const;
 
@@ -31,7 +30,7 @@ export const verify: CliCommand = {
       console.error(`${path}: the balances in ${wrong.currency} add up to ${wrong.sum}, not to 0`);
       return 1;
     }
-    const wrongSnapshot = await firstWrongSnapshot(data, summary.engine);
+    const wrongSnapshot = await firstWrongSnapshot(data, summary);
     if (wrongSnapshot !== undefined) {
       console.error(wrongSnapshot);
       return 1;
@@ -42,26 +41,34 @@ export const verify: CliCommand = {
 };
 
 /** What is wrong with a snapshot, whose tail must come to what the whole log has come to; undefined where nothing is. */
-async function firstWrongSnapshot(data: string, whole: WalletEngine): Promise<string | undefined> {
+async function firstWrongSnapshot(data: string, whole: LogSummary): Promise<string | undefined> {
   const folder = snapshotFolder(data);
   if (!existsSync(folder.path(""))) return undefined;
+  const end = whole.finding.position.bytes; // a node may go on writing
   for (const name of snapshotNames(folder)) {
     const path = folder.path(name);
     try {
-      const { finding, engine } = await readBehindSnapshot(data, readSnapshot(folder, name));
-      if (finding.state === "damaged") return `${path}: ${damageText(LOG_NAME, finding.break)}`;
-      const difference = differenceBetween(whole, engine);
+      const snapshot = readSnapshot(folder, name);
+      if (snapshot.state.position.bytes > end) continue;
+      const read = await readBehindSnapshot(data, snapshot, end);
+      if (read.finding.state === "damaged") return `${path}: ${damageText(LOG_NAME, read.finding.break)}`;
+      const difference = differenceBetween(whole, read);
       if (difference !== undefined) return `${path}: ${difference}`;
     } catch (error) {
       if (!(error instanceof BrokenSnapshot)) throw error;
-      return `${path}: ${error.message}`;
+      if (snapshotNames(folder).includes(name)) return `${path}: ${error.message}`; // else it was replaced meanwhile
     }
   }
   return undefined;
 }
 
 /** Between what the log and what a snapshot of it come to. */
-function differenceBetween(log: WalletEngine, snapshot: WalletEngine): string | undefined {
+function differenceBetween(whole: LogSummary, behind: LogSummary): string | undefined {
+  if (!isDeepStrictEqual(whole.finding.position, behind.finding.position))
+    return "the log ends elsewhere behind it";
+  const log = whole.engine;
+  const snapshot = behind.engine;
+  if (!isDeepStrictEqual(log.ledger.opened, snapshot.ledger.opened)) return "it is of another ledger";
   if (log.records.size !== snapshot.records.size)
     return `the log has ${log.records.size} transactions, the snapshot comes to ${snapshot.records.size}`;
   for (let number = 0; number < snapshot.records.size; number++)

@@ -12,6 +12,11 @@ import type { WalletEngine } from "./wallet-engine.ts";
 
 /** While nothing happens, a snapshot is taken already behind so many commands. */
 const AT_REST_COMMANDS = 25_000;
+/** And behind at least one for so many balances, for all of them are written. */
+const BALANCES_A_COMMAND = 8;
+/** What a snapshot takes at most: a record and two names; and what may change of a balance. */
+const BYTES_A_COMMAND = 320;
+const BYTES_A_BALANCE = 16;
 
 export class SnapshotTaker {
   /** How many transactions the last snapshot has. */
@@ -22,11 +27,15 @@ export class SnapshotTaker {
   #pending = false;
   #failed = false;
 
-  /** A snapshot behind every `everyCommands`; `failed` hears why no more are taken. */
+  /**
+   * A snapshot behind every `everyCommands`. `mayWrite` says whether so many bytes may be written now; `failed`
+   * hears why no more are taken.
+   */
   constructor(
     private readonly engine: WalletEngine,
     private readonly store: SnapshotStore,
     private readonly everyCommands: number,
+    private readonly mayWrite: (bytes: number) => boolean,
     private readonly failed: (error: unknown) => void,
   ) {
     this.#taken = store.kept.transactions;
@@ -39,13 +48,19 @@ export class SnapshotTaker {
   take(position: LogPosition, atRest = false): SnapshotState | undefined {
     if (this.#writing || this.#pending || this.#failed) return undefined;
     const { size } = this.engine.records;
-    const enough = atRest ? Math.min(AT_REST_COMMANDS, this.everyCommands) : this.everyCommands;
-    if (size - this.#taken >= enough) {
+    const balances = this.engine.ledger.balances.all.length;
+    const someAtRest = Math.max(AT_REST_COMMANDS, balances / BALANCES_A_COMMAND);
+    const enough = atRest ? Math.min(someAtRest, this.everyCommands) : this.everyCommands;
+    const isDue = size - this.#taken >= enough;
+    const behind = size - this.store.kept.transactions;
+    if (!isDue && behind < PART) return undefined;
+    if (!this.mayWrite(behind * BYTES_A_COMMAND + balances * BYTES_A_BALANCE)) return undefined;
+    if (isDue) {
       this.#taken = size;
       this.#pending = true;
       return stateAt(this.engine, position);
     }
-    if (size - this.store.kept.transactions >= PART) this.#begin(() => this.#append(countsOf(this.engine)));
+    this.#begin(() => this.#append(countsOf(this.engine)));
     return undefined;
   }
 
@@ -61,6 +76,7 @@ export class SnapshotTaker {
   /** A last one, where there is enough for it: the engine stands at `position`, and stops. */
   async finish(position: LogPosition): Promise<void> {
     await this.#writing;
+    if (position.seq !== this.engine.ledger.seq) return; // the last commit has failed
     const state = this.take(position, true);
     if (state) this.write(state);
     await this.#writing;
@@ -78,6 +94,10 @@ export class SnapshotTaker {
     this.#writing = write()
       .catch((error) => {
         this.#failed = true;
+        this.failed(error);
+        this.store.discard();
+      })
+      .catch((error) => {
         this.failed(error);
       })
       .finally(() => {

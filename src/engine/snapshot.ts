@@ -48,6 +48,8 @@ export function stateAt(engine: WalletEngine, position: LogPosition): SnapshotSt
   const { ledger, records } = engine;
   const { opened } = ledger;
   if (!opened) throw new TypeError("a ledger that is not open has no state");
+  if (position.seq !== ledger.seq || ledger.halfTransfer)
+    throw new TypeError(`the ledger stands at ${ledger.seq}, not at ${position.seq}`);
   const balances = ledger.balances.all;
   const available = new Float64Array(balances.length);
   const frozen = new Float64Array(balances.length);
@@ -69,12 +71,17 @@ export function restore(engine: WalletEngine, snapshot: ReadSnapshot): void {
   const { ledger, records } = engine;
   const exact = new Map(large.map((balance) => [balance.place, balance]));
   for (const name of linesOf(snapshot.accounts)) records.accounts.number(name as AccountId);
+  const currencyNames = new Map<Currency, Currency>(
+    currencies.map((currency) => [currency as Currency, currency as Currency]),
+  );
+  const shared = (currency: Currency) => currencyNames.get(currency) ?? currency;
   for (const [place, line] of linesOf(snapshot.balances).entries()) {
     const [account, currency, initial = ""] = line.split(" ");
     const of = exact.get(place);
     ledger.balances.restore(
-      account as AccountId,
-      currency as Currency,
+      // Once in memory each: as parts of the line they would keep all lines there.
+      records.accounts.known(account as AccountId) ?? (account as AccountId),
+      shared(currency as Currency),
       of ? of.available : money(available[place] as number),
       of ? of.frozen : money(frozen[place] as number),
       money(BigInt(initial)),

@@ -44,6 +44,12 @@ class Names<T extends string> {
     return number;
   }
 
+  /** The name as it is kept, where it is. */
+  known(name: T): T | undefined {
+    const number = this.#numbers.get(name);
+    return number === undefined ? undefined : this.#names[number];
+  }
+
   get count(): number {
     return this.#names.length;
   }

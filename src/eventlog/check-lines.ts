@@ -5,17 +5,24 @@ import { crcText, type LogPosition } from "../ports/log-position.ts";
 import { readLog } from "./reader.ts";
 import { damageText } from "./recovery.ts";
 
-/** Reads the log up to `end`: every seq and crc. Resolves with what is wrong; undefined where nothing is. */
+/** The first bytes of a file that may grow. */
+export function upTo(file: ReadableFile, end: number): ReadableFile {
+  return {
+    size: () => Math.min(end, file.size()),
+    read: (into, at) => file.read(into.subarray(0, Math.max(0, end - at)), at),
+  };
+}
+
+/**
+ * Reads the log up to `end`: every line, seq and crc; not whether what they say can be. Resolves with what is
+ * wrong; undefined where nothing is.
+ */
 export async function checkLines(
   file: ReadableFile,
   path: string,
   end: LogPosition,
 ): Promise<string | undefined> {
-  const before = {
-    size: () => end.bytes,
-    read: (into: Uint8Array, at: number) => file.read(into.subarray(0, Math.max(0, end.bytes - at)), at),
-  };
-  const { position, break: found } = await readLog(before, {
+  const { position, break: found } = await readLog(upTo(file, end.bytes), {
     command: () => {},
     transfers: ({ count }) => count,
   });

@@ -1,11 +1,11 @@
 /** Finds a command in the log by bisection: it needs no index. */
 
-import type { WalletEvent } from "../domain/events.ts";
+import type { LedgerOpened, WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
-import type { AppendFile } from "../ports/append-file.ts";
+import type { ReadableFile } from "../ports/append-file.ts";
 import type { LoggedCommand } from "../ports/log-feed.ts";
 import { EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
-import { LogScan } from "./reader.ts";
+import { LOG_BEGIN, LogScan } from "./reader.ts";
 
 /** Longer than any two lines, so that a window that starts anywhere but near the end holds a command's end. */
 const WINDOW_BYTES = 64 << 10;
@@ -27,18 +27,23 @@ export interface CommandEnd {
  * The crc after command `sequence`.`index`, within the log's first `bytes`; undefined where no such
  * command wrote anything.
  */
-export function crcAt(file: AppendFile, bytes: number, sequence: number, index: number): number | undefined {
+export function crcAt(
+  file: ReadableFile,
+  bytes: number,
+  sequence: number,
+  index: number,
+): number | undefined {
   return find(file, bytes, (end) => end.sequence - sequence || end.index - index)?.crc;
 }
 
 /** The command whose last event is `seq`, within the log's first `bytes`; undefined where none ends there. */
-export function commandEndingAt(file: AppendFile, bytes: number, seq: number): CommandEnd | undefined {
+export function commandEndingAt(file: ReadableFile, bytes: number, seq: number): CommandEnd | undefined {
   return find(file, bytes, (end) => end.seq - seq);
 }
 
 /** The two last commands within the log's first `bytes`, undefined where there are not so many. */
 export function lastCommands(
-  file: AppendFile,
+  file: ReadableFile,
   bytes: number,
 ): readonly [before: CommandEnd | undefined, last: CommandEnd | undefined] {
   let before: CommandEnd | undefined;
@@ -50,9 +55,20 @@ export function lastCommands(
   return [before, last];
 }
 
+/** The first event of a log; undefined where it has none. */
+export function openingOf(file: ReadableFile): LedgerOpened | undefined {
+  let opened: LedgerOpened | undefined;
+  const command = ({ events: [first] }: LoggedCommand) => {
+    if (first?.type === "LedgerOpened") opened ??= first;
+  };
+  const lines = Buffer.allocUnsafe(WINDOW_BYTES);
+  new LogScan({ command }, LOG_BEGIN).take(lines, file.read(lines, 0));
+  return opened;
+}
+
 /** The events of the command that ends at `position`. Throws where the log does not have it. */
 export function eventsEndingAt(
-  file: AppendFile,
+  file: ReadableFile,
   position: LogPosition,
   currency: Currency | undefined,
 ): readonly WalletEvent[] {
@@ -71,7 +87,11 @@ export function eventsEndingAt(
 }
 
 /** `compare` says whether a command comes before (below 0) or after (above 0) the wanted one. */
-function find(file: AppendFile, bytes: number, compare: (end: CommandEnd) => number): CommandEnd | undefined {
+function find(
+  file: ReadableFile,
+  bytes: number,
+  compare: (end: CommandEnd) => number,
+): CommandEnd | undefined {
   let low = 0;
   let high = bytes;
   while (high - low > WINDOW_BYTES) {
@@ -87,7 +107,7 @@ function find(file: AppendFile, bytes: number, compare: (end: CommandEnd) => num
 }
 
 /** The commands whose last line stands in this part of the file, from its beginning to its end. */
-function* ends(file: AppendFile, from: number, to: number): Generator<CommandEnd, undefined> {
+function* ends(file: ReadableFile, from: number, to: number): Generator<CommandEnd, undefined> {
   const window = Buffer.allocUnsafe(to - from);
   const text = window.toString("latin1", 0, file.read(window, from));
   for (const match of text.matchAll(COMMAND_END)) {

@@ -8,7 +8,7 @@
 import { crc32 } from "node:zlib";
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
-import type { AppendFile, ReadableFile } from "../ports/append-file.ts";
+import type { ReadableFile } from "../ports/append-file.ts";
 import type { LoggedCommand } from "../ports/log-feed.ts";
 import { commandText, crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import type { LoggedTransfers } from "../ports/logged-transfers.ts";
@@ -272,7 +272,7 @@ export class LogScan {
  * Whether any command after `offset` is committed, taking its predecessor's crc as it stands there. Where
  * one is, the break at `offset` is no torn end: something in the middle was damaged.
  */
-export async function hasCommandAfter(file: AppendFile, offset: number): Promise<boolean> {
+export async function hasCommandAfter(file: ReadableFile, offset: number): Promise<boolean> {
   let found = false;
   /** Undefined while no command is known to begin where the buffer does. */
   let crcBefore: number | undefined;

@@ -19,10 +19,10 @@
  */
 
 import { ImpossibleState } from "../domain/impossible-state.ts";
-import type { AppendFile, DataFolder } from "../ports/append-file.ts";
+import type { AppendFile, DataFolder, ReadableFile } from "../ports/append-file.ts";
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { BadLine } from "./line.ts";
-import { lastCommands } from "./lookup.ts";
+import { type CommandEnd, lastCommands } from "./lookup.ts";
 import {
   hasCommandAfter,
   LOG_BEGIN,
@@ -64,7 +64,7 @@ export function damageText(path: string, { line, offset, expected }: LogBreak): 
  * behind that only, where it must say the same command.
  */
 export async function inspectLog(
-  file: AppendFile | undefined,
+  file: ReadableFile | undefined,
   mark: LogPosition | undefined,
   visitor: LogVisitor,
   progress?: (bytes: number) => void,
@@ -122,13 +122,18 @@ export async function inspectLog(
 }
 
 /** What is wrong where the log should have the command that ends at `position`. */
-function missingAt(file: AppendFile | undefined, position: LogPosition): LogBreak | undefined {
+function missingAt(file: ReadableFile | undefined, position: LogPosition): LogBreak | undefined {
   const size = file?.size() ?? 0;
   const [, last] = file && size >= position.bytes ? lastCommands(file, position.bytes) : [];
-  if (last && last.bytes === position.bytes && last.crc === position.crc && last.seq === position.seq)
-    return undefined;
+  if (last && isSameEnd(last, position)) return undefined;
   const expected = `the end of event ${position.seq} with crc ${crcText(position.crc)}, as a snapshot says: commands that were acknowledged are missing`;
   return { line: position.seq, offset: Math.min(size, position.bytes), expected };
+}
+
+function isSameEnd(a: CommandEnd, b: LogPosition): boolean {
+  const { seq, bytes, crc, sequence, index, at } = a;
+  const same = seq === b.seq && bytes === b.bytes && crc === b.crc;
+  return same && sequence === b.sequence && index === b.index && at === b.at;
 }
 
 export interface RecoveredLog {
@@ -160,7 +165,7 @@ export async function recoverLog(
   const { position, size } = finding;
   const torn = size > position.bytes ? await keepTornBytes(folder, file, position, size) : undefined;
   if (torn) file.truncate(position.bytes);
-  rewrite(file, mark?.bytes ?? 0, position.bytes);
+  rewrite(file, Math.max(mark?.bytes ?? 0, snapshot?.position.bytes ?? 0), position.bytes);
   await file.sync();
   await folder.sync();
   return { file, position, torn };

@@ -18,6 +18,8 @@
 
 import { crc32 } from "node:zlib";
 import { money } from "../domain/amount.ts";
+import { TRANSACTION_KINDS } from "../domain/commands.ts";
+import { REJECTIONS } from "../domain/rejections.ts";
 import type { AppendFile, FileFolder } from "../ports/append-file.ts";
 import { crcText } from "../ports/log-position.ts";
 import type {
@@ -32,7 +34,11 @@ import { writeAll } from "./write-all.ts";
 /** The folder beside the log. */
 export const SNAPSHOTS = "snapshots";
 const VERSION = 1;
+/** Of a snapshot: its seq. Whatever else lies in the folder is not looked at. */
+const NAME = /^[0-9]{16}\.snapshot$/;
 const SUFFIX = ".snapshot";
+/** Says that lines before a snapshot are damaged: then snapshots do not count until the log was read as a whole. */
+const DAMAGE = "damage";
 const UNFINISHED = "unfinished";
 const KEPT_SNAPSHOTS = 2;
 const FILES = ["accounts", "balances", "transactions"] as const;
@@ -40,6 +46,7 @@ const FILES = ["accounts", "balances", "transactions"] as const;
 const RECORD_BYTES = 44;
 const PART_BYTES = (1 << 15) * RECORD_BYTES;
 const DIGITS = 16;
+const WRITTEN_BYTES = 1 << 20;
 
 /** How much of a file counts. */
 interface Extent {
@@ -75,8 +82,8 @@ export function newestSnapshot(
     try {
       return readSnapshot(folder, name);
     } catch (error) {
-      if (!(error instanceof BrokenSnapshot)) throw error;
-      broken(folder.path(name), error.message);
+      // Whatever it is, also a disk that does not give it back: the log is the truth.
+      broken(folder.path(name), error instanceof Error ? error.message : String(error));
     }
   }
   return undefined;
@@ -86,7 +93,7 @@ export function newestSnapshot(
 export function snapshotNames(folder: FileFolder): readonly string[] {
   return folder
     .names()
-    .filter((name) => name.endsWith(SUFFIX))
+    .filter((name) => NAME.test(name))
     .sort()
     .reverse();
 }
@@ -164,6 +171,8 @@ function headText({ state, files, columns }: Head): string {
   const { large, ...plain } = state;
   const body = JSON.stringify({
     snapshot: VERSION,
+    kinds: TRANSACTION_KINDS,
+    reasons: REJECTIONS,
     ...plain,
     large: large.map(({ place, available, frozen }) => [place, String(available), String(frozen)]),
     files,
@@ -177,8 +186,11 @@ function readHead(text: string): Head {
   const body = `${match?.[1]}}`;
   if (!match || crcText(crc32(body)) !== match[2])
     throw new BrokenSnapshot("its first line is not the one that was written");
-  const { snapshot, files, columns, large, ...plain } = JSON.parse(body);
+  const { snapshot, kinds, reasons, files, columns, large, ...plain } = JSON.parse(body);
   if (snapshot !== VERSION) throw new BrokenSnapshot(`it has version ${snapshot}; this is ${VERSION}`);
+  // Records have their numbers.
+  if (!begins(TRANSACTION_KINDS, kinds) || !begins(REJECTIONS, reasons))
+    throw new BrokenSnapshot("its records have kinds or reasons of another version");
   const exact = (large as [number, string, string][]).map(([place, available, frozen]) => ({
     place,
     available: money(BigInt(available)),
@@ -187,9 +199,29 @@ function readHead(text: string): Head {
   return { state: { ...plain, large: exact }, files, columns };
 }
 
+function begins(list: readonly string[], beginning: readonly string[]): boolean {
+  return beginning.every((text, index) => text === list[index]);
+}
+
+/** Notes what is wrong with the lines before a snapshot. Resolves when that is on disk. */
+export async function noteDamage(folder: FileFolder, damage: string): Promise<void> {
+  const file = folder.open(DAMAGE, true);
+  if (!file) throw new Error(`${folder.path(DAMAGE)} could not be made`);
+  writeAll(file, Buffer.from(`${damage}\n`), 0);
+  await file.sync();
+  file.close();
+  await folder.sync();
+}
+
+export function isDamageNoted(folder: FileFolder): boolean {
+  return folder.names().includes(DAMAGE);
+}
+
 export class SnapshotFiles implements SnapshotStore {
   #kept: SnapshotCounts;
   #extents: Extents;
+  /** What the newest snapshot counts. */
+  #counted: { readonly kept: SnapshotCounts; readonly extents: Extents };
   readonly #files: Readonly<Record<(typeof FILES)[number], AppendFile>>;
 
   /** Goes on behind `found`; what no snapshot counts is removed, and snapshots that are not whole. */
@@ -205,6 +237,8 @@ export class SnapshotFiles implements SnapshotStore {
       folder.remove(name); // newer, and broken: the files will not be those that it counts
     }
     if (!found) for (const name of snapshotNames(folder)) folder.remove(name);
+    for (const name of [UNFINISHED, DAMAGE]) if (folder.names().includes(name)) folder.remove(name);
+    this.#counted = { kept: this.#kept, extents: this.#extents };
     const open = (name: (typeof FILES)[number]) => {
       const file = folder.open(name, true);
       if (!file) throw new Error(`${folder.path(name)} could not be made`);
@@ -233,21 +267,37 @@ export class SnapshotFiles implements SnapshotStore {
 
   async write({ available, frozen, ...state }: SnapshotState): Promise<void> {
     const { folder } = this;
-    const columns = Buffer.concat([bytesOf(available), bytesOf(frozen)]);
-    const head = headText({ state, files: this.#extents, columns: crc32(columns) });
+    const columns = [bytesOf(available), bytesOf(frozen)];
+    const crc = columns.reduce((before, column) => crc32(column, before), 0);
+    const head = Buffer.from(`${headText({ state, files: this.#extents, columns: crc })}\n`, "latin1");
     const file = folder.open(UNFINISHED, true);
     if (!file) throw new Error(`${folder.path(UNFINISHED)} could not be made`);
     try {
       file.truncate(0);
-      writeAll(file, Buffer.concat([Buffer.from(`${head}\n`, "latin1"), columns]), 0);
-      await file.sync();
+      let at = 0;
+      for (const bytes of [head, ...columns]) {
+        for (let from = 0; from < bytes.length; from += WRITTEN_BYTES) {
+          const part = bytes.subarray(from, from + WRITTEN_BYTES);
+          writeAll(file, part, at);
+          at += part.length;
+          await file.sync(); // bit by bit, for the log waits for the same disk
+        }
+      }
     } finally {
       file.close();
     }
     await folder.sync(); // the names of the files that it counts
     folder.rename(UNFINISHED, `${String(state.position.seq).padStart(DIGITS, "0")}${SUFFIX}`);
     await folder.sync();
+    this.#counted = { kept: this.#kept, extents: this.#extents };
     for (const name of snapshotNames(folder).slice(KEPT_SNAPSHOTS)) folder.remove(name);
+  }
+
+  discard(): void {
+    this.#kept = this.#counted.kept;
+    this.#extents = this.#counted.extents;
+    for (const name of FILES) this.#files[name].truncate(this.#extents[name].bytes);
+    if (this.folder.names().includes(UNFINISHED)) this.folder.remove(UNFINISHED);
   }
 
   close(): void {

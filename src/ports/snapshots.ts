@@ -61,4 +61,6 @@ export interface SnapshotStore {
   append(growth: SnapshotGrowth): Promise<void>;
   /** Resolves when it is on disk. Everything up to its counts was appended before, and the log is on disk so far. */
   write(state: SnapshotState): Promise<void>;
+  /** Gives back the room of what no snapshot counts. */
+  discard(): void;
 }

@@ -264,7 +264,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       case "gap":
         if (!acceptGap)
           throw new QueueRefused(
-            `${verdict.why}: commands in between are lost to this node; --accept-gap goes on without them`,
+            `${verdict.why}: copy the log of another node; where none has these commands, --accept-gap goes on without them`,
           );
         this.node.report("warn", "gap accepted", { next: verdict.next, why: verdict.why });
         return verdict.next;

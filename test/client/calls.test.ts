@@ -106,6 +106,9 @@ test("calls that are wrong reject with a pointer to what is wrong", async () => 
     ["/currency", coffer.openAccount({ account: "bob", currency: "usd" })],
     ["/account_id", coffer.balance("@bank")],
     ["/currency", coffer.balance("bob", { currency: "a&b=c" })],
+    ["/curency", coffer.transfer({ from: "alice", to: "bob", amount: 1, curency: "EUR" } as never)],
+    ["/transactionid", coffer.deposit({ to: "bob", amount: 1, transactionid: "1" } as never)],
+    ["/from", coffer.openAccount({ account: "bob", from: "alice" } as never)],
   ];
   const errors = await Promise.all(wrong.map(([, call]) => reasonOf(call)));
   for (const [index, [path]] of wrong.entries()) {
@@ -113,6 +116,10 @@ test("calls that are wrong reject with a pointer to what is wrong", async () => 
     expect(error).toBeInstanceOf(InvalidRequest);
     expect((error as InvalidRequest).path).toBe(path);
   }
+});
+
+test("an option that there is not is refused", () => {
+  expect(() => new Coffer(node.url, { timeoutMS: 1 } as never)).toThrow(RangeError);
 });
 
 test("a URL that is no coffer's fails, and says with what", async () => {

@@ -1,18 +1,10 @@
 /** Snapshots from outside: a node that starts behind one is as before, and what is wrong with the log is still found. */
 
 import { describe, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CofferNode, coffer, RUNTIME_NAMES, type RuntimeName, replay } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { contentsOf, temporaryFolder } from "../support/folders.ts";
 import { id } from "../support/ledger-specs.ts";
 
 const FLAGS = ["--snapshot-commands", "20"];
@@ -120,7 +112,7 @@ test("verify finds a snapshot that is broken, and one that is whole but comes to
   const wrong = await coffer(["verify", "--data", data]);
   expect([wrong.code, wrong.stdout]).toEqual([1, ""]);
   expect(wrong.stderr).toContain("as a snapshot says");
-  expect(await refused(data)).toContain("as a snapshot says");
+  expect(await refused(data)).toContain("is of another ledger than the log");
 });
 
 test("a log that lost its end behind a snapshot is refused, also where its mark is gone", async () => {
@@ -140,7 +132,47 @@ test("damage before the snapshot stops the node soon after its start, and names 
   writeFileSync(logOf(data), log);
   const reason = await refused(data);
   expect(reason).toContain(`${logOf(data)}: line `);
-  expect(existsSync(join(data, "snapshots"))).toBe(true);
+  // Now the log is read as a whole: nothing is acknowledged on it any more, and nothing of it is changed.
+  const before = contentsOf(data);
+  expect(await refused(data)).toContain("the log is damaged; nothing was changed");
+  expect(contentsOf(data)).toEqual(before);
+  log[at] = 0x37;
+  writeFileSync(logOf(data), log);
+  let node = await CofferNode.start(data, { flags: FLAGS });
+  expect(recovered(node)).not.toHaveProperty("snapshot");
+  expect(await node.stop()).toBe(0);
+  node = await CofferNode.start(data, { flags: FLAGS });
+  expect(await node.stop()).toBe(0);
+});
+
+test("whatever lies in the folder, or cannot be read there, costs a warning and no more", async () => {
+  const data = await someLedger();
+  const folder = join(data, "snapshots");
+  writeFileSync(join(folder, "before-upgrade.snapshot"), readFileSync(join(folder, snapshotsOf(data)[0]!)));
+  mkdirSync(join(folder, "9999999999999999.snapshot"));
+  let node = await CofferNode.start(data, { flags: FLAGS });
+  expect(node.process.stderr.join()).toContain("is passed over");
+  expect(recovered(node)).toHaveProperty("snapshot");
+  expect(await node.stop()).toBe(0);
+  rmSync(folder, { recursive: true });
+  writeFileSync(folder, "a file");
+  node = await CofferNode.start(data, { flags: FLAGS });
+  expect((await node.client.deposit("alice", 1)).status).toBe(200);
+  expect(await node.stop()).toBe(0);
+});
+
+test("verify may run beside a node at work", async () => {
+  const node = await CofferNode.start(temporaryFolder(), { flags: FLAGS });
+  let working = true;
+  const work = (async () => {
+    while (working) await node.client.deposit("alice", 1);
+  })();
+  await node.client.deposit("bob", 1);
+  for (let round = 0; round < 5; round++)
+    expect(await coffer(["verify", "--data", node.data])).toMatchObject({ code: 0, stderr: "" });
+  working = false;
+  await work;
+  expect(await node.stop()).toBe(0);
 });
 
 test("none are taken where 0 is said", async () => {

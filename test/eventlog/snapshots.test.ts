@@ -30,6 +30,7 @@ import { LogOnDisk, place, someCommands } from "../support/log-files.ts";
 import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
+const always = () => true;
 
 /** A log of random commands with a snapshot behind every `every` of them, at least. */
 async function someLedger(count: number, every: number) {
@@ -38,7 +39,7 @@ async function someLedger(count: number, every: number) {
   mkdirSync(folder.path(""));
   const log = await LogOnDisk.open(data);
   const files = new SnapshotFiles(folder, undefined);
-  const taker = new SnapshotTaker(log.engine, files, every, (error) => {
+  const taker = new SnapshotTaker(log.engine, files, every, always, (error) => {
     throw error;
   });
   for (const placed of place(someCommands(count, draw))) {
@@ -110,7 +111,7 @@ test("more transactions and accounts than are appended at a time", async () => {
   apply(transfer("account-1", "account-2", 1, { id: id(1_000_000) }));
   const folder = new DiskFolder(temporaryFolder());
   const files = new SnapshotFiles(folder, undefined);
-  const taker = new SnapshotTaker(engine, files, 1, () => {});
+  const taker = new SnapshotTaker(engine, files, 1, always, () => {});
   const position = {
     seq: engine.ledger.seq,
     bytes: 5,
@@ -169,7 +170,7 @@ test("one that is broken is passed over: the one before counts, and what is new 
   const files = new SnapshotFiles(folder, found);
   expect(files.kept).toEqual(found?.state.counts as never);
   expect(snapshotNames(folder)).toEqual([before]);
-  const taker = new SnapshotTaker(log.engine, files, 1, () => {});
+  const taker = new SnapshotTaker(log.engine, files, 1, always, () => {});
   await taker.finish(log.position);
   files.close();
   const again = new WalletEngine();
@@ -211,7 +212,7 @@ test("without a whole one everything begins anew", async () => {
   const files = new SnapshotFiles(folder, undefined);
   expect(readdirSync(folder.path("")).sort()).toEqual(["accounts", "balances", "transactions"]);
   expect(readFileSync(folder.path("transactions"))).toHaveLength(0);
-  const taker = new SnapshotTaker(log.engine, files, 1, () => {});
+  const taker = new SnapshotTaker(log.engine, files, 1, always, () => {});
   await taker.finish(log.position);
   files.close();
   expect(newestSnapshot(folder, () => {})?.state.position).toEqual(log.position);
@@ -279,12 +280,48 @@ test("one that cannot be written harms nothing: no more are taken", async () => 
   const log = await LogOnDisk.open(data);
   const failures: unknown[] = [];
   const files = new SnapshotFiles(folder, undefined);
-  const taker = new SnapshotTaker(log.engine, files, 10, (error) => failures.push(error));
+  const taker = new SnapshotTaker(log.engine, files, 10, always, (error) => failures.push(error));
   rmSync(folder.path(""), { recursive: true });
   for (const placed of place(someCommands(100, draw))) log.decide(placed);
   await log.writer.commit();
   await taker.finish(log.position);
-  expect(failures).toHaveLength(1);
+  expect(failures[0]).toMatchObject({ code: "ENOENT" });
   expect(taker.take(log.position, true)).toBeUndefined();
   await log.close();
+});
+
+test("a state that is not where the log is cannot be taken", async () => {
+  const { log } = await someLedger(60, 30);
+  const folder = new DiskFolder(temporaryFolder());
+  const files = new SnapshotFiles(folder, undefined);
+  const taker = new SnapshotTaker(log.engine, files, 1, always, () => {});
+  const behind = { ...log.position, seq: log.position.seq - 1 };
+  await taker.finish(behind); // as where the last commit has failed
+  expect(snapshotNames(folder)).toEqual([]);
+  expect(() => taker.take(behind)).toThrow();
+  files.close();
+});
+
+test("without room nothing is written, and what was written for nothing is given back", async () => {
+  const { folder, log } = await someLedger(200, 50);
+  const found = newestSnapshot(folder, () => {});
+  const files = new SnapshotFiles(folder, found);
+  const contents = () =>
+    Object.fromEntries(readdirSync(folder.path("")).map((name) => [name, readFileSync(folder.path(name))]));
+  const before = contents();
+  const none = new SnapshotTaker(
+    log.engine,
+    files,
+    1,
+    () => false,
+    () => {},
+  );
+  await none.finish(log.position);
+  const growth = { to: { accounts: 9, balances: 9, transactions: 9 }, accounts: "x\n", balances: "y\n" };
+  await files.append({ ...growth, transactions: new Int32Array(11) });
+  writeFileSync(folder.path("unfinished"), "something");
+  files.discard();
+  expect(files.kept).toEqual(found?.state.counts as never);
+  expect(contents()).toEqual(before);
+  files.close();
 });

@@ -20,6 +20,7 @@ import {
   amountDigits,
   checkAccount,
   checkCurrency,
+  checkNames,
   checkReadableAccount,
   checkTransactionId,
   currencyJson,
@@ -87,6 +88,11 @@ interface Plain<T> {
   read(answer: HttpAnswer, attempts: number): T;
 }
 
+const MORE_NAMES = ["amount", "currency", "transactionId"];
+const TRANSFER_NAMES = ["from", "to", ...MORE_NAMES];
+const DEPOSIT_NAMES = ["to", ...MORE_NAMES];
+const WITHDRAWAL_NAMES = ["from", ...MORE_NAMES];
+const OPENING_NAMES = ["account", "initialBalance", "currency", "transactionId"];
 const CREATED = 201;
 const REJECTED = 422;
 const NOT_FOUND = 404;
@@ -115,6 +121,7 @@ export class Coffer {
   /** Moves money between two accounts. Concurrent calls travel together; each has its own outcome. */
   transfer(transfer: Transfer, { signal }: CallOptions = {}): Promise<TransferOutcome> {
     try {
+      checkNames(transfer, TRANSFER_NAMES);
       return this.#coalescer.transfer(transfer, signal);
     } catch (error) {
       return Promise.reject(error);
@@ -123,16 +130,19 @@ export class Coffer {
 
   /** Brings money into an account from outside. */
   async deposit(deposit: Deposit, options: CallOptions = {}): Promise<TransferOutcome> {
+    checkNames(deposit, DEPOSIT_NAMES);
     return this.#move("deposit", deposit.to, deposit, options);
   }
 
   /** Takes money out of an account. */
   async withdraw(withdrawal: Withdrawal, options: CallOptions = {}): Promise<TransferOutcome> {
+    checkNames(withdrawal, WITHDRAWAL_NAMES);
     return this.#move("withdraw", withdrawal.from, withdrawal, options);
   }
 
   /** Opens an account, once by its name and currency. Rejects with AccountExists where it is open with another initial balance. */
   async openAccount(opening: AccountOpening, { signal }: CallOptions = {}): Promise<AccountOpeningOutcome> {
+    checkNames(opening, OPENING_NAMES);
     const { account, initialBalance = 0, currency } = opening;
     const { transactionId } = identified(opening);
     checkAccount(account, "/account_id");

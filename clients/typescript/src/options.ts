@@ -6,6 +6,7 @@ export const MAX_BATCH = 8_192;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const MAX_IN_FLIGHT = 64;
 const MAX_WAITING = 1_000_000;
+const NAMES = ["token", "timeoutMs", "maxInFlight", "maxBatch", "maxWaiting"];
 
 export interface CofferOptions {
   /** Sent with every request as `Authorization: Bearer …`. */
@@ -29,6 +30,8 @@ export interface Limits {
 
 /** Options over defaults. Throws RangeError. */
 export function limitsOf(options: CofferOptions): Limits {
+  for (const name of Object.keys(options))
+    if (!NAMES.includes(name)) throw new RangeError(`${name} is no option; there are ${NAMES.join(", ")}`);
   return {
     timeoutMs: inRange("timeoutMs", options.timeoutMs ?? 30_000, MAX_TIMER_MS),
     maxInFlight: inRange("maxInFlight", options.maxInFlight ?? 2, MAX_IN_FLIGHT),

@@ -35,6 +35,13 @@ export function transferJson({ from, to, amount, currency }: Transfer, transacti
   return `{"transaction_id":"${transactionId}","from_account":"${from}","to_account":"${to}","amount":${digits}${currencyJson(currency)}}`;
 }
 
+/** Refuses what a call does not take: a name that is misspelt would be left out. Throws InvalidRequest. */
+export function checkNames(content: object, names: readonly string[]): void {
+  for (const name of Object.keys(content))
+    if (!names.includes(name))
+      throw new InvalidRequest(`is not a field of this call, which takes ${names.join(", ")}`, `/${name}`);
+}
+
 /** The id in lower case. Throws InvalidRequest. */
 export function checkTransactionId(id: string): string {
   if (typeof id !== "string" || !UUID.test(id)) throw new InvalidRequest("must be a UUID", "/transaction_id");
