@@ -54,7 +54,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "recovery trusts the page cache",
     file: "eventlog/recovery.ts",
-    from: "rewrite(file, mark?.bytes ?? 0, position.bytes);",
+    from: "rewrite(file, Math.max(mark?.bytes ?? 0, snapshot?.position.bytes ?? 0), position.bytes);",
     to: "",
   },
   {
