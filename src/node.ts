@@ -6,32 +6,22 @@
  * simulated ones by the simulator.
  */
 
-import { isDeepStrictEqual } from "node:util";
 import { LOG_FORMAT } from "./domain/commands.ts";
 import type { WalletEvent } from "./domain/events.ts";
 import { type Currency, parseTransactionId } from "./domain/names.ts";
 import { EngineLoop } from "./engine/engine-loop.ts";
 import { holdsCommand } from "./engine/last-command.ts";
 import { Replay } from "./engine/replay.ts";
-import { restore } from "./engine/snapshot.ts";
-import { SnapshotTaker } from "./engine/snapshot-taker.ts";
+import type { SnapshotTaker } from "./engine/snapshot-taker.ts";
 import type { HashKey } from "./engine/transaction-index.ts";
 import { WalletEngine } from "./engine/wallet-engine.ts";
-import { crcAt, eventsEndingAt, openingOf } from "./eventlog/lookup.ts";
+import { crcAt, eventsEndingAt } from "./eventlog/lookup.ts";
 import { LogMark } from "./eventlog/mark.ts";
-import type { LogStart } from "./eventlog/reader.ts";
-import { DamagedLog, LOG_NAME, recoverLog } from "./eventlog/recovery.ts";
-import {
-  type FoundSnapshot,
-  isDamageNoted,
-  newestSnapshot,
-  noteDamage,
-  SnapshotFiles,
-} from "./eventlog/snapshot-files.ts";
+import { recoverLog } from "./eventlog/recovery.ts";
 import { EventLogWriter } from "./eventlog/writer.ts";
 import { encodeLedger } from "./link/columns.ts";
 import { GatewayLink, type LinkNode } from "./link/gateway-link.ts";
-import type { DataFolder, FileFolder } from "./ports/append-file.ts";
+import { NodeSnapshots, type SnapshotParts } from "./node-snapshots.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { CommandMessages, CommandQueue, QueueState } from "./ports/command-queue.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
@@ -41,8 +31,7 @@ import type { PublishAnswer, StreamSession } from "./queue/stream-session.ts";
 import { buildFrame, CommandWriter } from "./wire/frame.ts";
 
 /** What a node stands on. */
-export interface NodeParts<S extends StreamSession> {
-  readonly folder: DataFolder;
+export interface NodeParts<S extends StreamSession> extends SnapshotParts {
   readonly clock: Clock;
   /** Connects to the stream; `answered` hears what it says to frames. */
   connect(answered: (answer: PublishAnswer) => void): Promise<S>;
@@ -53,12 +42,6 @@ export interface NodeParts<S extends StreamSession> {
   /** Two random 32-bit integers: the key of the id index, so that nobody can choose ids that collide. */
   readonly hashKey: HashKey;
   newLedgerId(): string;
-  /** Where snapshots are kept; undefined where there are none. */
-  readonly snapshots: FileFolder | undefined;
-  /** Checks the lines of the log up to `end`, without haste; resolves with what is wrong with them. */
-  checkLines(end: LogPosition): Promise<string | undefined>;
-  /** Whether so many bytes may be written beside the log. */
-  hasRoom(bytes: number): boolean;
 }
 
 export interface NodeSettings {
@@ -101,6 +84,7 @@ interface Running<S extends StreamSession> {
 
 export class LedgerNode<S extends StreamSession> {
   readonly #engine: WalletEngine;
+  readonly #snapshots: NodeSnapshots;
   readonly #commands: CommandQueue;
   readonly #links: GatewayLink[] = [];
   readonly #failed = Promise.withResolvers<never>();
@@ -109,7 +93,6 @@ export class LedgerNode<S extends StreamSession> {
   #finished: Promise<unknown> = Promise.resolve();
   #stopping = false;
   #paused: string | undefined;
-  #mayTakeSnapshots = false;
   #marked = 0;
   #malformedMs = Number.NEGATIVE_INFINITY;
   /** Malformed messages since the last line about them. */
@@ -128,6 +111,7 @@ export class LedgerNode<S extends StreamSession> {
     private readonly takingChanged: () => void = () => {},
   ) {
     this.#engine = new WalletEngine(parts.hashKey);
+    this.#snapshots = new NodeSnapshots(parts, this.#engine, log);
     this.#commands = this.#queueOfGateways();
     this.#failed.promise.catch(() => {}); // whoever runs the node awaits it; until then it must not count as unhandled
   }
@@ -175,8 +159,8 @@ export class LedgerNode<S extends StreamSession> {
     const mark = LogMark.read(folder);
     const startedMs = clock.nowMs();
     const replay = new Replay(this.#engine);
-    const snapshot = this.#restoreSnapshot();
-    const { file, position, torn } = await recoverLog(folder, mark, replay, undefined, snapshot?.start);
+    const start = this.#snapshots.restore();
+    const { file, position, torn } = await recoverLog(folder, mark, replay, undefined, start);
     const currency = this.#engine.ledger.opened?.currency;
     const last =
       replay.commands > 0 || position.seq === 0
@@ -202,7 +186,8 @@ export class LedgerNode<S extends StreamSession> {
       (error) => this.fail(error),
     );
     const queue = this.#queue(position, last);
-    const snapshots = this.#snapshotTaker(snapshot?.found);
+    const { snapshotCommands } = this.settings;
+    const snapshots = this.#snapshots.taker(snapshotCommands, () => this.#paused !== undefined);
     const loop = this.#loop(writer, queue, snapshots);
     const crcOf = (sequence: number, index: number) => crcAt(file, writer.durable.bytes, sequence, index);
     this.#running = { writer, loop, queue, crcAt: crcOf, snapshots };
@@ -212,12 +197,12 @@ export class LedgerNode<S extends StreamSession> {
     this.log.info(
       {
         events: position.seq,
-        snapshot: snapshot?.start.position.seq,
+        snapshot: start?.position.seq,
         seconds: Math.round(clock.nowMs() - startedMs) / 1_000,
       },
       "recovered",
     );
-    if (snapshot) this.#checkLines(snapshot.start.position);
+    this.#snapshots.checkOlderLines().catch((error) => this.fail(error));
   }
 
   /** Consumes and takes commands, until stop() or a failure. */
@@ -330,66 +315,6 @@ export class LedgerNode<S extends StreamSession> {
       },
       { embedded, remakeLostStream, acceptGap },
     );
-  }
-
-  /** The newest snapshot, unless damage was found behind one: then the log is read as a whole. */
-  #restoreSnapshot(): { readonly found: FoundSnapshot; readonly start: LogStart } | undefined {
-    const { snapshots } = this.parts;
-    if (!snapshots) return undefined;
-    let found: FoundSnapshot | undefined;
-    try {
-      if (isDamageNoted(snapshots)) return undefined;
-      found = newestSnapshot(snapshots, (path, why) =>
-        this.log.warn({ path, why }, "a snapshot is passed over"),
-      );
-    } catch (error) {
-      this.log.warn({ error: String(error) }, "snapshots cannot be read");
-    }
-    if (!found) return undefined;
-    this.#checkSnapshotsLedger(found);
-    restore(this.#engine, found);
-    const { position, opened } = found.state;
-    return { found, start: { position, currency: opened.currency } };
-  }
-
-  /** Throws NodeRefused where the log begins with something else; where there is no log, recovery refuses. */
-  #checkSnapshotsLedger({ state, name }: FoundSnapshot): void {
-    const file = this.parts.folder.open(LOG_NAME, false);
-    const opening = file && openingOf(file);
-    file?.close();
-    if (opening && !isDeepStrictEqual(opening, state.opened))
-      throw new NodeRefused(`the snapshot ${name} is of another ledger than the log`);
-  }
-
-  #snapshotTaker(found: FoundSnapshot | undefined): SnapshotTaker | undefined {
-    const { snapshots } = this.parts;
-    const { snapshotCommands } = this.settings;
-    if (!snapshots || snapshotCommands === 0) return undefined;
-    const failed = (error: unknown) =>
-      this.log.warn({ error: String(error) }, "no more snapshots are taken: one could not be written");
-    try {
-      const files = new SnapshotFiles(snapshots, found);
-      this.#mayTakeSnapshots = !found; // else when the lines before it are checked
-      const mayWrite = (bytes: number) =>
-        this.#mayTakeSnapshots && this.#paused === undefined && this.parts.hasRoom(bytes);
-      return new SnapshotTaker(this.#engine, files, snapshotCommands, mayWrite, failed);
-    } catch (error) {
-      failed(error);
-      return undefined;
-    }
-  }
-
-  /** The lines before a snapshot were not read at the start. */
-  #checkLines(end: LogPosition): void {
-    this.parts
-      .checkLines(end)
-      .then(async (damage) => {
-        this.#mayTakeSnapshots = damage === undefined;
-        if (damage === undefined) return;
-        if (this.parts.snapshots) await noteDamage(this.parts.snapshots, damage);
-        throw new DamagedLog(damage);
-      })
-      .catch((error) => this.fail(error));
   }
 
   #loop(writer: EventLogWriter, queue: NatsQueue<S>, snapshots: SnapshotTaker | undefined): EngineLoop {

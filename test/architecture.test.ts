@@ -34,6 +34,7 @@ const WIRES = [
   "postgres-worker.ts",
   "host.ts",
   "node-metrics.ts",
+  "node-snapshots.ts",
   "log-check-thread.ts",
   "log-check-worker.ts",
   "main.ts",
