@@ -1,6 +1,6 @@
 /**
- * Ends and removes, at the end of the whole run, what tests left behind. Preloaded by bunfig.toml: an
- * afterAll in a module that many test files import runs only at the end of the first of them.
+ * Ends and removes what tests left behind: at the end of each file in `make test`, of the run elsewhere. Preloaded
+ * by bunfig.toml: an afterAll in a module that many test files import runs only at the end of the first of them.
  */
 
 import { afterAll } from "bun:test";
