@@ -4,8 +4,9 @@
  */
 
 import type { TransactionId } from "./domain/names.ts";
+import type { Answer } from "./gateway/answers.ts";
 import { CommandSender } from "./gateway/command-sender.ts";
-import { type Answer, problem } from "./gateway/problems.ts";
+import { problem } from "./gateway/problems.ts";
 import { WalletService } from "./gateway/wallet-service.ts";
 import { LinkedQueue } from "./link/linked-queue.ts";
 import type { BalancesView } from "./ports/balances.ts";

@@ -1,6 +1,7 @@
 /** Everything that can be wrong with a request, as problems (RFC 9457). */
 
 import type { Rejection } from "../domain/rejections.ts";
+import type { Answer } from "./answers.ts";
 
 const TITLES = {
   invalid_request: [400, "The request is not valid"],
@@ -41,16 +42,6 @@ export interface ProblemMembers {
   readonly transaction_ids?: readonly string[] | undefined;
   readonly path?: string | undefined;
   readonly seq?: number | undefined;
-}
-
-/** What a caller gets, over HTTP or NATS. */
-export interface Answer {
-  readonly status: number;
-  readonly body: string;
-  /** The first outcome of a repeated id. */
-  readonly replayed: boolean;
-  /** In seconds; undefined where trying again does not help. */
-  readonly retryAfter: number | undefined;
 }
 
 export function problem(code: ProblemCode, detail: string, members: ProblemMembers = {}): Answer {

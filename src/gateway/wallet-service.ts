@@ -18,8 +18,9 @@ import {
 } from "../wire/requests.ts";
 import { InvalidInput } from "../wire/strict-json.ts";
 import { scanBatch, scanTransfer } from "../wire/transfer-scanner.ts";
+import { type Answer, ok } from "./answers.ts";
 import type { CommandSender, Sent } from "./command-sender.ts";
-import { type Answer, problem, rejected } from "./problems.ts";
+import { problem, rejected } from "./problems.ts";
 
 /** The most that one transfer adds to a batch's answer: its failure, and its id. */
 const MAX_RESULT_BYTES = 160;
@@ -246,10 +247,6 @@ function failed(
 
 function notOpen(): Answer {
   return problem("queue_unavailable", "the ledger is not open yet");
-}
-
-function ok(body: string): Answer {
-  return { status: 200, body, replayed: false, retryAfter: undefined };
 }
 
 function balanceText(

@@ -11,7 +11,7 @@ import { checkLines } from "../../src/eventlog/check-lines.ts";
 import { MARK_NAME } from "../../src/eventlog/mark.ts";
 import { DamagedLog, LOG_NAME } from "../../src/eventlog/recovery.ts";
 import { newestSnapshot } from "../../src/eventlog/snapshot-files.ts";
-import type { Answer } from "../../src/gateway/problems.ts";
+import type { Answer } from "../../src/gateway/answers.ts";
 import { GatewayNode } from "../../src/gateway-node.ts";
 import { LedgerNode, type NodeLog } from "../../src/node.ts";
 import type { BalancesView } from "../../src/ports/balances.ts";

@@ -1,0 +1,58 @@
+/** Requests and answers as HTTP carries them. */
+
+import type { Answer } from "./answers.ts";
+
+const JSON_HEADERS = { "content-type": "application/json" };
+/** Made once, for nearly all answers are so. */
+const OK = { status: 200, headers: new Headers(JSON_HEADERS) };
+const REPLAYED_HEADERS = { ...JSON_HEADERS, "idempotent-replayed": "true" };
+
+/** Answers as HTTP. */
+export function respond(answer: Answer & { readonly allow?: string }): Response {
+  const { status, body, replayed, retryAfter, allow } = answer;
+  if (status === 200 && !replayed) return new Response(body, OK);
+  if (status < 400)
+    return new Response(body, { status, headers: replayed ? REPLAYED_HEADERS : JSON_HEADERS });
+  const headers: Record<string, string> = { "content-type": "application/problem+json" };
+  if (replayed) headers["idempotent-replayed"] = "true";
+  if (retryAfter !== undefined) headers["retry-after"] = String(retryAfter);
+  if (allow !== undefined) headers.allow = allow;
+  return new Response(body, { status, headers });
+}
+
+/** Path and query as they were sent: URL would rewrite them, and throws where the host is malformed. */
+export function targetOf({ url }: Request): { path: string; query: string } {
+  const target = url.slice(url.indexOf("/", url.indexOf("//") + 2));
+  const end = target.indexOf("?");
+  return end < 0 ? { path: target, query: "" } : { path: target.slice(0, end), query: target.slice(end) };
+}
+
+export function isJson(contentType: string | null): boolean {
+  if (contentType === "application/json") return true;
+  return contentType !== null && /^application\/json\s*(;|$)/i.test(contentType);
+}
+
+const EMPTY = new Uint8Array();
+
+/** The whole body, of at most `maxBytes`. A length that is announced is believed, and enforced by the server. */
+export async function readBody(
+  request: Request,
+  maxBytes: number,
+): Promise<Uint8Array | "too large" | "cut off"> {
+  const announced = request.headers.get("content-length");
+  if (announced !== null && Number(announced) > maxBytes) return "too large";
+  try {
+    if (announced !== null) return new Uint8Array(await request.arrayBuffer());
+    if (!request.body) return EMPTY;
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of request.body) {
+      length += chunk.length;
+      if (length > maxBytes) return "too large";
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks, length);
+  } catch {
+    return "cut off"; // only the connection can fail here, and with it goes whoever would read more
+  }
+}
