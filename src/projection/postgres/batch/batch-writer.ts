@@ -17,13 +17,14 @@ import type { SqlConnection } from "../../../ports/sql-connection.ts";
 import { partitionOf } from "../partition-of.ts";
 import { type DecidedChange, logRows } from "./copy-text.ts";
 import { type Holding, judge, type RejectReason } from "./judge.ts";
-import { sortEvents } from "./known-events.ts";
+import { newEventRows, recordNew, sortEvents } from "./known-events.ts";
 import { monthStarts } from "./months.ts";
-import { type NetChange, net } from "./netting.ts";
-import { makeRoom, prepareStaging, writeKeys } from "./staged-balances.ts";
+import type { NetChange } from "./netting.ts";
+import { makeRoom, prepareStaging, stage, writeKeys } from "./staged-balances.ts";
 import writeLogs from "./write-logs.sql" with { type: "text" };
 
 const NONE: WrittenChanges = { applied: 0, rejected: 0 };
+const NO_ROWS: Uint8Array = new Uint8Array();
 
 /** For a database with so many partitions. */
 export function batchWriter(partitions: number): ChangeWriter {
@@ -48,14 +49,14 @@ async function writeLedger(
 ): Promise<WrittenChanges> {
   const stray = changes.find((change) => !isOurs(change));
   if (stray) throw new Error(`${stray.account} is not of partition ${tenure.partition}`);
-  const keys = net(changes);
-  const writing = writeKeys(tx, tenure, keys);
-  const rows = logRows(
-    tenure,
-    changes.map((change) => ({ change, reason: undefined })),
-  ); // while the database works
-  for (const [key, { available, frozen }] of await writing) {
-    const [first, last] = [keys.get(key)?.changes[0], keys.get(key)?.changes.at(-1)];
+  const staged = stage(changes);
+  let rows = NO_ROWS;
+  const refused = await writeKeys(tx, tenure, staged, () => {
+    rows = logRows(tenure, changes.map(applied));
+  });
+  for (const [key, { available, frozen }] of refused) {
+    const of = staged.keys.get(key)?.changes;
+    const [first, last] = [of?.[0], of?.at(-1)];
     throw new Divergence(
       `the database has ${available} available and ${frozen} frozen for ${key}; the ledger's events ${first?.offset} to ${last?.offset} do not fit that`,
     );
@@ -64,40 +65,72 @@ async function writeLedger(
   return { applied: changes.length, rejected: 0 };
 }
 
-/** The database decides. What repeats a known event is left out. */
+/**
+ * The database decides. What repeats a known event is left out: mostly there is none, so all are written as new,
+ * and where one is known after all, once more without it.
+ */
 async function writeJudged(
   tx: SqlConnection,
   tenure: Tenure,
   changes: readonly BalanceChange[],
   isOurs: (change: BalanceChange) => boolean,
 ): Promise<WrittenChanges> {
-  const reasons = new Map<BalanceChange, RejectReason | undefined>();
-  const { fresh, conflicting } = await sortEvents(tx, tenure.partition, changes.filter(isOurs));
-  for (const change of fresh) reasons.set(change, undefined);
-  for (const change of conflicting) reasons.set(change, "EVENT_ID_CONFLICT");
-  const keys = net(fresh);
-  const refused = await writeKeys(tx, tenure, keys);
-  if (refused.size > 0) {
-    const accepted: BalanceChange[] = [];
-    for (const [key, holding] of refused) {
-      for (const [change, reason] of oneByOne(holding, keys.get(key))) {
-        reasons.set(change, reason);
-        if (reason === undefined) accepted.push(change);
-      }
+  const ours = changes.filter(isOurs);
+  let kept = changes;
+  let events = NO_ROWS;
+  let rows = NO_ROWS;
+  await tx.run("SAVEPOINT before_changes");
+  let refused = await writeNew(tx, tenure, ours, () => {
+    events = newEventRows(tenure.partition, ours);
+    rows = logRows(tenure, changes.map(applied));
+  });
+  if (!(await recordNew(tx, events))) {
+    await tx.run("ROLLBACK TO SAVEPOINT before_changes");
+    const { fresh, conflicting } = await sortEvents(tx, tenure.partition, ours);
+    refused = await writeNew(tx, tenure, fresh, () => {});
+    for (const change of conflicting) refused.set(change, "EVENT_ID_CONFLICT");
+    const asked = new Set([...fresh, ...conflicting]);
+    kept = changes.filter((change) => asked.has(change) || !isOurs(change));
+  }
+  const rejected = refused.size + changes.length - ours.length;
+  if (rejected > 0 || kept !== changes) {
+    rows = logRows(
+      tenure,
+      kept.map((change) => ({
+        change,
+        reason: isOurs(change) ? refused.get(change) : "WRONG_PARTITION",
+      })),
+    );
+  }
+  await tx.copyIn(writeLogs, rows);
+  return { applied: kept.length - rejected, rejected };
+}
+
+/** Writes changes whose events are new, and tells why those are refused that are. */
+async function writeNew(
+  tx: SqlConnection,
+  tenure: Tenure,
+  changes: readonly BalanceChange[],
+  meanwhile: () => void,
+): Promise<Map<BalanceChange, RejectReason>> {
+  const reasons = new Map<BalanceChange, RejectReason>();
+  const staged = stage(changes);
+  const refused = await writeKeys(tx, tenure, staged, meanwhile);
+  if (refused.size === 0) return reasons;
+  const accepted: BalanceChange[] = [];
+  for (const [key, holding] of refused) {
+    for (const [change, reason] of oneByOne(holding, staged.keys.get(key))) {
+      if (reason === undefined) accepted.push(change);
+      else reasons.set(change, reason);
     }
-    const again = await writeKeys(tx, tenure, net(accepted));
-    if (again.size > 0) throw new Error(`changes of ${[...again.keys()]} fit one by one, but not together`);
   }
-  const decided: DecidedChange[] = [];
-  let rejected = 0;
-  for (const change of changes) {
-    const reason = isOurs(change) ? reasons.get(change) : "WRONG_PARTITION";
-    if (reason === undefined && !reasons.has(change)) continue;
-    decided.push({ change, reason });
-    if (reason !== undefined) rejected++;
-  }
-  await tx.copyIn(writeLogs, logRows(tenure, decided));
-  return { applied: decided.length - rejected, rejected };
+  const again = await writeKeys(tx, tenure, stage(accepted), () => {});
+  if (again.size > 0) throw new Error(`changes of ${[...again.keys()]} fit one by one, but not together`);
+  return reasons;
+}
+
+function applied(change: BalanceChange): DecidedChange {
+  return { change, reason: undefined };
 }
 
 /** The changes of one key, each with why it is refused, or undefined. */

@@ -27,18 +27,34 @@ interface NewEvent {
   readonly hash: string;
 }
 
-/** Records the ids of `changes` in the open transaction, and tells which of them are new. */
+/** The rows that record these events, for recordNew(). All writers record in one order: none waits in a circle. */
+export function newEventRows(partition: number, changes: readonly BalanceChange[]): Uint8Array {
+  return eventRows(partition, inOrder(changes.map(hashed)));
+}
+
+/**
+ * Records events that are all new, as they mostly are: it takes a third of the time of sortEvents(). Returns false
+ * where one is known; the transaction has failed then.
+ */
+export async function recordNew(tx: SqlConnection, rows: Uint8Array): Promise<boolean> {
+  try {
+    await tx.copyIn(copyEvents, rows);
+    return true;
+  } catch (error) {
+    if (!(error instanceof SqlError) || error.state !== UNIQUE_VIOLATION) throw error;
+    return false;
+  }
+}
+
+/** Records the ids of `changes` in the open transaction, one by one, and tells which of them are new. */
 export async function sortEvents(
   tx: SqlConnection,
   partition: number,
   changes: readonly BalanceChange[],
 ): Promise<SortedEvents> {
-  if (changes.length === 0) return { fresh: [], conflicting: [] };
   const events = new Map<string, NewEvent>();
-  for (const change of changes)
-    if (!events.has(change.eventId)) events.set(change.eventId, { change, hash: contentHash(change) });
-  const known = await record(tx, partition, events);
-  if (known.size === 0 && events.size === changes.length) return { fresh: changes, conflicting: [] };
+  for (const change of changes) if (!events.has(change.eventId)) events.set(change.eventId, hashed(change));
+  const known = await record(tx, partition, inOrder([...events.values()]));
   const isFresh = (change: BalanceChange) =>
     !known.has(change.eventId) && events.get(change.eventId)?.change === change;
   const hashOf = ({ eventId }: BalanceChange) => known.get(eventId) ?? events.get(eventId)?.hash;
@@ -48,36 +64,31 @@ export async function sortEvents(
   };
 }
 
-/**
- * Records events; returns the contents' hashes of those that were known, under their ids.
- *
- * Mostly none is: COPY takes a third of the time of an INSERT that looks for conflicts. All writers record in one
- * order, so that none waits for another that waits for it.
- */
+/** Records events; returns the contents' hashes of those that were known, under their ids. */
 async function record(
   tx: SqlConnection,
   partition: number,
-  events: ReadonlyMap<string, NewEvent>,
+  events: readonly NewEvent[],
 ): Promise<ReadonlyMap<string, string>> {
-  const inOrder = [...events.values()].sort((a, b) => (a.change.eventId < b.change.eventId ? -1 : 1));
-  await tx.run("SAVEPOINT before_events");
-  try {
-    await tx.copyIn(copyEvents, eventRows(partition, inOrder));
-    return new Map();
-  } catch (error) {
-    if (!(error instanceof SqlError) || error.state !== UNIQUE_VIOLATION) throw error;
-  }
-  await tx.run("ROLLBACK TO SAVEPOINT before_events");
   const repeated = await tx.query<{ event_id: string }>(recordEvents, [
-    inOrder.map(({ change }) => change.eventId),
-    inOrder.map(({ hash }) => `\\x${hash}`),
-    inOrder.map(({ change }) => change.offset),
+    events.map(({ change }) => change.eventId),
+    events.map(({ hash }) => `\\x${hash}`),
+    events.map(({ change }) => change.offset),
     partition,
   ]);
+  if (repeated.length === 0) return new Map();
   const ids = repeated.map(({ event_id }) => event_id);
   const known = await tx.query<{ event_id: string; content_hash: string }>(knownEvents, [ids]);
   if (known.length !== ids.length) throw new Error("events that are recorded cannot be read");
   return new Map(known.map(({ event_id, content_hash }) => [event_id, content_hash]));
+}
+
+function hashed(change: BalanceChange): NewEvent {
+  return { change, hash: contentHash(change) };
+}
+
+function inOrder(events: NewEvent[]): readonly NewEvent[] {
+  return events.sort((a, b) => (a.change.eventId < b.change.eventId ? -1 : 1));
 }
 
 /** SHA-256, in hex, of what a change says beside its id. */

@@ -5,13 +5,14 @@
  * transactions it is empty, so that it loses nothing when it is lost in a crash of the server.
  */
 
-import type { Tenure } from "../../../ports/balance-changes.ts";
+import { setImmediate as turn } from "node:timers/promises";
+import type { BalanceChange, Tenure } from "../../../ports/balance-changes.ts";
 import type { SqlConnection } from "../../../ports/sql-connection.ts";
 import beginBatch from "./begin-batch.sql" with { type: "text" };
 import { stagedRows } from "./copy-text.ts";
 import { type Holding, NOTHING } from "./judge.ts";
 import makeStaging from "./make-staging.sql" with { type: "text" };
-import { keyOf, type NetChange } from "./netting.ts";
+import { keyOf, type NetChange, net } from "./netting.ts";
 import prepareSession from "./prepare-session.sql" with { type: "text" };
 import stageBalances from "./stage-balances.sql" with { type: "text" };
 import writeBalances from "./write-balances.sql" with { type: "text" };
@@ -42,20 +43,40 @@ export async function makeRoom(tx: SqlConnection, tenure: Tenure, months: readon
   await tx.query(beginBatch, [stagingOf(tenure), months]);
 }
 
+/** Keys that are ready to be written. */
+export interface StagedKeys {
+  /** Under keyOf(). */
+  readonly keys: ReadonlyMap<string, NetChange>;
+  readonly rows: Uint8Array;
+}
+
+export function stage(changes: readonly BalanceChange[]): StagedKeys {
+  const keys = net(changes);
+  // As the primary key has them: what is found one after the other then lies on the same pages.
+  const inOrder = [...keys.values()].sort((a, b) => (a.account < b.account ? -1 : 1));
+  return { keys, rows: stagedRows(inOrder) };
+}
+
 /**
  * Writes each key as a whole, or not at all. Returns what those hold that did not pass, under keyOf(): they are
- * unchanged.
+ * unchanged. `meanwhile` is done while the database works.
  */
 export async function writeKeys(
   tx: SqlConnection,
   tenure: Tenure,
-  keys: ReadonlyMap<string, NetChange>,
+  staged: StagedKeys,
+  meanwhile: () => void,
 ): Promise<ReadonlyMap<string, Holding>> {
-  if (keys.size === 0) return new Map();
-  // As the primary key has them: what is found one after the other then lies on the same pages.
-  const inOrder = [...keys.values()].sort((a, b) => (a.account < b.account ? -1 : 1));
-  await tx.copyIn(forTenure(stageBalances, tenure), stagedRows(inOrder));
-  const rows = await tx.query<WrittenRow>(forTenure(writeBalances, tenure), [tenure.topic, tenure.partition]);
+  const { keys } = staged;
+  if (keys.size === 0) {
+    meanwhile();
+    return new Map();
+  }
+  await tx.copyIn(forTenure(stageBalances, tenure), staged.rows);
+  const [rows] = await Promise.all([
+    tx.query<WrittenRow>(forTenure(writeBalances, tenure), [tenure.topic, tenure.partition]),
+    turn().then(meanwhile), // a statement is sent when the event loop turns
+  ]);
   const refused = new Map<string, Holding>();
   for (const { account_id, currency_code, available, frozen } of rows) {
     if (account_id === null || currency_code === null) continue;
