@@ -1,8 +1,10 @@
 /** Checks lines that a start behind a snapshot did not read. */
 
+import { LOG_FORMAT } from "../domain/commands.ts";
 import type { ReadableFile } from "../ports/append-file.ts";
 import { crcText, type LogPosition } from "../ports/log-position.ts";
-import { readLog } from "./reader.ts";
+import { NewerFormat } from "./line.ts";
+import { type LogReading, readLog } from "./reader.ts";
 import { damageText } from "./recovery.ts";
 
 /** The first bytes of a file that may grow. */
@@ -22,10 +24,16 @@ export async function checkLines(
   path: string,
   end: LogPosition,
 ): Promise<string | undefined> {
-  const { position, break: found } = await readLog(upTo(file, end.bytes), {
-    command: () => {},
-    transfers: ({ count }) => count,
-  });
+  let reading: LogReading;
+  try {
+    reading = await readLog(upTo(file, end.bytes), { command: () => {}, transfers: ({ count }) => count });
+  } catch (error) {
+    // Whoever took the snapshot knew the format.
+    if (error instanceof NewerFormat)
+      return damageText(path, { line: 1, offset: 0, expected: `format ${LOG_FORMAT}` });
+    throw error;
+  }
+  const { position, break: found } = reading;
   if (found) return damageText(path, found);
   if (position.crc === end.crc && position.seq === end.seq) return undefined;
   const expected = `event ${end.seq} with crc ${crcText(end.crc)}, as a snapshot says`;

@@ -260,6 +260,8 @@ test("the lines before a snapshot are checked: every seq and crc", async () => {
     writeFileSync(path, flipped);
     expect(await check()).toContain(path);
   }
+  writeFileSync(path, bytes.toString("latin1").replace('"format":1', '"format":3'));
+  expect(await check()).toContain("expected format 1");
 });
 
 test("the last command is found without reading the log", async () => {
