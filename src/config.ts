@@ -2,7 +2,9 @@
 
 import { isIP } from "node:net";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
+import { AccountPrefix } from "./domain/account-prefix.ts";
 import { type Currency, parseCurrency } from "./domain/names.ts";
+import { SCOPES } from "./ports/keys.ts";
 
 /** A setting is missing, unknown or out of its range; the message names it. */
 export class WrongSetting extends Error {
@@ -60,20 +62,33 @@ function flag(name: string, help: string): Setting<boolean> {
   };
 }
 
-function choice(name: string, help: string, byDefault: string, choices: readonly string[]): Setting<string> {
+function choice<T extends string>(
+  name: string,
+  help: string,
+  choices: readonly T[],
+  byDefault?: T,
+): Setting<T> {
   return {
     flag: name,
     value: choices.join("|"),
     help,
     default: byDefault,
     must: `must be one of ${choices.join(", ")}`,
-    parse: (given) => (choices.includes(given) ? given : undefined),
+    parse: (given) => choices.find((one) => one === given),
   };
 }
 
-function loopback(host: string): string | undefined {
-  if (host === "localhost" || host === "::1") return host;
-  return isIP(host) === 4 && host.startsWith("127.") ? host : undefined;
+/** A host's name (RFC 1123, and the `_` of some). One that ends in a number would be taken for an address. */
+const HOST_NAME = /^(?!.*\b[0-9]+$)\w([\w-]{0,61}\w)?(\.\w([\w-]{0,61}\w)?)*$/;
+const MAX_HOST_NAME = 253;
+
+function host(text: string): string | undefined {
+  return isIP(text) > 0 || (text.length <= MAX_HOST_NAME && HOST_NAME.test(text)) ? text : undefined;
+}
+
+/** Whether only this machine reaches it. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 /** Whether a URL names a host, and its user and password can be read. */
@@ -103,11 +118,13 @@ function postgresUrl(url: string): string | undefined {
 export const SETTINGS = {
   data: text("data", "DIR", "the ledger's folder", "./data"),
   host: {
-    ...text("host", "HOST", "the address to listen on; only loopback, for there are no keys", "127.0.0.1"),
-    must: "must be a loopback address",
-    parse: loopback,
+    ...text("host", "HOST", "the address to listen on; beyond loopback only with keys", "127.0.0.1"),
+    must: "must be an address or a host's name",
+    parse: host,
   },
   port: integer("port", "the port to listen on; 0 takes a free one", 8080, 0, 65_535),
+  tlsCert: text("tls-cert", "FILE", "serve HTTPS with this certificate, and those that it needs, as PEM"),
+  tlsKey: text("tls-key", "FILE", "the certificate's private key, as PEM, without a password"),
   currency: {
     ...text("currency", "CODE", "the ledger's default currency (USD); counts when it is opened"),
     must: "must be 3 to 12 of A-Z 0-9, beginning with a letter",
@@ -207,15 +224,32 @@ export const SETTINGS = {
     100,
     MAX_TIMER_MS,
   ),
-  logLevel: choice("log-level", "what goes to stderr", "info", ["debug", "info", "warn", "error"]),
+  logLevel: choice("log-level", "what goes to stderr", ["debug", "info", "warn", "error"], "info"),
   fromSnapshot: flag("from-snapshot", "begin with the newest snapshot instead of the first line"),
   json: flag("json", "print one line of JSON"),
+  scope: choice("scope", "what a key is good for; each includes those before it", SCOPES),
+  account: {
+    ...text("account", "PREFIX", "bind the key to the accounts whose names begin so"),
+    must: "must be what an account's name can begin with",
+    parse: (given: string): string | undefined => AccountPrefix.parse(given)?.text,
+  },
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;
 
 type ValueOf<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
-type WithDefault = Exclude<SettingName, "currency" | "natsUrl" | "postgresUrl" | "strict" | "gatewayThreads">;
+type WithDefault = Exclude<
+  SettingName,
+  | "currency"
+  | "natsUrl"
+  | "postgresUrl"
+  | "strict"
+  | "gatewayThreads"
+  | "tlsCert"
+  | "tlsKey"
+  | "scope"
+  | "account"
+>;
 
 /** Settings without a default are undefined where they are not given; switches other than `strict` are false then. */
 export type Config<N extends SettingName> = { readonly [K in N & WithDefault]: ValueOf<K> } & {

@@ -11,6 +11,7 @@ import { WalletService } from "./gateway/wallet-service.ts";
 import { LinkedQueue } from "./link/linked-queue.ts";
 import type { BalancesView } from "./ports/balances.ts";
 import type { Clock } from "./ports/clock.ts";
+import type { KeysInForce } from "./ports/keys.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
 import { BalancesProjection } from "./projection/balances-projection.ts";
 
@@ -22,6 +23,8 @@ export interface GatewayParts {
   newTransactionId(): TransactionId;
   /** The seq up to which some gateway may have answered: what begins now must see it. */
   answeredSeq(): number;
+  /** Who may call from now on. */
+  keysChanged(keys: KeysInForce): void;
   /** Takes no more requests; resolves when those under way are answered. */
   stopAccepting(): Promise<void>;
   /** Cuts what callers still have open. */
@@ -56,6 +59,7 @@ export class GatewayNode {
         this.#balances.apply(changes);
         this.#goOn();
       },
+      keys: (keys) => parts.keysChanged(keys),
       metrics: (text) => this.#scrapes.shift()?.(text),
       ask: (asked) => void this.#answer(asked),
       call: ({ type, call }) => {

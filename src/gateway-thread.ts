@@ -2,6 +2,7 @@
 
 import { Worker } from "node:worker_threads";
 import type { GatewaySettings } from "./gateway-node.ts";
+import type { KeysInForce } from "./ports/keys.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
 import { CannotListen, type HttpAddress } from "./runtime/runtime.ts";
 
@@ -12,6 +13,8 @@ export interface GatewayThreadData {
   /** An int64: the seq up to which gateways may have answered. */
   readonly answered: SharedArrayBuffer;
   readonly address: HttpAddress;
+  /** Who may call, until the link tells otherwise. */
+  readonly keys: KeysInForce;
   readonly maxBodyBytes: number;
   readonly settings: GatewaySettings;
 }

@@ -6,14 +6,16 @@ import type { TransactionId } from "./domain/names.ts";
 import { createHttp } from "./gateway/http.ts";
 import { GatewayNode } from "./gateway-node.ts";
 import type { FromThread, GatewayThreadData } from "./gateway-thread.ts";
+import { KeyRing } from "./keys/key-ring.ts";
 import type { ToGateway } from "./ports/link.ts";
 import { CannotListen, type HttpServer, loadRuntime } from "./runtime/runtime.ts";
 import { systemClock } from "./system-clock.ts";
 
 if (!parentPort) throw new TypeError("a gateway's thread is started by coffer serve");
 const parent = parentPort;
-const { origin, answered, address, maxBodyBytes, settings } = workerData as GatewayThreadData;
+const { origin, answered, address, keys, maxBodyBytes, settings } = workerData as GatewayThreadData;
 const answeredSeq = new BigInt64Array(answered);
+const ring = new KeyRing(keys);
 let server: HttpServer | undefined;
 
 const gateway = new GatewayNode(
@@ -26,12 +28,15 @@ const gateway = new GatewayNode(
     origin,
     newTransactionId: () => v7() as TransactionId,
     answeredSeq: () => Number(Atomics.load(answeredSeq, 0)),
+    keysChanged: (changed) => ring.take(changed),
     stopAccepting: async () => await server?.stop(),
     cut: async () => await server?.cut(),
   },
   settings,
 );
 const http = createHttp(gateway.wallet, {
+  callers: ring,
+  secure: address.tls !== undefined,
   maxBodyBytes,
   unready: () => gateway.unready(),
   failed: (error) => gateway.failedRequest(error),

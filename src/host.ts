@@ -9,6 +9,7 @@ import { DiskFolder } from "./eventlog/disk.ts";
 import { SNAPSHOTS } from "./eventlog/snapshot-files.ts";
 import { problem } from "./gateway/problems.ts";
 import { GatewayThread } from "./gateway-thread.ts";
+import type { KeyWatch } from "./keys/key-watch.ts";
 import type { GatewayLink } from "./link/gateway-link.ts";
 import { checkLinesInThread } from "./log-check-thread.ts";
 import { LedgerNode, type NodeLog, NodeRefused } from "./node.ts";
@@ -20,7 +21,7 @@ import { endpointOf, isNotLetIn, NatsSession } from "./queue/nats-session.ts";
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
-import type { FileLock, Runtime } from "./runtime/runtime.ts";
+import type { FileLock, Runtime, TlsPair } from "./runtime/runtime.ts";
 import { systemClock } from "./system-clock.ts";
 import { MAX_FRAME_COMMANDS } from "./wire/frame.ts";
 
@@ -28,6 +29,8 @@ export const SERVE_SETTINGS = [
   "data",
   "host",
   "port",
+  "tlsCert",
+  "tlsKey",
   "currency",
   "strict",
   "natsUrl",
@@ -51,6 +54,13 @@ export const SERVE_SETTINGS = [
 ] as const;
 
 export type ServeConfig = Config<(typeof SERVE_SETTINGS)[number]>;
+
+/** Who may call, and over what. */
+export interface Access {
+  readonly keys: KeyWatch;
+  /** Undefined for plain HTTP. */
+  readonly tls: TlsPair | undefined;
+}
 
 /** The programs of threads. They are found in main.ts only. */
 export interface WorkerScripts {
@@ -90,6 +100,7 @@ export class Host {
   /** Takes the folder. Rejects with NodeRefused where another process holds it. */
   static async open(
     config: ServeConfig,
+    access: Access,
     runtime: Runtime,
     scripts: WorkerScripts,
     log: NodeLog,
@@ -100,11 +111,12 @@ export class Host {
     if (gatewayThreads > runtime.gatewayThreads.atMost)
       throw new NodeRefused(`--gateway-threads above ${runtime.gatewayThreads.atMost} needs Bun`);
     makeFolder(config.data);
-    return new Host(config, runtime, scripts, log, await takeLock(config.data, runtime));
+    return new Host(config, access, runtime, scripts, log, await takeLock(config.data, runtime));
   }
 
   private constructor(
     private readonly config: ServeConfig,
+    private readonly access: Access,
     private readonly runtime: Runtime,
     private readonly scripts: WorkerScripts,
     private readonly log: NodeLog,
@@ -154,6 +166,9 @@ export class Host {
   /** Starts everything; resolves with the HTTP port when the node is ready. Rejects where it cannot start. */
   async start(): Promise<number> {
     const port = await this.#startGateways();
+    this.access.keys.start(this.log, (keys) => {
+      for (const { link } of this.#gateways) link.tellKeys(keys);
+    });
     await this.#node.recover();
     this.#recovered = true;
     if (this.config.natsUrl === undefined) this.#server = this.#embeddedServer();
@@ -195,6 +210,7 @@ export class Host {
     await this.#node.stop(shutdownTimeoutMs / 8);
     await this.#callGateways("close");
     clearInterval(this.#diskWatch);
+    this.access.keys.close();
     await Promise.race([answered, after(LAST_ANSWERS_MS)]);
     await this.#callGateways("cut");
     await Promise.all(this.#gateways.map(({ thread }) => thread.end()));
@@ -212,6 +228,7 @@ export class Host {
     const { host, maxBodyBytes, outcomeTimeoutMs, maxWaitingCommands } = this.config;
     const threads = this.config.gatewayThreads ?? this.runtime.gatewayThreads.byDefault;
     let { port } = this.config;
+    const { keys, tls } = this.access;
     const shared = threads > 1;
     const share = Math.ceil(maxWaitingCommands / threads);
     if (shared && port > 0) await this.#refuseOthers(port);
@@ -222,7 +239,8 @@ export class Host {
         {
           origin,
           answered: this.#answered,
-          address: { host, port, shared },
+          address: { host, port, shared, tls },
+          keys: keys.inForce,
           maxBodyBytes,
           settings: {
             outcomeTimeoutMs,
@@ -243,7 +261,7 @@ export class Host {
 
   /** A port that threads share could be shared with another process: it must be free before. */
   async #refuseOthers(port: number): Promise<void> {
-    const address = { host: this.config.host, port, shared: false };
+    const address = { host: this.config.host, port, shared: false, tls: undefined };
     const nobody = { fetch: () => new Response(null, { status: 503 }) };
     await (await this.runtime.serve(nobody, address)).cut();
   }

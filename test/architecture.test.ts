@@ -19,9 +19,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   projection: ["domain", "ports", "batching", "wire"],
   gateway: ["domain", "ports", "batching", "wire"],
   link: ["domain", "ports", "batching", "wire"],
+  keys: ["domain", "ports", "batching", "wire"],
   leadership: ["domain", "ports", "batching", "wire"],
   runtime: ["ports"],
-  "config.ts": ["domain"],
+  "config.ts": ["domain", "ports"],
   "system-clock.ts": ["ports"],
 };
 /** These wire the others together and know them all. */

@@ -1,3 +1,5 @@
+import { BrokenKeyFile } from "../keys/key-file.ts";
+
 /** A command could not do what it was asked, for a reason that its user can see to. The message says it all. */
 export class CommandFailed extends Error {
   override readonly name = "CommandFailed";
@@ -5,5 +7,6 @@ export class CommandFailed extends Error {
 
 /** Whether an error's message says all there is to say: of a bug the stack is needed. */
 export function isExplained(error: unknown): error is Error {
-  return error instanceof CommandFailed || (error instanceof Error && "code" in error && "syscall" in error);
+  if (error instanceof CommandFailed || error instanceof BrokenKeyFile) return true;
+  return error instanceof Error && "code" in error && "syscall" in error;
 }

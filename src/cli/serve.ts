@@ -7,6 +7,7 @@ import { Host, SERVE_SETTINGS, textOf } from "../host.ts";
 import { NodeRefused } from "../node.ts";
 import { QueueRefused } from "../queue/nats-queue.ts";
 import { CannotListen, loadRuntime } from "../runtime/runtime.ts";
+import { readAccess, warnOf } from "./access.ts";
 import type { CliCommand } from "./cli.ts";
 import { isExplained } from "./command-failed.ts";
 
@@ -18,7 +19,9 @@ export const serve: CliCommand = {
   async run(args, env, { workerScripts }) {
     const config = readConfig(SERVE_SETTINGS, args, env);
     checkLease(config);
+    const access = readAccess(config);
     const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
+    warnOf(access, config, log);
     const stop = stopSignal();
     const fail = (error: unknown) => {
       // At once, without finishing anything: what was not durable must not be answered.
@@ -28,13 +31,13 @@ export const serve: CliCommand = {
     process.on("uncaughtException", fail);
     process.on("unhandledRejection", fail);
     try {
-      const host = await Host.open(config, await loadRuntime(), workerScripts, log);
+      const host = await Host.open(config, access, await loadRuntime(), workerScripts, log);
       const starting = host.start();
       starting.catch(() => {}); // raced below
       const started = await Promise.race([starting, host.failed, stop]);
       if (typeof started === "number") {
         console.log(
-          `listening on http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${started}`,
+          `listening on ${access.tls ? "https" : "http"}://${config.host.includes(":") ? `[${config.host}]` : config.host}:${started}`,
         );
         await Promise.race([stop, host.failed]);
       }

@@ -1,13 +1,17 @@
 /** HTTP, version 1, around the routes: their paths, what no route takes, and what goes wrong in one. */
 
 import { Elysia } from "elysia";
-import type { Answer } from "./answers.ts";
+import type { Callers } from "../ports/keys.ts";
+import { createDoor } from "./door.ts";
 import { respond, targetOf } from "./messages.ts";
 import { problem } from "./problems.ts";
 import { createRoutes, type Route, type RouteOptions } from "./routes.ts";
 import type { WalletService } from "./wallet-service.ts";
 
 export interface HttpOptions extends RouteOptions {
+  readonly callers: Callers;
+  /** Whether it is asked over TLS. */
+  readonly secure: boolean;
   /** Something threw that must not: a bug. */
   failed(error: unknown): void;
 }
@@ -21,15 +25,23 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   // A host may have a short name (http://db/…): without `standardHostname: false` its paths are not found.
   const app = new Elysia({ aot: true, strictPath: true, handler: { standardHostname: false } });
   app.onError(({ code, error, request }) => {
-    if (code === "NOT_FOUND") return respond(nothingHere(routes, request));
+    if (code === "NOT_FOUND") return nothingHere(routes, request);
     options.failed(error);
     return respond(problem("internal_error", "The node's log says more."));
   });
-  for (const { method, path, serve } of routes)
-    app.route(method, path, ({ request }) => serve(request), { parse: "none" });
-  return {
-    fetch: (request) => (request.url.startsWith("/") ? withoutHost(app, request) : app.fetch(request)),
-  };
+  for (const route of routes) {
+    const enter = createDoor(route, options.callers);
+    app.route(route.method, route.path, ({ request }) => enter(request), { parse: "none" });
+  }
+  const fetch: Http["fetch"] = (request) =>
+    request.url.startsWith("/") ? withoutHost(app, request) : app.fetch(request);
+  return { fetch: options.secure ? async (request) => onlySecurely(await fetch(request)) : fetch };
+}
+
+/** Browsers that were here by HTTPS come by nothing else for a year (RFC 6797). */
+function onlySecurely(response: Response): Response {
+  response.headers.set("strict-transport-security", "max-age=31536000");
+  return response;
 }
 
 /** A request whose URL could not be made of its Host header. HTTP/1.0, as many health checks speak it, has none. */
@@ -39,12 +51,13 @@ function withoutHost(app: Http, request: Request): Response | Promise<Response> 
   return app.fetch(new Request(`http://localhost${request.url}`, request));
 }
 
-function nothingHere(routes: readonly Route[], request: Request): Answer & { allow?: string } {
+/** Without a look at any key: which paths there are is no secret. */
+function nothingHere(routes: readonly Route[], request: Request): Response {
   const { path } = targetOf(request);
   const method = routes.find((route) => matches(route.path, path))?.method;
-  if (method === undefined) return problem("not_found", "No such path.");
+  if (method === undefined) return respond(problem("not_found", "No such path."));
   const allow = method === "GET" ? "GET, HEAD" : method;
-  return { ...problem("method_not_allowed", `Use ${allow}.`), allow };
+  return respond(problem("method_not_allowed", `Use ${allow}.`), { allow });
 }
 
 function matches(route: string, path: string): boolean {

@@ -1,17 +1,27 @@
 /** What can be asked over HTTP, version 1: every path with its method. */
 
+import type { AccountPrefix } from "../domain/account-prefix.ts";
+import type { Scope } from "../ports/keys.ts";
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
-import { isJson, readBody, respond, targetOf } from "./messages.ts";
+import { headersOf, isJson, readBody, respond, targetOf } from "./messages.ts";
 import { problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
+
+/**
+ * Who may ask, where keys are asked for: everyone, or whoever has a key of this scope. A key that is bound to
+ * accounts is let in only where `bound` says that they are looked at.
+ */
+export type Admission = "everyone" | { readonly scope: Scope; readonly bound: boolean };
 
 export interface Route {
   /** GET answers HEAD too. */
   readonly method: "GET" | "POST";
   /** Its parameters are `:name`. */
   readonly path: string;
-  serve(request: Request): Response | Promise<Response>;
+  readonly admits: Admission;
+  /** `within` are the accounts that the caller's key is bound to; undefined for all. */
+  serve(request: Request, within: AccountPrefix | undefined): Response | Promise<Response>;
 }
 
 export interface RouteOptions {
@@ -26,13 +36,24 @@ export interface RouteOptions {
 
 const BALANCE = "/v1/wallet/balance/";
 
-const METRICS_HEADERS = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
+const METRICS_HEADERS = headersOf("text/plain; version=0.0.4; charset=utf-8");
+
+const READ = { scope: "read", bound: false } as const;
+const READ_OWN = { scope: "read", bound: true } as const;
+const WRITE = { scope: "write", bound: false } as const;
+const WRITE_OWN = { scope: "write", bound: true } as const;
+const ADMIN = { scope: "admin", bound: false } as const;
 
 export function createRoutes(wallet: WalletService, options: RouteOptions): readonly Route[] {
-  const post = (path: string, serve: (body: Uint8Array) => Promise<Answer>): Route => ({
+  const post = (
+    admits: Admission,
+    path: string,
+    serve: (body: Uint8Array, within: AccountPrefix | undefined) => Promise<Answer>,
+  ): Route => ({
     method: "POST",
     path,
-    serve: async (request) => {
+    admits,
+    serve: async (request, within) => {
       if (!isJson(request.headers.get("content-type")))
         return respond(problem("unsupported_media_type", "Send application/json."));
       const body = await readBody(request, options.maxBodyBytes);
@@ -40,30 +61,35 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
         return respond(problem("body_too_large", `A body may have ${options.maxBodyBytes} bytes.`));
       if (body === "cut off")
         return respond(problem("invalid_request", "the body was cut off", { path: "" }));
-      return respond(await serve(body));
+      return respond(await serve(body, within));
     },
   });
-  const get = (path: string, serve: Route["serve"]): Route => ({ method: "GET", path, serve });
+  const get = (admits: Admission, path: string, serve: Route["serve"]): Route => ({
+    method: "GET",
+    path,
+    admits,
+    serve,
+  });
   return [
-    post("/v1/wallet/transfer", (body) => wallet.transfer(body)),
-    post("/v1/wallet/transfers", (body) => wallet.transfers(body)),
-    post("/v1/wallet/accounts", (body) => wallet.openAccount(body)),
-    post("/v1/wallet/deposit", (body) => wallet.move("deposit", body)),
-    post("/v1/wallet/withdraw", (body) => wallet.move("withdraw", body)),
-    get(`${BALANCE}:account_id`, async (request) =>
-      respond(await options.read(() => balance(wallet, request))),
+    post(WRITE_OWN, "/v1/wallet/transfer", (body, within) => wallet.transfer(body, within)),
+    post(WRITE_OWN, "/v1/wallet/transfers", (body, within) => wallet.transfers(body, within)),
+    post(WRITE_OWN, "/v1/wallet/accounts", (body, within) => wallet.openAccount(body, within)),
+    post(WRITE, "/v1/wallet/deposit", (body) => wallet.move("deposit", body)),
+    post(WRITE_OWN, "/v1/wallet/withdraw", (body, within) => wallet.move("withdraw", body, within)),
+    get(READ_OWN, `${BALANCE}:account_id`, async (request, within) =>
+      respond(await options.read(() => balance(wallet, request, within))),
     ),
-    get("/v1/ledger", async () => respond(await options.read(() => wallet.ledger()))),
-    get("/metrics", async () => new Response(await options.metrics(), { headers: METRICS_HEADERS })),
-    get("/health/live", () => respond(ok('{"status":"live"}'))),
-    get("/health/ready", () => {
+    get(READ, "/v1/ledger", async () => respond(await options.read(() => wallet.ledger()))),
+    get(ADMIN, "/metrics", async () => new Response(await options.metrics(), { headers: METRICS_HEADERS })),
+    get("everyone", "/health/live", () => respond(ok('{"status":"live"}'))),
+    get("everyone", "/health/ready", () => {
       const why = options.unready();
       return respond(why === undefined ? ok('{"status":"ready"}') : problem("not_ready", why));
     }),
   ];
 }
 
-function balance(wallet: WalletService, request: Request): Answer {
+function balance(wallet: WalletService, request: Request, within: AccountPrefix | undefined): Answer {
   const { path, query } = targetOf(request);
   let account: string;
   try {
@@ -78,5 +104,5 @@ function balance(wallet: WalletService, request: Request): Answer {
     if (currency !== undefined) return problem("invalid_request", "stands here twice", { path: "/currency" });
     currency = value;
   }
-  return wallet.balance(account, currency);
+  return wallet.balance(account, currency, within);
 }

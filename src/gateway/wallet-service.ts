@@ -1,7 +1,8 @@
 /** The wallet as callers see it, whatever carries their requests: bytes of JSON in, an answer out. */
 
+import type { AccountPrefix } from "../domain/account-prefix.ts";
 import type { Money } from "../domain/amount.ts";
-import { add } from "../domain/amount.ts";
+import { add, ZERO } from "../domain/amount.ts";
 import type { Command, OpenAccount, Transfer } from "../domain/commands.ts";
 import { type Currency, parseAccount, parseCurrency, type TransactionId, WORLD } from "../domain/names.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
@@ -34,6 +35,10 @@ interface Batch {
   readonly madeIds: readonly TransactionId[] | undefined;
 }
 
+/**
+ * Calls that move money take `within`: the accounts that the caller is bound to, undefined for all. It moves money
+ * out of them alone, opens them alone and empty, and is told of no other's balance.
+ */
 export class WalletService {
   readonly #writer = new CommandWriter();
 
@@ -43,25 +48,41 @@ export class WalletService {
     private readonly newId: () => TransactionId,
   ) {}
 
-  transfer(body: Uint8Array): Promise<Answer> {
+  transfer(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
     const plain = scanTransfer(body);
-    if (plain) return this.#plainTransfer(plain);
-    return this.#read((defaults) => this.#command(parseTransfer(body, defaults)));
+    if (!plain) return this.#read((defaults) => this.#command(parseTransfer(body, defaults), within));
+    if (!within) return this.#plainTransfer(plain, true);
+    const { source, fromAt, fromLength, toAt, toLength } = plain;
+    if (!within.hasBytes(source, fromAt, fromLength)) return Promise.resolve(forbidden("/from_account"));
+    return this.#plainTransfer(plain, within.hasBytes(source, toAt, toLength));
   }
 
-  transfers(body: Uint8Array): Promise<Answer> {
-    const count = scanBatch(body, (transfer) => this.#writer.addBytes(transfer));
-    if (count !== undefined) return this.#batch({ commands: this.#writer.take(), madeIds: undefined });
+  transfers(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
+    let index = 0;
+    let outside = -1;
+    const count = scanBatch(body, (transfer) => {
+      this.#writer.addBytes(transfer);
+      if (within && outside < 0 && !within.hasBytes(transfer.source, transfer.fromAt, transfer.fromLength))
+        outside = index;
+      index++;
+    });
+    if (count !== undefined && outside < 0)
+      return this.#batch({ commands: this.#writer.take(), madeIds: undefined });
     this.#writer.discard();
-    return this.#read((defaults) => this.#batch(this.#encode(parseBatch(body, defaults))));
+    if (count !== undefined) return Promise.resolve(payerForbidden(outside));
+    return this.#read((defaults) => {
+      const batch = parseBatch(body, defaults);
+      const first = within ? batch.transfers.findIndex((one) => !within.has(one.from_account)) : -1;
+      return first < 0 ? this.#batch(this.#encode(batch)) : Promise.resolve(payerForbidden(first));
+    });
   }
 
-  openAccount(body: Uint8Array): Promise<Answer> {
-    return this.#read((defaults) => this.#command(parseOpening(body, defaults)));
+  openAccount(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
+    return this.#read((defaults) => this.#command(parseOpening(body, defaults), within));
   }
 
-  move(kind: "deposit" | "withdraw", body: Uint8Array): Promise<Answer> {
-    return this.#read((defaults) => this.#command(parseMove(kind, body, defaults)));
+  move(kind: "deposit" | "withdraw", body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
+    return this.#read((defaults) => this.#command(parseMove(kind, body, defaults), within));
   }
 
   /**
@@ -84,13 +105,14 @@ export class WalletService {
     });
   }
 
-  balance(accountText: string, currencyText: string | undefined): Answer {
+  balance(accountText: string, currencyText: string | undefined, within?: AccountPrefix): Answer {
     const { defaultCurrency } = this.balances;
     if (!defaultCurrency) return notOpen();
     const currency = currencyText === undefined ? defaultCurrency : parseCurrency(currencyText);
     if (!currency) return problem("invalid_request", "must be a currency", { path: "/currency" });
     const account = accountText === WORLD ? WORLD : parseAccount(accountText);
     if (!account) return problem("invalid_request", "must be an account", { path: "/account_id" });
+    if (within && !within.has(account)) return forbidden("/account_id");
     const balance = this.balances.balance(account, currency);
     if (!balance) return problem("account_not_found", `${account} was never opened in ${currency}`);
     return ok(`{${balanceText(account, currency, balance)},"seq":${this.balances.seq}}`);
@@ -123,27 +145,38 @@ export class WalletService {
     }
   }
 
-  async #plainTransfer(transfer: Readonly<TransferBytes>): Promise<Answer> {
+  async #plainTransfer(transfer: Readonly<TransferBytes>, showsReceiver: boolean): Promise<Answer> {
     const id = transfer.idAt < 0 ? this.newId() : idIn(transfer);
     if (transfer.idAt >= 0) this.#writer.addBytes(transfer);
     else this.#writer.addBytes(transfer, Buffer.from(id, "latin1"), 0);
     const sent = await this.sender.send(this.#writer.take());
     const outcome = sent.state === "done" ? sent.outcomes[0] : undefined;
-    return outcome?.status === "committed" ? committed(id, outcome) : this.#single(id, undefined, sent);
+    return outcome?.status === "committed"
+      ? committed(id, outcome, showsReceiver)
+      : this.#single(id, undefined, sent, showsReceiver);
   }
 
-  async #command(command: Transfer | OpenAccount): Promise<Answer> {
+  async #command(command: Transfer | OpenAccount, within?: AccountPrefix): Promise<Answer> {
+    const outside = within && fieldOutside(within, command);
+    if (outside !== undefined) return forbidden(outside);
+    const showsReceiver = !within || command.kind === "open_account" || within.has(command.to_account);
     this.#writer.add(command);
-    return this.#single(command.transaction_id, command, await this.sender.send(this.#writer.take()));
+    const sent = await this.sender.send(this.#writer.take());
+    return this.#single(command.transaction_id, command, sent, showsReceiver);
   }
 
   /** Answers a request of one command; `command` is known unless it is a transfer that was scanned. */
-  #single(transaction_id: TransactionId, command: Command | undefined, sent: Sent): Answer {
+  #single(
+    transaction_id: TransactionId,
+    command: Command | undefined,
+    sent: Sent,
+    showsReceiver: boolean,
+  ): Answer {
     if (sent.state !== "done") return failed(sent, { transaction_id });
     const outcome = sent.outcomes[0];
     switch (outcome?.status) {
       case "committed":
-        return committed(transaction_id, outcome);
+        return committed(transaction_id, outcome, showsReceiver);
       case "opened": {
         if (command?.kind !== "open_account") throw new TypeError("only an opening opens an account");
         const { account, currency } = command;
@@ -197,6 +230,25 @@ export class WalletService {
   }
 }
 
+/** The field of a request in which a command is not for whoever is bound to `within`. */
+function fieldOutside(within: AccountPrefix, command: Transfer | OpenAccount): string | undefined {
+  if (command.kind === "open_account") {
+    if (!within.has(command.account)) return "/account_id";
+    // It would come out of @world.
+    return command.initial_balance === ZERO ? undefined : "/initial_balance";
+  }
+  if (within.has(command.from_account)) return undefined;
+  return command.kind === "transfer" ? "/from_account" : "/account_id";
+}
+
+function payerForbidden(index: number): Answer {
+  return forbidden(`/transfers/${index}/from_account`);
+}
+
+function forbidden(path: string): Answer {
+  return problem("forbidden", "is not for a key that is bound to other accounts", { path });
+}
+
 /** In lower case, as ids are told. */
 function idIn({ source, idAt }: Readonly<TransferBytes>): TransactionId {
   const bytes = Buffer.from(source.buffer, source.byteOffset + idAt, UUID_LENGTH);
@@ -215,8 +267,10 @@ function failuresText(
 function committed(
   transaction_id: string,
   { seq, replayed, from_balance, to_balance }: Extract<Outcome, { status: "committed" }>,
+  showsReceiver: boolean,
 ): Answer {
-  const body = `{"transaction_id":"${transaction_id}","status":"committed","seq":${seq},"from_balance":${from_balance},"to_balance":${to_balance}}`;
+  const receiver = showsReceiver ? `,"to_balance":${to_balance}` : "";
+  const body = `{"transaction_id":"${transaction_id}","status":"committed","seq":${seq},"from_balance":${from_balance}${receiver}}`;
   return { status: 200, body, replayed, retryAfter: undefined };
 }
 

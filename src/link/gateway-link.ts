@@ -2,6 +2,7 @@
 
 import type { Committed } from "../ports/changes.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
+import type { KeysInForce } from "../ports/keys.ts";
 import type { LedgerColumns, LinkAnswer, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
 import { frameCount } from "../wire/frame.ts";
@@ -43,6 +44,11 @@ export class GatewayLink {
   tellState(): void {
     const { state, maxFrameBytes } = this.commands;
     this.port.post({ type: "state", state, maxFrameBytes });
+  }
+
+  /** Tells who may call from now on. */
+  tellKeys(keys: KeysInForce): void {
+    this.port.post({ type: "keys", keys });
   }
 
   /** Tells a batch that is on disk, with the outcomes of this gateway's frames. */

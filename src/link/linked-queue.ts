@@ -2,6 +2,7 @@
 
 import type { Change } from "../ports/changes.ts";
 import type { CommandQueue, OutgoingFrame, QueueState } from "../ports/command-queue.ts";
+import type { KeysInForce } from "../ports/keys.ts";
 import type { LedgerColumns, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { FrameOutcome, Outcomes } from "../ports/outcomes.ts";
 import { ChangeDecoder, decodeOutcome } from "./columns.ts";
@@ -10,6 +11,7 @@ export interface LinkListener {
   recovered(ledger: LedgerColumns): void;
   /** Of each batch, before its outcomes. */
   changed(changes: readonly Change[]): void;
+  keys(keys: KeysInForce): void;
   metrics(text: string | undefined): void;
   ask(message: Extract<ToGateway, { readonly type: "ask" }>): void;
   call(message: Extract<ToGateway, { readonly call: number }>): void;
@@ -75,6 +77,9 @@ export class LinkedQueue implements CommandQueue, Outcomes {
         return;
       case "resent":
         this.#frames.get(message.id)?.resent();
+        return;
+      case "keys":
+        this.listener.keys(message.keys);
         return;
       case "metrics":
         this.listener.metrics(message.text);

@@ -9,6 +9,7 @@ import type { LedgerOpened, WalletEvent } from "../domain/events.ts";
 import type { AccountId, Currency } from "../domain/names.ts";
 import type { Outcome } from "../domain/outcomes.ts";
 import type { QueueState } from "./command-queue.ts";
+import type { KeysInForce } from "./keys.ts";
 
 /** One end of the link. */
 export interface Port<Out, In> {
@@ -58,6 +59,8 @@ export type ToGateway =
   /** The log is recovered: what it came to. */
   | { readonly type: "recovered"; readonly ledger: LedgerColumns }
   | { readonly type: "state"; readonly state: QueueState; readonly maxFrameBytes: number }
+  /** Who may call from now on. */
+  | { readonly type: "keys"; readonly keys: KeysInForce }
   /** A batch is on disk. */
   | {
       readonly type: "committed";

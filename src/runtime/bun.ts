@@ -63,6 +63,7 @@ function listen(handler: HttpHandler, address: HttpAddress) {
       hostname: address.host,
       port: address.port,
       reusePort: address.shared,
+      ...(address.tls && { tls: { ...address.tls } }),
       development: false, // else what throws is shown to callers, with its source
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       // The gateway counts bodies itself, to answer with a problem where one is too large.

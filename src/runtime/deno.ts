@@ -13,6 +13,8 @@ interface DenoGlobal {
       hostname: string;
       port: number;
       signal: AbortSignal;
+      cert?: string;
+      key?: string;
       onListen: (address: { port: number }) => void;
     },
     handler: (request: Request) => Response | Promise<Response>,
@@ -66,9 +68,9 @@ function listen(
   signal: AbortSignal,
   listening: (port: number) => void,
 ) {
-  const { host: hostname, port } = address;
+  const { host: hostname, port, tls } = address;
   try {
-    return deno.serve({ hostname, port, signal, onListen: (at) => listening(at.port) }, (request) =>
+    return deno.serve({ hostname, port, signal, ...tls, onListen: (at) => listening(at.port) }, (request) =>
       handler.fetch(request),
     );
   } catch (error) {

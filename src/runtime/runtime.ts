@@ -32,11 +32,19 @@ export class CannotListen extends Error {
   }
 }
 
+/** A certificate, with those that it needs, and its private key, as PEM. */
+export interface TlsPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
 export interface HttpAddress {
   readonly host: string;
   readonly port: number;
   /** Whether other threads of this process listen there too. */
   readonly shared: boolean;
+  /** HTTPS with it, of version 1.2 at least; undefined for HTTP. */
+  readonly tls: TlsPair | undefined;
 }
 
 export interface Runtime {

@@ -4,15 +4,17 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { contentsOf, temporaryFolder } from "../support/folders.ts";
 import { freePort, NatsServer } from "../support/nats.ts";
 
 /** What each command takes, and a value that each flag must refuse. Switches refuse any value. */
 const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   serve: {
     data: "",
-    host: "0.0.0.0",
+    host: "*",
     port: "65536",
+    "tls-cert": "",
+    "tls-key": "",
     currency: "usd",
     strict: "yes",
     "nats-url": "",
@@ -36,6 +38,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   replay: { data: "", "from-snapshot": "1", json: "yes" },
   verify: { data: "" },
+  keys: { data: "", scope: "all", account: "@world" },
   queue: { "nats-url": "" },
   postgres: {
     data: "",
@@ -70,7 +73,7 @@ describe.each(Object.keys(FLAGS))("coffer %s", (command) => {
     for (const stray of ["--no-such-flag", "-x", "stray"]) {
       const { code, stdout, stderr } = await coffer([command, stray]);
       expect([code, stdout]).toEqual([2, ""]);
-      expect(stderr).toContain(WORDS[command] ?? stray);
+      expect(stderr).toContain(WORDS[command]?.split(" ")[0] ?? stray);
       expect(stderr).not.toContain("    at ");
     }
   });
@@ -81,8 +84,8 @@ const wrong = Object.entries(FLAGS).flatMap(([command, flags]) =>
 );
 
 /** Some have a word of their own before the flags. */
-const WORDS: Readonly<Record<string, string>> = { queue: "nodes", postgres: "migrate" };
-const before = (command: string) => [command, ...(WORDS[command] === undefined ? [] : [WORDS[command]])];
+const WORDS: Readonly<Record<string, string>> = { keys: "add shop", queue: "nodes", postgres: "migrate" };
+const before = (command: string) => [command, ...(WORDS[command]?.split(" ") ?? [])];
 
 test("a wrong value exits 2 and names its flag", async () => {
   await inTurns(wrong, async ({ command, flag, value }) => {
@@ -114,12 +117,24 @@ test("a wrong value in the environment exits 2 and names its variable", async ()
   });
 });
 
-test("only loopback addresses are listened on, for there are no keys", async () => {
-  const hosts = ["0.0.0.0", "::", "*", "", "10.0.0.1", "192.168.1.1", "example.com", "127.0.0.1.example.com"];
+test("without keys only loopback addresses are listened on", async () => {
+  const hosts = [
+    "0.0.0.0",
+    "::",
+    "10.0.0.1",
+    "192.168.1.1",
+    "2001:db8::1",
+    "::ffff:127.0.0.1",
+    "example.com",
+    "127.0.0.1.example.com",
+  ];
   await inTurns(hosts, async (host) => {
-    const { code, stderr } = await coffer(["serve", "--host", host, "--data", temporaryFolder()]);
-    expect([host, code]).toEqual([host, 2]);
-    expect(stderr).toContain("--host");
+    const data = temporaryFolder();
+    const { code, stdout, stderr } = await coffer(["serve", "--host", host, "--data", data]);
+    expect([host, code, stdout]).toEqual([host, 2, ""]);
+    expect(stderr).toContain(`--host ${host}`);
+    expect(stderr).toContain("coffer keys add");
+    expect(contentsOf(data)).toEqual({});
   });
 });
 

@@ -102,6 +102,7 @@ test("a request that fails by a bug is reported, and answered", async () => {
         throw new Error("a bug");
       },
       answeredSeq: () => 0,
+      keysChanged: () => {},
       stopAccepting: async () => {},
       cut: async () => {},
     },

@@ -193,6 +193,7 @@ export class Simulation {
         origin,
         newTransactionId: () => this.#random.uuid() as TransactionId,
         answeredSeq,
+        keysChanged: () => {},
         stopAccepting: async () => {},
         cut: async () => {},
       },

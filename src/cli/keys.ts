@@ -1,0 +1,97 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { readConfig, WrongSetting } from "../config.ts";
+import { makeKey } from "../keys/key.ts";
+import { isKeyName, KEYS_NAME, MAX_KEYS, NAME_MUST, readKeys, writeKeys } from "../keys/key-file.ts";
+import type { KeyRecord } from "../ports/keys.ts";
+import { loadRuntime } from "../runtime/runtime.ts";
+import type { CliCommand } from "./cli.ts";
+import { CommandFailed } from "./command-failed.ts";
+
+const SETTINGS = ["data", "scope", "account"] as const;
+/** For how long other commands may hold the file. */
+const LOCK_PATIENCE_MS = 5_000;
+const LOCK_RETRY_MS = 20;
+
+export const keys: CliCommand = {
+  name: "keys",
+  usage: "add NAME|list|revoke NAME",
+  help: [
+    "the keys that callers must bring: add makes one and prints it, once; list tells all but the keys",
+    "themselves; revoke ends one. A node that runs follows within about a second",
+  ].join("\n"),
+  settings: SETTINGS,
+  async run(args, env) {
+    const [action, ...rest] = args;
+    if (action === "list") return list(rest, env);
+    if (action !== "add" && action !== "revoke") throw new WrongSetting("say add NAME, list, or revoke NAME");
+    const name = rest.shift();
+    if (name === undefined || name.startsWith("-"))
+      throw new WrongSetting(`say ${action} NAME: the name comes before the flags`);
+    if (!isKeyName(name)) throw new WrongSetting(`NAME ${NAME_MUST}`);
+    return action === "add" ? add(name, rest, env) : revoke(name, rest, env);
+  },
+};
+
+type Env = Parameters<CliCommand["run"]>[1];
+
+async function add(name: string, args: readonly string[], env: Env): Promise<number> {
+  const { data, scope, account } = readConfig(SETTINGS, args, env);
+  if (scope === undefined) throw new WrongSetting("--scope is needed: read, write or admin");
+  mkdirSync(data, { recursive: true, mode: 0o750 });
+  const { key, record } = makeKey({ name, scope, account, created: new Date().toISOString() });
+  await change(data, (known) => {
+    if (known.some((other) => other.name === name))
+      throw new CommandFailed(`there is a key ${name} already: revoke it first, or take another name`);
+    if (known.length >= MAX_KEYS) throw new CommandFailed(`there are ${MAX_KEYS} keys, and can be no more`);
+    return [...known, record];
+  });
+  console.log(key);
+  return 0;
+}
+
+async function revoke(name: string, args: readonly string[], env: Env): Promise<number> {
+  const { data } = readConfig(["data"], args, env);
+  knownIn(data);
+  await change(data, (known) => {
+    const left = known.filter((record) => record.name !== name);
+    if (left.length === known.length) throw new CommandFailed(`there is no key ${name} in ${data}`);
+    return left;
+  });
+  return 0;
+}
+
+async function list(args: readonly string[], env: Env): Promise<number> {
+  const { data } = readConfig(["data"], args, env);
+  for (const { name, scope, account, created } of knownIn(data))
+    console.log([name, scope, account ?? "*", created].join(" "));
+  return 0;
+}
+
+function knownIn(data: string): readonly KeyRecord[] {
+  const known = readKeys(data);
+  if (!known) throw new CommandFailed(`there is no ${join(data, KEYS_NAME)}`);
+  return known;
+}
+
+/** Replaces the keys with what `next` makes of them; one command at a time. */
+async function change(
+  data: string,
+  next: (known: readonly KeyRecord[]) => readonly KeyRecord[],
+): Promise<void> {
+  const { lock } = await loadRuntime();
+  const path = join(data, "keys.lock");
+  for (const until = performance.now() + LOCK_PATIENCE_MS; ; ) {
+    const held = lock(path);
+    if (held) {
+      try {
+        writeKeys(data, next(readKeys(data) ?? []));
+      } finally {
+        held.release();
+      }
+      return;
+    }
+    if (performance.now() > until) throw new CommandFailed(`${path} is held by another process`);
+    await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+  }
+}

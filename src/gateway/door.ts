@@ -1,0 +1,42 @@
+/**
+ * Who is let in to a route, before anything of a request's body is read. 401 and 403 say what is missing
+ * (RFC 6750, section 3), and nothing of what was sent.
+ */
+
+import { type Callers, SCOPES, type Scope } from "../ports/keys.ts";
+import { respond } from "./messages.ts";
+import { problem } from "./problems.ts";
+import type { Route } from "./routes.ts";
+
+const UNAUTHORIZED = {
+  "no key": [problem("unauthorized", "Send a key, as Authorization: Bearer KEY."), "Bearer"],
+  "wrong key": [problem("unauthorized", "There is no such key."), 'Bearer error="invalid_token"'],
+} as const;
+
+/** How a route is asked by callers of whom it is not known yet who they are. */
+export function createDoor(
+  { admits, serve }: Route,
+  callers: Callers,
+): (request: Request) => Response | Promise<Response> {
+  if (admits === "everyone") return (request) => serve(request, undefined);
+  const { scope, bound } = admits;
+  return (request) => {
+    if (!callers.asked) return serve(request, undefined);
+    const caller = callers.callerOf(request.headers.get("authorization"));
+    if (typeof caller === "string") {
+      const [answer, challenge] = UNAUTHORIZED[caller];
+      return respond(answer, { "www-authenticate": challenge });
+    }
+    if (!includes(caller.scope, scope))
+      return respond(problem("forbidden", `A key of scope ${scope} is needed.`), {
+        "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
+      });
+    if (caller.within && !bound)
+      return respond(problem("forbidden", "The key is bound to some accounts; this is about all of them."));
+    return serve(request, caller.within);
+  };
+}
+
+function includes(scope: Scope, needed: Scope): boolean {
+  return SCOPES.indexOf(scope) >= SCOPES.indexOf(needed);
+}

@@ -1,0 +1,41 @@
+/** The keys that callers bring, as the node knows them and as a gateway asks for them. */
+
+import type { AccountPrefix } from "../domain/account-prefix.ts";
+
+/** What a key is good for; each includes those before it. */
+export const SCOPES = ["read", "write", "admin"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** A key as it is kept: not the key itself. */
+export interface KeyRecord {
+  /** Who has it. */
+  readonly name: string;
+  /** The part of the key by which its record is found, 12 hex digits. */
+  readonly id: string;
+  readonly scope: Scope;
+  /** What the names of its accounts begin with; undefined where it is good for all. */
+  readonly account: string | undefined;
+  /** 32 hex digits. */
+  readonly salt: string;
+  /** SHA-256 of the salt's bytes and the secret's text, 64 hex digits. */
+  readonly hash: string;
+  /** When it was made, as ISO 8601. */
+  readonly created: string;
+}
+
+/** Who may call: whoever brings one of these keys, or everyone, where no keys are asked for. */
+export type KeysInForce = "everyone" | readonly KeyRecord[];
+
+/** Someone who may call. */
+export interface Caller {
+  readonly scope: Scope;
+  /** The accounts that the key is bound to; undefined for all. */
+  readonly within: AccountPrefix | undefined;
+}
+
+export interface Callers {
+  /** Whether a caller has to say who it is. */
+  readonly asked: boolean;
+  /** Who brings the header `Authorization: …`. */
+  callerOf(authorization: string | null): Caller | "no key" | "wrong key";
+}
