@@ -22,8 +22,10 @@ export interface Http {
 
 export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   const routes = createRoutes(wallet, options);
-  // A host may have a short name (http://db/…): without `standardHostname: false` its paths are not found.
-  const app = new Elysia({ aot: true, strictPath: true, handler: { standardHostname: false } });
+  const { secure } = options;
+  // A host may have a short name (http://db/…): with `standardHostname` its paths are not found, and without it
+  // those of no https URL are.
+  const app = new Elysia({ aot: true, strictPath: true, handler: { standardHostname: secure } });
   app.onError(({ code, error, request }) => {
     if (code === "NOT_FOUND") return nothingHere(routes, request);
     options.failed(error);
@@ -35,7 +37,15 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   }
   const fetch: Http["fetch"] = (request) =>
     request.url.startsWith("/") ? withoutHost(app, request) : app.fetch(request);
-  return { fetch: options.secure ? async (request) => onlySecurely(await fetch(request)) : fetch };
+  return { fetch: secure ? async (request) => onlySecurely(await fetch(withLongHost(request))) : fetch };
+}
+
+/** The same request of a host whose name is long enough for its path to be found. */
+function withLongHost(request: Request): Request {
+  const { url } = request;
+  const path = url.indexOf("/", "https://".length);
+  const isFound = url.startsWith("/") || path >= "https://abc".length;
+  return isFound ? request : new Request(`https://localhost${url.slice(path)}`, request);
 }
 
 /** Browsers that were here by HTTPS come by nothing else for a year (RFC 6797). */

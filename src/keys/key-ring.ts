@@ -63,7 +63,8 @@ export class KeyRing implements Callers {
   #again({ caller }: KnownKey, proven: Buffer, text: string): Caller | "wrong key" {
     if (text.length !== proven.length) return "wrong key";
     if (this.#given.length !== proven.length) this.#given = Buffer.alloc(proven.length);
-    this.#given.write(text, "latin1");
+    // As UTF-8: what is no ASCII takes more bytes, none of which stands in a key.
+    if (this.#given.write(text) < proven.length) return "wrong key";
     return timingSafeEqual(this.#given, proven) ? caller : "wrong key";
   }
 }
