@@ -28,6 +28,23 @@ export async function coffer(
   return { code, stdout: child.stdout.join("\n"), stderr: child.stderr.join("\n") };
 }
 
+/** Makes a key for a folder, as its user would. */
+export async function addKey(data: string, name: string, scope: string, account?: string): Promise<string> {
+  const bound = account === undefined ? [] : ["--account", account];
+  const { code, stdout, stderr } = await coffer([
+    "keys",
+    "add",
+    name,
+    "--scope",
+    scope,
+    ...bound,
+    "--data",
+    data,
+  ]);
+  if (code !== 0) throw new Error(`keys add exited ${code}: ${stderr}`);
+  return stdout;
+}
+
 export interface ReplayResult {
   readonly events: number;
   readonly commands: number;
@@ -86,7 +103,7 @@ export class CofferNode {
   }
 
   async ready(): Promise<void> {
-    const [, url] = await this.process.line(/^listening on (http:\/\/\S+)$/);
+    const [, url] = await this.process.line(/^listening on (https?:\/\/\S+)$/);
     this.client = new WalletClient(url as string);
   }
 

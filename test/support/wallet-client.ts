@@ -17,11 +17,27 @@ export interface TransferRequest {
   currency?: string;
 }
 
+export interface ClientOptions {
+  /** Sent with every request. */
+  readonly key?: string;
+  /** The certificate that is trusted, as PEM. */
+  readonly ca?: string;
+}
+
 export class WalletClient {
-  constructor(readonly url: string) {}
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #tls: object;
+
+  constructor(
+    readonly url: string,
+    { key, ca }: ClientOptions = {},
+  ) {
+    this.#headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
+    this.#tls = ca === undefined ? {} : { tls: { ca } };
+  }
 
   async get(path: string): Promise<WalletAnswer> {
-    return read(await fetch(this.url + path));
+    return read(await fetch(this.url + path, { headers: this.#headers, ...this.#tls }));
   }
 
   /** Sends `body` as it is where it is text or bytes, as JSON otherwise. */
@@ -34,7 +50,8 @@ export class WalletClient {
     return read(
       await fetch(this.url + path, {
         method: "POST",
-        headers,
+        headers: { ...this.#headers, ...headers },
+        ...this.#tls,
         body: payload as NonNullable<RequestInit["body"]>,
       }),
     );
