@@ -1,0 +1,114 @@
+/** HTTPS, and what of certificates and keys is refused. */
+
+import { beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { type Certificate, makeCertificate } from "../support/certificate.ts";
+import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
+import { contentsOf, temporaryFolder } from "../support/folders.ts";
+import { rawRequest } from "../support/raw-http.ts";
+import { WalletClient } from "../support/wallet-client.ts";
+
+let certificate: Certificate;
+let other: Certificate;
+
+beforeAll(async () => {
+  [certificate, other] = await Promise.all([makeCertificate(), makeCertificate()]);
+});
+
+const BEYOND_LOOPBACK = ["--host", "0.0.0.0"];
+const HSTS = "strict-transport-security";
+
+describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
+  test("with a certificate and keys the ledger is served by HTTPS on every address", async () => {
+    const data = temporaryFolder();
+    const key = await addKey(data, "all", "admin");
+    const node = await CofferNode.start(data, { runtime, flags: [...BEYOND_LOOPBACK, ...certificate.flags] });
+    expect(node.url).toStartWith("https://0.0.0.0:");
+    const url = node.url.replace("0.0.0.0", "localhost");
+    const ca = certificate.cert;
+    const client = new WalletClient(url, { key, ca });
+    expect((await client.deposit("alice", 5)).body.to_balance).toBe(5);
+    expect(await client.balance("alice")).toBe(5);
+    const refused = await new WalletClient(url, { ca }).get("/v1/ledger");
+    expect(refused.status).toBe(401);
+    for (const path of ["/v1/ledger", "/nothing", "/metrics", "/health/live"])
+      expect((await client.get(path)).headers.get(HSTS)).toBe("max-age=31536000");
+    expect(refused.headers.get(HSTS)).toBe("max-age=31536000");
+    const untrusting = new WalletClient(url, { key });
+    expect(await untrusting.get("/v1/ledger").catch(() => "not trusted")).toBe("not trusted");
+    expect(await rawRequest(url, { method: "GET", target: "/health/live" })).toBeUndefined(); // no TLS
+    const printed = node.process.stderr.join("\n");
+    expect(printed).not.toContain("travel in clear text");
+    const secret = readFileSync(certificate.keyFile, "utf8").split("\n")[1] as string;
+    expect(printed).not.toContain(secret);
+    expect(await node.stop()).toBe(0);
+    expect(await connects(new URL(url))).toBe(false);
+  });
+
+  test("keys beyond loopback without TLS are warned of", async () => {
+    const data = temporaryFolder();
+    await addKey(data, "all", "admin");
+    const node = await CofferNode.start(data, { runtime, flags: BEYOND_LOOPBACK });
+    expect(node.url).toStartWith("http://0.0.0.0:");
+    await node.process.line(/keys travel in clear text/);
+    const answer = await node.client.get("/v1/ledger");
+    expect([answer.status, answer.headers.get(HSTS)]).toEqual([401, null]);
+    expect(await node.stop()).toBe(0);
+  });
+
+  test("a certificate without its key, or with another's, is refused by name", async () => {
+    const file = (content: string) => {
+      const path = join(temporaryFolder(), "file.pem");
+      writeFileSync(path, content);
+      return path;
+    };
+    const { certFile, keyFile } = certificate;
+    const secret = readFileSync(keyFile, "utf8").split("\n")[1] as string;
+    const wrong: readonly (readonly [cert: string | undefined, key: string | undefined, told: string])[] = [
+      [certFile, undefined, "--tls-cert needs --tls-key"],
+      [undefined, keyFile, "--tls-key needs --tls-cert"],
+      [certFile, other.keyFile, "--tls-key is not the key of the first certificate in --tls-cert"],
+      [certFile, certFile, "--tls-key must be"],
+      [keyFile, keyFile, "--tls-cert must be"],
+      [file(""), keyFile, "--tls-cert must be"],
+      [certFile, file(`-----BEGIN PRIVATE KEY-----\n${secret}\n`), "--tls-key must be"],
+      [join(temporaryFolder(), "missing"), keyFile, "--tls-cert"],
+      [certFile, temporaryFolder(), "--tls-key"],
+    ];
+    for (const [cert, key, told] of wrong) {
+      const data = temporaryFolder();
+      const flags = [...(cert ? ["--tls-cert", cert] : []), ...(key ? ["--tls-key", key] : [])];
+      const { code, stdout, stderr } = await coffer(["serve", "--data", data, ...flags], runtime);
+      expect([told, code, stdout]).toEqual([told, 2, ""]);
+      expect(stderr).toContain(told);
+      expect(stderr.split("\n")).toHaveLength(1);
+      expect(stderr).not.toContain(secret);
+      expect(contentsOf(data)).toEqual({});
+    }
+  });
+});
+
+test("a host of any length is found by HTTPS", async () => {
+  const node = await CofferNode.start(temporaryFolder(), { flags: certificate.flags });
+  for (const host of ["a", "db", "db:1", "abc", "[::1]", "wallet.example.com"]) {
+    const response = await fetch(`${node.url}/health/live?x=/`, {
+      headers: { host },
+      tls: { ca: certificate.cert },
+    } as RequestInit);
+    expect([host, response.status]).toEqual([host, 200]);
+  }
+  expect(await node.stop()).toBe(0);
+});
+
+/** Whether anyone listens there by TLS. */
+function connects({ hostname, port }: URL): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTls({ host: hostname, port: Number(port), ca: certificate.cert }, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}
