@@ -16,6 +16,9 @@ export interface Decided {
 /** Nothing was done, for what the batch says. */
 export interface Refused {
   readonly kind: "refused";
+  /** 403 where the key is not good for the account that pays. */
+  readonly status: number;
+  readonly code: string | undefined;
   /** The place of the transfer at fault; undefined where it is not told, or where they are too many. */
   readonly index: number | undefined;
   /** A JSON pointer into that transfer. */
@@ -37,6 +40,7 @@ const PLACE = /^\/transfers\/([0-9]+)(\/.*)?$/;
 
 const OK = 200;
 const BAD_REQUEST = 400;
+const FORBIDDEN = 403;
 const TOO_LARGE = 413;
 
 /** `count` is the length of the batch that was sent. Throws BrokenAnswer. */
@@ -45,14 +49,14 @@ export function readBatchAnswer(answer: HttpAnswer, count: number): BatchAnswer 
   if (status === OK) return decided(answer, count);
   const { code, path, detail = "is refused" } = problemOf(answer);
   const tooLarge = status === TOO_LARGE;
-  if (status === BAD_REQUEST) {
+  const refused = { kind: "refused", status, code, detail, tooLarge } as const;
+  if (status === BAD_REQUEST || status === FORBIDDEN) {
     const [, place, inside = ""] = PLACE.exec(path ?? "") ?? [];
     if (place !== undefined && Number(place) < count)
-      return { kind: "refused", index: Number(place), path: inside, detail, tooLarge };
-    if (count === 1) return { kind: "refused", index: 0, path: path ?? "", detail, tooLarge };
+      return { ...refused, index: Number(place), path: inside };
   }
-  if (count > 1 && (tooLarge || status === BAD_REQUEST))
-    return { kind: "refused", index: undefined, path: "", detail, tooLarge };
+  if (count === 1 && status === BAD_REQUEST) return { ...refused, index: 0, path: path ?? "" };
+  if (count > 1 && (tooLarge || status === BAD_REQUEST)) return { ...refused, index: undefined, path: "" };
   return { kind: "failed", status, code };
 }
 

@@ -24,6 +24,7 @@ import { checkTransactionId, type Transfer, transferJson } from "./values.ts";
 
 /** Where several batches may leave at once, calls are shared out among them, so many to each at least. */
 const MIN_SHARE = 32;
+const FORBIDDEN = 403;
 
 interface Call {
   readonly transactionId: string;
@@ -168,9 +169,12 @@ export class Coalescer {
       return [];
     }
     if (answer.index !== undefined) {
-      const { transactionId } = sent[answer.index] as Call;
-      this.#fail(sent[answer.index] as Call, new InvalidRequest(answer.detail, answer.path, transactionId));
-      return this.#again(sent, attempts);
+      const call = sent[answer.index] as Call;
+      const { transactionId } = call;
+      if (answer.status === FORBIDDEN)
+        this.#refused(call, new RequestFailed(FORBIDDEN, answer.code, transactionId), attempts);
+      else this.#fail(call, new InvalidRequest(answer.detail, answer.path, transactionId));
+      return this.#again(sent, attempts - 1); // this one did nothing
     }
     const half = Math.ceil(sent.length / 2);
     if (answer.tooLarge) this.#maxBatch = Math.min(this.#maxBatch, half);

@@ -9,7 +9,7 @@ const MAX_WAITING = 1_000_000;
 const NAMES = ["token", "timeoutMs", "maxInFlight", "maxBatch", "maxWaiting"];
 
 export interface CofferOptions {
-  /** Sent with every request as `Authorization: Bearer …`. */
+  /** The key that `coffer keys add` printed; sent with every request as `Authorization: Bearer …`. */
   readonly token?: string | undefined;
   /** How long a call may take, attempts and pauses included, in ms. Default 30,000. */
   readonly timeoutMs?: number | undefined;
