@@ -3,7 +3,8 @@
  *
  * A key is hashed the first time it comes; from then on its bytes are remembered, in memory only, and compared
  * in constant time. So a caller costs no hash, and a wrong key at most one: none where its id is unknown, or the
- * right one was here before. Measured at 0.3 µs a request with keys, the header's reading included.
+ * right one was here before. Measured at 0.3 µs; reading the header before it takes another 0.3, and 0.8 where
+ * nothing else of a request's headers is read.
  */
 
 import { timingSafeEqual } from "node:crypto";
