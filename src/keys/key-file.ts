@@ -35,7 +35,7 @@ export function readKeys(data: string): readonly KeyRecord[] | undefined {
     return recordsOf(parseJson(readFileSync(path)));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return undefined;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     if (error instanceof InvalidInput)
       throw new BrokenKeyFile(
         `${path} is broken: ${error.path === "" ? "" : `${error.path} `}${error.message}`,

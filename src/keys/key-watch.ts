@@ -84,7 +84,6 @@ export class KeyWatch {
       return this.#inForce === "everyone" ? [] : undefined;
     }
     if (keys !== undefined) return keys;
-    if (this.#inForce === "everyone") return undefined;
     this.#wrong = `${join(this.data, KEYS_NAME)} is gone: nobody is let in until it is there again`;
     return [];
   }

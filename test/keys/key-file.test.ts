@@ -23,6 +23,8 @@ test("without the file there are none; what was written is read", () => {
   const data = temporaryFolder();
   expect(readKeys(data)).toBeUndefined();
   expect(readKeys(join(data, "missing"))).toBeUndefined();
+  writeFileSync(join(data, "file"), "");
+  expect(readKeys(join(data, "file"))).toBeUndefined();
   const keys = [record("shop", "shop-"), record("Till_2.a")];
   writeKeys(data, keys);
   expect(readKeys(data)).toEqual(keys);
