@@ -9,7 +9,7 @@ local count = 0
 function init()
   for form = 1, FORMS do
     forms[form] = "GET /v1/wallet/balance/a" .. math.random(0, tonumber(os.getenv("ACCOUNTS")) - 1) ..
-      " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port .. "\r\n\r\n"
+      " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port .. authorization() .. "\r\n\r\n"
   end
 end
 

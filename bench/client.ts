@@ -12,7 +12,7 @@ const STEP_MICROS = 10;
 const STEPS = 1_000_000;
 
 const [url, inFlight, seconds] = process.argv.slice(2) as [string, string, string];
-const coffer = new Coffer(url);
+const coffer = new Coffer(url, { token: process.env.KEY });
 const latencies = new Uint32Array(STEPS);
 let committed = 0;
 let refused = 0;

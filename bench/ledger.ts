@@ -7,7 +7,9 @@
 
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { writeKeys } from "../src/keys/key-file.ts";
 import { CofferNode } from "../test/support/coffer.ts";
+import { WalletClient } from "../test/support/wallet-client.ts";
 import type { Bench } from "./bench.ts";
 import type { Load, Result } from "./load.ts";
 import { rateOf } from "./rounds.ts";
@@ -45,7 +47,9 @@ export class BenchLedger {
   static async open(bench: Bench, name: string): Promise<BenchLedger> {
     const data = join(bench.folder, name, "data");
     mkdirSync(data, { recursive: true });
-    const ledger = new BenchLedger(bench, data, await CofferNode.start(data));
+    writeKeys(data, bench.keys);
+    const ledger = new BenchLedger(bench, data, CofferNode.launch(data));
+    await ledger.#ready();
     await ledger.#fund();
     ledger.#first = await ledger.transfers();
     return ledger;
@@ -141,9 +145,14 @@ export class BenchLedger {
   async start(): Promise<number> {
     const begin = performance.now();
     this.#node = CofferNode.launch(this.data);
-    await this.#node.ready();
+    await this.#ready();
     while ((await this.#node.client.get("/health/ready")).status !== 200) await Bun.sleep(1);
     return (performance.now() - begin) / 1_000;
+  }
+
+  async #ready(): Promise<void> {
+    await this.#node.ready();
+    this.#node.client = new WalletClient(this.url, { key: this.#bench.loads.key });
   }
 
   /** Holds the ledger against the answers. */

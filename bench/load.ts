@@ -39,10 +39,14 @@ export class LoadGenerator {
   /** What makes the run worthless. */
   readonly problems: string[] = [];
 
+  /** Every request brings `key`, those to a reference too. */
+  constructor(readonly key: string) {}
+
   wrk(url: string, { script, connections, seconds, batch = 1, hot = false }: Load): Promise<Result> {
     const args = ["-t1", `-c${connections}`, `-d${seconds}`, "--timeout", "10s", "--latency"];
     const child = new TestProcess("wrk", [...args, "-s", join(BENCH, `${script}.lua`), url], {
       BENCH,
+      KEY: this.key,
       IDS: newIds(),
       BATCH: String(batch),
       ACCOUNTS: String(ACCOUNTS),
@@ -54,7 +58,7 @@ export class LoadGenerator {
   /** Single transfers by so many callers of one coalescing client. */
   client(url: string, callers: number, seconds: number): Promise<Result> {
     const args = [join(BENCH, "client.ts"), url, String(callers), String(seconds)];
-    const child = new TestProcess(process.execPath, args, { ACCOUNTS: String(ACCOUNTS) });
+    const child = new TestProcess(process.execPath, args, { KEY: this.key, ACCOUNTS: String(ACCOUNTS) });
     return this.#resultOf(child, `client, ${callers} callers`);
   }
 

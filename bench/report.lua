@@ -18,10 +18,15 @@ function done(summary, latency)
     errors.status, errors.connect + errors.read + errors.write + errors.timeout))
 end
 
+-- The header of the key that every request brings.
+function authorization()
+  return "\r\nAuthorization: Bearer " .. os.getenv("KEY")
+end
+
 -- The head of a POST whose body has `length` bytes.
 function head(path, length)
   return "POST " .. path .. " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port ..
-    "\r\nContent-Type: application/json\r\nContent-Length: " .. length .. "\r\n\r\n"
+    "\r\nContent-Type: application/json\r\nContent-Length: " .. length .. authorization() .. "\r\n\r\n"
 end
 
 -- The fields of a transfer, behind its id: between two different accounts of the first ACCOUNTS; where HOT is
