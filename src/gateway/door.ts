@@ -3,7 +3,7 @@
  * (RFC 6750, section 3), and nothing of what was sent.
  */
 
-import { type Callers, SCOPES, type Scope } from "../ports/keys.ts";
+import { type Caller, type Callers, SCOPES, type Scope } from "../ports/keys.ts";
 import { respond } from "./messages.ts";
 import { problem } from "./problems.ts";
 import type { Route } from "./routes.ts";
@@ -13,27 +13,31 @@ const UNAUTHORIZED = {
   "wrong key": [problem("unauthorized", "There is no such key."), 'Bearer error="invalid_token"'],
 } as const;
 
+const ANYONE: Caller = { scope: "read", within: undefined, ended: false };
+
+/** The answer to whom nobody knows. */
+export function unauthorized(why: keyof typeof UNAUTHORIZED): Response {
+  const [answer, challenge] = UNAUTHORIZED[why];
+  return respond(answer, { "www-authenticate": challenge });
+}
+
 /** How a route is asked by callers of whom it is not known yet who they are. */
 export function createDoor(
   { admits, serve }: Route,
   callers: Callers,
 ): (request: Request) => Response | Promise<Response> {
-  if (admits === "everyone") return (request) => serve(request, undefined);
+  if (admits === "everyone") return (request) => serve(request, ANYONE);
   const { scope, bound } = admits;
   return (request) => {
-    if (!callers.asked) return serve(request, undefined);
-    const caller = callers.callerOf(request.headers.get("authorization"));
-    if (typeof caller === "string") {
-      const [answer, challenge] = UNAUTHORIZED[caller];
-      return respond(answer, { "www-authenticate": challenge });
-    }
+    const caller = callers.everyone ?? callers.callerOf(request.headers.get("authorization"));
+    if (typeof caller === "string") return unauthorized(caller);
     if (!includes(caller.scope, scope))
       return respond(problem("forbidden", `A key of scope ${scope} is needed.`), {
         "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
       });
     if (caller.within && !bound)
       return respond(problem("forbidden", "The key is bound to some accounts; this is about all of them."));
-    return serve(request, caller.within);
+    return serve(request, caller);
   };
 }
 

@@ -1,9 +1,10 @@
 /** What can be asked over HTTP, version 1: every path with its method. */
 
 import type { AccountPrefix } from "../domain/account-prefix.ts";
-import type { Scope } from "../ports/keys.ts";
+import type { Caller, Scope } from "../ports/keys.ts";
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
+import { unauthorized } from "./door.ts";
 import { headersOf, isJson, readBody, respond, targetOf } from "./messages.ts";
 import { problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
@@ -20,8 +21,7 @@ export interface Route {
   /** Its parameters are `:name`. */
   readonly path: string;
   readonly admits: Admission;
-  /** `within` are the accounts that the caller's key is bound to; undefined for all. */
-  serve(request: Request, within: AccountPrefix | undefined): Response | Promise<Response>;
+  serve(request: Request, caller: Caller): Response | Promise<Response>;
 }
 
 export interface RouteOptions {
@@ -53,7 +53,7 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
     method: "POST",
     path,
     admits,
-    serve: async (request, within) => {
+    serve: async (request, caller) => {
       if (!isJson(request.headers.get("content-type")))
         return respond(problem("unsupported_media_type", "Send application/json."));
       const body = await readBody(request, options.maxBodyBytes);
@@ -61,7 +61,9 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
         return respond(problem("body_too_large", `A body may have ${options.maxBodyBytes} bytes.`));
       if (body === "cut off")
         return respond(problem("invalid_request", "the body was cut off", { path: "" }));
-      return respond(await serve(body, within));
+      // A body may take its time, and its key be revoked meanwhile.
+      if (caller.ended) return unauthorized("wrong key");
+      return respond(await serve(body, caller.within));
     },
   });
   const get = (admits: Admission, path: string, serve: Route["serve"]): Route => ({
@@ -76,7 +78,7 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
     post(WRITE_OWN, "/v1/wallet/accounts", (body, within) => wallet.openAccount(body, within)),
     post(WRITE, "/v1/wallet/deposit", (body) => wallet.move("deposit", body)),
     post(WRITE_OWN, "/v1/wallet/withdraw", (body, within) => wallet.move("withdraw", body, within)),
-    get(READ_OWN, `${BALANCE}:account_id`, (request, within) =>
+    get(READ_OWN, `${BALANCE}:account_id`, (request, { within }) =>
       respondTo(options.read(() => balance(wallet, request, within))),
     ),
     get(READ, "/v1/ledger", () => respondTo(options.read(() => wallet.ledger()))),

@@ -16,15 +16,17 @@ import { idOf, isKey, isOf } from "./key.ts";
 const BEARER = /^bearer +([^ ]+)$/i;
 const USUAL = "Bearer ";
 
+type Known = { -readonly [K in keyof Caller]: Caller[K] };
+
 interface KnownKey {
   readonly record: KeyRecord;
-  readonly caller: Caller;
+  readonly caller: Known;
   /** The whole key, once it was found right. */
   proven: Buffer | undefined;
 }
 
 export class KeyRing implements Callers {
-  #asked = true;
+  #everyone: Known | undefined;
   readonly #keys = new Map<string, KnownKey>();
   /** For the key that is compared. One for all: a look-up is synchronous. */
   #given = Buffer.alloc(0);
@@ -33,21 +35,24 @@ export class KeyRing implements Callers {
     this.take(keys);
   }
 
-  get asked(): boolean {
-    return this.#asked;
+  get everyone(): Caller | undefined {
+    return this.#everyone;
   }
 
-  /** From now on these keys count, and no others. */
+  /** From now on these keys count, and no others: callers by others have ended. */
   take(keys: KeysInForce): void {
-    this.#asked = keys !== "everyone";
+    const before = new Map(this.#keys);
     this.#keys.clear();
-    if (keys === "everyone") return;
-    for (const record of keys) {
-      const { scope, account } = record;
-      const within = account === undefined ? undefined : AccountPrefix.parse(account);
-      if (account !== undefined && !within) throw new TypeError("a key is bound to no account's name");
-      this.#keys.set(record.id, { record, caller: { scope, within }, proven: undefined });
+    if (this.#everyone) this.#everyone.ended = true;
+    this.#everyone = keys === "everyone" ? { scope: "admin", within: undefined, ended: false } : undefined;
+    for (const record of keys === "everyone" ? [] : keys) {
+      const known = before.get(record.id);
+      if (known && JSON.stringify(known.record) === JSON.stringify(record)) {
+        this.#keys.set(record.id, known);
+        before.delete(record.id);
+      } else this.#keys.set(record.id, newlyKnown(record));
     }
+    for (const { caller } of before.values()) caller.ended = true;
   }
 
   callerOf(authorization: string | null): Caller | "no key" | "wrong key" {
@@ -68,6 +73,13 @@ export class KeyRing implements Callers {
     if (this.#given.write(text) < proven.length) return "wrong key";
     return timingSafeEqual(this.#given, proven) ? caller : "wrong key";
   }
+}
+
+function newlyKnown(record: KeyRecord): KnownKey {
+  const { scope, account } = record;
+  const within = account === undefined ? undefined : AccountPrefix.parse(account);
+  if (account !== undefined && !within) throw new TypeError("a key is bound to no account's name");
+  return { record, caller: { scope, within, ended: false }, proven: undefined };
 }
 
 function firstTime(known: KnownKey, text: string): Caller | "wrong key" {

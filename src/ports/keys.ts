@@ -31,11 +31,13 @@ export interface Caller {
   readonly scope: Scope;
   /** The accounts that the key is bound to; undefined for all. */
   readonly within: AccountPrefix | undefined;
+  /** Whether it was let in once, and may call no more. */
+  readonly ended: boolean;
 }
 
 export interface Callers {
-  /** Whether a caller has to say who it is. */
-  readonly asked: boolean;
+  /** Who every caller is where no keys are asked for; undefined where one has to be brought. */
+  readonly everyone: Caller | undefined;
   /** Who brings the header `Authorization: …`. */
   callerOf(authorization: string | null): Caller | "no key" | "wrong key";
 }

@@ -238,7 +238,7 @@ test("the keys stand in no log, not even at the level debug", async () => {
 describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
   test("keys come, go and break under a running node, and kept connections follow", async () => {
     const data = temporaryFolder();
-    const running = await CofferNode.start(data, { runtime });
+    const running = await CofferNode.start(data, { runtime, flags: ["--gateway-threads", "1"] });
     const file = join(data, "keys.json");
     expect((await running.client.deposit("alice", 1)).status).toBe(200);
     const connection = await RawConnection.open(running.url);
@@ -250,13 +250,30 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
       eventually(`the status is ${status}`, async () => (await ledger(key)) === status);
 
     expect(await ledger()).toBe(200);
-    const first = await addKey(data, "first", "read");
+    const first = await addKey(data, "first", "write");
     await becomes(401);
     expect(await ledger(first)).toBe(200);
-    const second = await addKey(data, "second", "read");
+    const second = await addKey(data, "second", "write");
     await becomes(200, second);
+    // Their bodies are still on their way when the one key is revoked.
+    const late = await Promise.all(
+      [first, second].map(async (key) => {
+        const begun = await RawConnection.open(running.url);
+        const bytes = requestBytes(
+          withKey(post("/v1/wallet/deposit", { account_id: "late", amount: 1 }), key),
+        );
+        await begun.send(bytes.subarray(0, -1));
+        return { begun, end: bytes.subarray(-1) };
+      }),
+    );
     await coffer(["keys", "revoke", "first", "--data", data]);
     await becomes(401, first);
+    const statuses = late.map(async ({ begun, end }) => {
+      await begun.send(end);
+      return (await begun.answer())?.status;
+    });
+    expect(await Promise.all(statuses)).toEqual([401, 200]);
+    for (const { begun } of late) begun.cut();
     expect(await ledger(second)).toBe(200);
 
     renameSync(file, `${file}.away`);

@@ -40,12 +40,12 @@ const ANSWERS: Readonly<Record<string, () => Answer>> = {
   },
 };
 
-const ANYONE: Caller = { scope: "admin", within: undefined };
+const ANYONE: Caller = { scope: "admin", within: undefined, ended: false };
 
 /** HTTP over a wallet that answers everything with `answer`. */
 function httpOf(answer: () => Answer, secure: boolean, who: Caller | "no key" | "wrong key" = ANYONE) {
   const wallet = new Proxy({}, { get: () => () => answer() }) as WalletService;
-  const callers: Callers = { asked: true, callerOf: () => who };
+  const callers: Callers = { everyone: undefined, callerOf: () => who };
   return createHttp(wallet, {
     callers,
     secure,
@@ -93,7 +93,7 @@ describe.each([
 
     test(`${method} ${path}, refused before the wallet is asked`, async () => {
       const statuses = new Set<number>();
-      for (const who of ["no key", "wrong key", { scope: "none" as never, within: undefined }] as const)
+      for (const who of ["no key", "wrong key", { ...ANYONE, scope: "none" as never }] as const)
         statuses.add(await statusOf(httpOf(ANSWERS["200"]!, secure, who), secure, good, init));
       expect([...statuses]).toEqual(path.startsWith("/health/") ? [200] : [401, 403]);
     });

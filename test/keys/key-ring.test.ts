@@ -4,7 +4,7 @@ import { expect, spyOn, test } from "bun:test";
 import crypto from "node:crypto";
 import { makeKey } from "../../src/keys/key.ts";
 import { KeyRing } from "../../src/keys/key-ring.ts";
-import type { Scope } from "../../src/ports/keys.ts";
+import type { Caller, Scope } from "../../src/ports/keys.ts";
 
 function newKey(name: string, scope: Scope = "read", account?: string) {
   return makeKey({ name, scope, account, created: "2026-01-02T03:04:05.678Z" });
@@ -31,11 +31,11 @@ test("a key has 256 random bits, and a record that has nothing of them", () => {
 
 test("whoever brings a key is known by it", () => {
   const ring = new KeyRing([SHOP.record, OTHER.record]);
-  expect(ring.asked).toBe(true);
+  expect(ring.everyone).toBeUndefined();
   const shop = callerOf(ring, `Bearer ${SHOP.key}`);
   if (typeof shop === "string") throw new Error(shop);
   expect([shop.scope, shop.within?.text]).toEqual(["write", "shop-"]);
-  expect(callerOf(ring, `Bearer ${OTHER.key}`)).toEqual({ scope: "read", within: undefined });
+  expect(callerOf(ring, `Bearer ${OTHER.key}`)).toEqual({ scope: "read", within: undefined, ended: false });
 });
 
 test("the scheme is read in any case, with any number of spaces", () => {
@@ -92,11 +92,11 @@ test("no header is no key, and so is another scheme; what claims to be a key is 
 
 test("an empty list lets nobody in, and everyone is asked for nothing", () => {
   const ring = new KeyRing([]);
-  expect([ring.asked, ring.callerOf(`Bearer ${key}`)]).toEqual([true, "wrong key"]);
+  expect([ring.everyone, ring.callerOf(`Bearer ${key}`)]).toEqual([undefined, "wrong key"]);
   ring.take("everyone");
-  expect(ring.asked).toBe(false);
+  expect(ring.everyone).toEqual({ scope: "admin", within: undefined, ended: false });
   ring.take([]);
-  expect(ring.asked).toBe(true);
+  expect(ring.everyone).toBeUndefined();
 });
 
 test("keys that were taken away are refused, also those that were remembered", () => {
@@ -105,9 +105,22 @@ test("keys that were taken away are refused, also those that were remembered", (
   ring.take([SHOP.record]);
   expect(ring.callerOf(`Bearer ${key}`)).toBe("wrong key");
   ring.take([{ ...OTHER.record, scope: "admin" }]);
-  expect(ring.callerOf(`Bearer ${key}`)).toEqual({ scope: "admin", within: undefined });
+  expect(ring.callerOf(`Bearer ${key}`)).toEqual({ scope: "admin", within: undefined, ended: false });
   ring.take([{ ...OTHER.record, hash: SHOP.record.hash }]);
   expect(ring.callerOf(`Bearer ${key}`)).toBe("wrong key");
+});
+
+test("whoever was let in by what counts no more has ended; others go on, and are not hashed again", () => {
+  const ring = new KeyRing("everyone");
+  const { everyone } = ring;
+  ring.take([OTHER.record, SHOP.record]);
+  expect(everyone?.ended).toBe(true);
+  const [other, shop] = [OTHER, SHOP].map((one) => ring.callerOf(`Bearer ${one.key}`));
+  ring.take([structuredClone(OTHER.record), { ...SHOP.record, scope: "read" }]);
+  expect([other, shop].map((caller) => (caller as Caller).ended)).toEqual([false, true]);
+  expect(ring.callerOf(`Bearer ${key}`)).toBe(other!);
+  ring.take([]);
+  expect((other as Caller).ended).toBe(true);
 });
 
 test("a key is hashed once; a wrong one once at most, and not at all where the right one is remembered", () => {
