@@ -2,15 +2,15 @@
 
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
+import type { RouteDescription } from "./descriptions.ts";
+import * as describe from "./descriptions.ts";
 import { isJson, readBody, respond, targetOf } from "./messages.ts";
+import { type DescribedRoute, openApi } from "./openapi.ts";
 import { problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
 
-export interface Route {
-  /** GET answers HEAD too. */
-  readonly method: "GET" | "POST";
-  /** Its parameters are `:name`. */
-  readonly path: string;
+/** One that takes GET answers HEAD too. */
+export interface Route extends DescribedRoute {
   serve(request: Request): Response | Promise<Response>;
 }
 
@@ -29,9 +29,14 @@ const BALANCE = "/v1/wallet/balance/";
 const METRICS_HEADERS = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
 
 export function createRoutes(wallet: WalletService, options: RouteOptions): readonly Route[] {
-  const post = (path: string, serve: (body: Uint8Array) => Promise<Answer>): Route => ({
+  const post = (
+    path: string,
+    description: RouteDescription,
+    serve: (body: Uint8Array) => Promise<Answer>,
+  ): Route => ({
     method: "POST",
     path,
+    description,
     serve: async (request) => {
       if (!isJson(request.headers.get("content-type")))
         return respond(problem("unsupported_media_type", "Send application/json."));
@@ -43,24 +48,39 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
       return respond(await serve(body));
     },
   });
-  const get = (path: string, serve: Route["serve"]): Route => ({ method: "GET", path, serve });
-  return [
-    post("/v1/wallet/transfer", (body) => wallet.transfer(body)),
-    post("/v1/wallet/transfers", (body) => wallet.transfers(body)),
-    post("/v1/wallet/accounts", (body) => wallet.openAccount(body)),
-    post("/v1/wallet/deposit", (body) => wallet.move("deposit", body)),
-    post("/v1/wallet/withdraw", (body) => wallet.move("withdraw", body)),
-    get(`${BALANCE}:account_id`, async (request) =>
+  const get = (path: string, description: RouteDescription, serve: Route["serve"]): Route => ({
+    method: "GET",
+    path,
+    description,
+    serve,
+  });
+  let document: string | undefined;
+  const routes: readonly Route[] = [
+    post("/v1/wallet/transfer", describe.TRANSFER, (body) => wallet.transfer(body)),
+    post("/v1/wallet/transfers", describe.TRANSFERS, (body) => wallet.transfers(body)),
+    post("/v1/wallet/accounts", describe.ACCOUNTS, (body) => wallet.openAccount(body)),
+    post("/v1/wallet/deposit", describe.DEPOSIT, (body) => wallet.move("deposit", body)),
+    post("/v1/wallet/withdraw", describe.WITHDRAW, (body) => wallet.move("withdraw", body)),
+    get(`${BALANCE}:account_id`, describe.BALANCE, async (request) =>
       respond(await options.read(() => balance(wallet, request))),
     ),
-    get("/v1/ledger", async () => respond(await options.read(() => wallet.ledger()))),
-    get("/metrics", async () => new Response(await options.metrics(), { headers: METRICS_HEADERS })),
-    get("/health/live", () => respond(ok('{"status":"live"}'))),
-    get("/health/ready", () => {
+    get("/v1/ledger", describe.LEDGER, async () => respond(await options.read(() => wallet.ledger()))),
+    get(
+      "/metrics",
+      describe.METRICS,
+      async () => new Response(await options.metrics(), { headers: METRICS_HEADERS }),
+    ),
+    get("/health/live", describe.LIVE, () => respond(ok('{"status":"live"}'))),
+    get("/health/ready", describe.READY, () => {
       const why = options.unready();
       return respond(why === undefined ? ok('{"status":"ready"}') : problem("not_ready", why));
     }),
+    get("/openapi.json", describe.OPENAPI, () => {
+      document ??= openApi(routes);
+      return respond(ok(document));
+    }),
   ];
+  return routes;
 }
 
 function balance(wallet: WalletService, request: Request): Answer {

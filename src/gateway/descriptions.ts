@@ -1,0 +1,147 @@
+/** What each route takes and answers, as it is published. */
+
+import type { Rejection } from "../domain/rejections.ts";
+import type { ProblemCode } from "./problems.ts";
+import { ref, type Schema } from "./schemas.ts";
+
+export interface RouteDescription {
+  /** Unique, in camel case: generated clients name their functions so. */
+  readonly operationId: string;
+  readonly summary: string;
+  readonly parameters?: readonly Parameter[];
+  readonly body?: Schema;
+  /** By status. */
+  readonly answers: Readonly<Record<number, GoodAnswer>>;
+  /** Beyond those that every route has. */
+  readonly problems: readonly ProblemCode[];
+  /** What the ledger may answer. */
+  readonly rejections?: readonly Rejection[];
+}
+
+export interface Parameter {
+  readonly name: string;
+  readonly in: "path" | "query";
+  readonly schema: Schema;
+}
+
+export interface GoodAnswer {
+  readonly description: string;
+  readonly schema: Schema;
+  /** Unless it is application/json. */
+  readonly type?: string;
+  /** It may be the first outcome of a repeated id, which a header tells. */
+  readonly repeats?: boolean;
+}
+
+/** What every request with a body may be answered. */
+const SENDING: readonly ProblemCode[] = ["body_too_large", "unsupported_media_type"];
+/** What every command may be answered. */
+const COMMANDING: readonly ProblemCode[] = [...SENDING, "queue_unavailable", "overloaded", "outcome_unknown"];
+
+const MOVED = { description: "The money was moved.", schema: ref("TransferAnswer"), repeats: true };
+const CONFLICT: ProblemCode = "transaction_id_conflict";
+
+export const TRANSFER: RouteDescription = {
+  operationId: "transfer",
+  summary: "Moves money from an account to another",
+  body: ref("TransferRequest"),
+  answers: { 200: MOVED },
+  problems: [...COMMANDING, CONFLICT],
+  rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],
+};
+
+export const TRANSFERS: RouteDescription = {
+  operationId: "transferBatch",
+  summary: "Decides many transfers, each on its own; a malformed one refuses all",
+  body: ref("BatchRequest"),
+  answers: { 200: { description: "What became of them, in numbers.", schema: ref("BatchAnswer") } },
+  problems: [...COMMANDING, "batch_too_large"],
+};
+
+export const ACCOUNTS: RouteDescription = {
+  operationId: "openAccount",
+  summary: "Opens an account",
+  body: ref("AccountRequest"),
+  answers: {
+    200: {
+      description: "It is open already, with the same initial balance.",
+      schema: ref("AccountAnswer"),
+      repeats: true,
+    },
+    201: { description: "It was opened.", schema: ref("AccountAnswer"), repeats: true },
+  },
+  problems: [...COMMANDING, CONFLICT, "account_exists"],
+  rejections: ["balance_overflow"],
+};
+
+export const DEPOSIT: RouteDescription = {
+  operationId: "deposit",
+  summary: "Brings money into the ledger",
+  body: ref("MoveRequest"),
+  answers: { 200: MOVED },
+  problems: [...COMMANDING, CONFLICT],
+  rejections: ["account_not_found", "balance_overflow"],
+};
+
+export const WITHDRAW: RouteDescription = {
+  operationId: "withdraw",
+  summary: "Takes money out of the ledger",
+  body: ref("MoveRequest"),
+  answers: { 200: MOVED },
+  problems: [...COMMANDING, CONFLICT],
+  rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],
+};
+
+export const BALANCE: RouteDescription = {
+  operationId: "getBalance",
+  summary: "What an account holds",
+  parameters: [
+    { name: "account_id", in: "path", schema: ref("AnyAccount") },
+    { name: "currency", in: "query", schema: ref("Currency") },
+  ],
+  answers: { 200: { description: "Its balance.", schema: ref("BalanceAnswer") } },
+  problems: ["account_not_found", "not_found", "queue_unavailable"],
+};
+
+export const LEDGER: RouteDescription = {
+  operationId: "getLedger",
+  summary: "The ledger's size and totals",
+  answers: { 200: { description: "The ledger.", schema: ref("LedgerAnswer") } },
+  problems: ["queue_unavailable"],
+};
+
+export const METRICS: RouteDescription = {
+  operationId: "getMetrics",
+  summary: "The node's metrics",
+  answers: {
+    200: { description: "As Prometheus reads them.", schema: { type: "string" }, type: "text/plain" },
+  },
+  problems: [],
+};
+
+export const LIVE: RouteDescription = {
+  operationId: "isLive",
+  summary: "Whether the process answers",
+  answers: { 200: { description: "It does.", schema: state("live") } },
+  problems: [],
+};
+
+export const READY: RouteDescription = {
+  operationId: "isReady",
+  summary: "Whether commands are taken",
+  answers: { 200: { description: "They are.", schema: state("ready") } },
+  problems: ["not_ready"],
+};
+
+export const OPENAPI: RouteDescription = {
+  operationId: "getOpenApi",
+  summary: "This description",
+  answers: {
+    200: { description: "OpenAPI 3.1.", schema: { type: "object" } },
+  },
+  problems: [],
+};
+
+function state(name: string): Schema {
+  return { type: "object", properties: { status: { type: "string", const: name } }, required: ["status"] };
+}
