@@ -9,7 +9,7 @@ export interface RouteDescription {
   readonly operationId: string;
   readonly summary: string;
   readonly parameters?: readonly Parameter[];
-  readonly body?: Schema;
+  readonly body?: Body;
   /** By status. */
   readonly answers: Readonly<Record<number, GoodAnswer>>;
   /** Beyond those that every route has. */
@@ -18,10 +18,16 @@ export interface RouteDescription {
   readonly rejections?: readonly Rejection[];
 }
 
+export interface Body {
+  readonly schema: Schema;
+  readonly example: unknown;
+}
+
 export interface Parameter {
   readonly name: string;
   readonly in: "path" | "query";
   readonly schema: Schema;
+  readonly example: unknown;
 }
 
 export interface GoodAnswer {
@@ -38,13 +44,15 @@ const SENDING: readonly ProblemCode[] = ["body_too_large", "unsupported_media_ty
 /** What every command may be answered. */
 const COMMANDING: readonly ProblemCode[] = [...SENDING, "queue_unavailable", "overloaded", "outcome_unknown"];
 
+const A_TRANSFER = { from_account: "alice", to_account: "bob", amount: 20 };
+const A_MOVE = { account_id: "alice", amount: 100 };
 const MOVED = { description: "The money was moved.", schema: ref("TransferAnswer"), repeats: true };
 const CONFLICT: ProblemCode = "transaction_id_conflict";
 
 export const TRANSFER: RouteDescription = {
   operationId: "transfer",
   summary: "Moves money from an account to another",
-  body: ref("TransferRequest"),
+  body: { schema: ref("TransferRequest"), example: A_TRANSFER },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
   rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],
@@ -53,7 +61,7 @@ export const TRANSFER: RouteDescription = {
 export const TRANSFERS: RouteDescription = {
   operationId: "transferBatch",
   summary: "Decides many transfers, each on its own; a malformed one refuses all",
-  body: ref("BatchRequest"),
+  body: { schema: ref("BatchRequest"), example: { transfers: [A_TRANSFER] } },
   answers: { 200: { description: "What became of them, in numbers.", schema: ref("BatchAnswer") } },
   problems: [...COMMANDING, "batch_too_large"],
 };
@@ -61,7 +69,7 @@ export const TRANSFERS: RouteDescription = {
 export const ACCOUNTS: RouteDescription = {
   operationId: "openAccount",
   summary: "Opens an account",
-  body: ref("AccountRequest"),
+  body: { schema: ref("AccountRequest"), example: { account_id: "alice", initial_balance: 100 } },
   answers: {
     200: {
       description: "It is open already, with the same initial balance.",
@@ -77,7 +85,7 @@ export const ACCOUNTS: RouteDescription = {
 export const DEPOSIT: RouteDescription = {
   operationId: "deposit",
   summary: "Brings money into the ledger",
-  body: ref("MoveRequest"),
+  body: { schema: ref("MoveRequest"), example: A_MOVE },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
   rejections: ["account_not_found", "balance_overflow"],
@@ -86,7 +94,7 @@ export const DEPOSIT: RouteDescription = {
 export const WITHDRAW: RouteDescription = {
   operationId: "withdraw",
   summary: "Takes money out of the ledger",
-  body: ref("MoveRequest"),
+  body: { schema: ref("MoveRequest"), example: A_MOVE },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
   rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],
@@ -96,8 +104,8 @@ export const BALANCE: RouteDescription = {
   operationId: "getBalance",
   summary: "What an account holds",
   parameters: [
-    { name: "account_id", in: "path", schema: ref("AnyAccount") },
-    { name: "currency", in: "query", schema: ref("Currency") },
+    { name: "account_id", in: "path", schema: ref("AnyAccount"), example: "alice" },
+    { name: "currency", in: "query", schema: ref("Currency"), example: "USD" },
   ],
   answers: { 200: { description: "Its balance.", schema: ref("BalanceAnswer") } },
   problems: ["account_not_found", "not_found", "queue_unavailable"],

@@ -52,7 +52,7 @@ function operation({ operationId, summary, parameters, body, answers, ...more }:
     ...(parameters && {
       parameters: parameters.map((parameter) => ({ ...parameter, required: parameter.in === "path" })),
     }),
-    ...(body && { requestBody: { required: true, content: { "application/json": { schema: body } } } }),
+    ...(body && { requestBody: { required: true, content: { "application/json": body } } }),
     responses,
   };
 }
