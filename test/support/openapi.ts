@@ -30,26 +30,29 @@ export async function openApiText(): Promise<string> {
 
 /** The document's schemas, compiled. */
 export class OpenApi {
-  readonly #ajv = new Ajv2020({ strictTypes: false, validateFormats: false });
-  readonly #compiled = new Map<string, ValidateFunction>();
+  readonly #ajv = new Ajv2020({ strictTypes: false, validateFormats: false, keywords: ["components"] });
+  readonly #compiled = new WeakMap<Json, ValidateFunction>();
+  readonly #named = new Map<string, Json>();
 
   private constructor(readonly document: Json) {}
 
-  static async published(): Promise<OpenApi> {
-    return new OpenApi(closed(JSON.parse(await openApiText())));
+  static #published: Promise<OpenApi> | undefined;
+
+  static published(): Promise<OpenApi> {
+    OpenApi.#published ??= openApiText().then((text) => new OpenApi(closed(JSON.parse(text))));
+    return OpenApi.#published;
   }
 
   /** What is wrong with a value by this schema: "" where nothing is. */
   problemsOf(schema: Json, value: unknown): string {
-    const key = JSON.stringify(schema);
     const validate =
-      this.#compiled.get(key) ?? this.#ajv.compile({ ...schema, components: this.document.components });
-    this.#compiled.set(key, validate);
+      this.#compiled.get(schema) ?? this.#ajv.compile({ ...schema, components: this.document.components });
+    this.#compiled.set(schema, validate);
     return validate(value) ? "" : this.#ajv.errorsText(validate.errors);
   }
 
   accepts(name: string, value: unknown): boolean {
-    return this.problemsOf({ $ref: `#/components/schemas/${name}` }, value) === "";
+    return this.problemsOf(this.#schema(name), value) === "";
   }
 
   /** What is wrong with an answer, by what is said of its route: "" where nothing is. */
@@ -60,7 +63,7 @@ export class OpenApi {
   ): string {
     const { status, headers, text } = answer;
     const asked = ROUTES.find((route) => matches(route.path, path));
-    if (!asked) return this.#wrongBody({ $ref: "#/components/schemas/Problem" }, text);
+    if (!asked) return this.#wrongBody(this.#schema("Problem"), text);
     // What is answered to other methods is said of the one that there is.
     const operation = this.document.paths[asked.path.replace(/:(\w+)/g, "{$1}")][asked.method.toLowerCase()];
     const response = operation.responses[status];
@@ -82,6 +85,12 @@ export class OpenApi {
     return type.endsWith("json")
       ? this.#wrongBody(content.schema, text)
       : this.problemsOf(content.schema, text);
+  }
+
+  #schema(name: string): Json {
+    const schema = this.#named.get(name) ?? { $ref: `#/components/schemas/${name}` };
+    this.#named.set(name, schema);
+    return schema;
   }
 
   #wrongBody(schema: Json, text: string): string {

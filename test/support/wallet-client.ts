@@ -1,4 +1,6 @@
-/** A plain HTTP client of the wallet. */
+/** A plain HTTP client of the wallet, to which no answer is right that is not in /openapi.json. */
+
+import { OpenApi } from "./openapi.ts";
 
 export interface WalletAnswer {
   readonly status: number;
@@ -21,7 +23,7 @@ export class WalletClient {
   constructor(readonly url: string) {}
 
   async get(path: string): Promise<WalletAnswer> {
-    return read(await fetch(this.url + path));
+    return read("GET", path, await fetch(this.url + path));
   }
 
   /** Sends `body` as it is where it is text or bytes, as JSON otherwise. */
@@ -32,6 +34,8 @@ export class WalletClient {
   ): Promise<WalletAnswer> {
     const payload = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
     return read(
+      "POST",
+      path,
       await fetch(this.url + path, {
         method: "POST",
         headers,
@@ -71,13 +75,16 @@ export class WalletClient {
   }
 }
 
-async function read(response: Response): Promise<WalletAnswer> {
+async function read(method: string, path: string, response: Response): Promise<WalletAnswer> {
   const text = await response.text();
+  const { status, headers } = response;
+  const wrong = (await OpenApi.published()).wrongIn(method, path, { status, headers, text });
+  if (wrong) throw new Error(`${method} ${path}: ${status} ${text}: ${wrong}`);
   let body: unknown;
   try {
     body = text === "" ? undefined : JSON.parse(text);
   } catch {
     body = undefined;
   }
-  return { status: response.status, headers: response.headers, text, body };
+  return { status, headers, text, body };
 }
