@@ -107,7 +107,7 @@ function someFrame(draw: Draw): Buffer {
 }
 
 /** The frame with the crc that it should have. */
-function sealed(bytes: Buffer): Buffer {
+export function sealed(bytes: Buffer): Buffer {
   if (bytes.length < FIRST_COMMAND_AT) return bytes;
   bytes.writeUInt32LE(crc32(bytes.subarray(FIRST_COMMAND_AT), crc32(bytes.subarray(0, CRC_AT))), CRC_AT);
   return bytes;
