@@ -56,7 +56,7 @@ test(
   "whatever is sent is read in one way, as commands that can be, or passed over",
   () => {
     const came = { gateway: 0, outside: 0, nobody: 0, stops: 0 };
-    for (const _ of rounds(10_000)) {
+    for (const _ of rounds(4_000)) {
       const data = hostileMessage(draw);
       const message = read(() => readMessage(data, USD));
       if (!isDeepStrictEqual(plainly(data), message))
@@ -76,7 +76,7 @@ test(
       const again = readMessage(buildFrame(new Uint8Array(16), 1, [writer.take()]), USD);
       expect(again).toMatchObject({ from: "gateway", commands: message.commands });
     }
-    for (const count of Object.values(came)) expect(count).toBeGreaterThan(30);
+    for (const count of Object.values(came)) expect(count).toBeGreaterThan(10);
   },
   FUZZ_TIMEOUT_MS,
 );
@@ -85,7 +85,7 @@ test(
   "the scanner of requests reads nothing that the validator refuses",
   () => {
     let scanned = 0;
-    for (const _ of rounds(30_000)) {
+    for (const _ of rounds(10_000)) {
       const data = hostileMessage(draw);
       const plain = scanTransfer(data);
       if (!plain) continue;
@@ -97,7 +97,7 @@ test(
       const parsed = parsedOf(data);
       expect(readMessage(frame, USD)).toMatchObject({ from: "gateway", commands: [parsed] });
     }
-    expect(scanned).toBeGreaterThan(10);
+    expect(scanned).toBeGreaterThan(5);
   },
   FUZZ_TIMEOUT_MS,
 );
