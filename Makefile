@@ -91,7 +91,7 @@ soak: setup ## simulate new histories for SECONDS (600), then crash real nodes 2
 
 .PHONY: fuzz
 fuzz: setup ## send hostile requests, messages and log bytes for SECONDS (600), by a new seed or COFFER_SEED
-	@COFFER_FUZZ_SECONDS=$$(( ($(SECONDS_GIVEN) + $(FUZZERS) - 1) / $(FUZZERS) )) $(BIN)/bun test test/fuzz
+	@COFFER_FUZZ_SECONDS=$$(( ($(SECONDS_GIVEN) + $(FUZZERS) - 1) / $(FUZZERS) )) $(BIN)/bun test --timeout 60000 test/fuzz
 
 .PHONY: setup
 setup: build/coffer $(TOOLS) postgres $(SCHEMATHESIS) ## fetch and build all parts
