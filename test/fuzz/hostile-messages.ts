@@ -80,9 +80,9 @@ const NUMBERS = [
 
 const FIELDS = ["transaction_id", "from_account", "to_account", "amount", "currency"] as const;
 
-/** A transfer that the ledger decides, as far as its form goes. */
+/** A transfer between accounts that exist or do not; now and then to the account that pays. */
 function someTransfer(draw: Draw) {
-  return transfer(`account-${draw(5)}`, `account-${5 + draw(5)}`, 1 + draw(50), { id: id(draw(2_000)) });
+  return transfer(`account-${draw(10)}`, `account-${draw(10)}`, 1 + draw(50), { id: id(draw(2_000)) });
 }
 
 /** The same as JSON clients send it: the amount as a number, or as digits. */
@@ -108,9 +108,18 @@ function someFrame(draw: Draw): Buffer {
 
 /** The frame with the crc that it should have. */
 export function sealed(bytes: Buffer): Buffer {
-  if (bytes.length < FIRST_COMMAND_AT) return bytes;
-  bytes.writeUInt32LE(crc32(bytes.subarray(FIRST_COMMAND_AT), crc32(bytes.subarray(0, CRC_AT))), CRC_AT);
+  if (bytes.length >= FIRST_COMMAND_AT) bytes.writeUInt32LE(crcOf(bytes), CRC_AT);
   return bytes;
+}
+
+/** Whether it begins as a frame does, and is damaged. */
+export function isDamagedFrame(bytes: Buffer): boolean {
+  if (bytes[0] !== 0xcf || bytes[1] !== 0x46) return false;
+  return bytes.length < FIRST_COMMAND_AT || bytes.readUInt32LE(CRC_AT) !== crcOf(bytes);
+}
+
+function crcOf(frame: Buffer): number {
+  return crc32(frame.subarray(FIRST_COMMAND_AT), crc32(frame.subarray(0, CRC_AT)));
 }
 
 function randomBytes(length: number, draw: Draw): Buffer {

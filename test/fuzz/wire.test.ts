@@ -11,7 +11,7 @@ import { scanTransfer } from "../../src/wire/transfer-scanner.ts";
 import { currency, id } from "../support/ledger-specs.ts";
 import { randomIntegers } from "../support/seed.ts";
 import { FUZZ_TIMEOUT_MS, rounds } from "./budget.ts";
-import { hostileMessage } from "./hostile-messages.ts";
+import { hostileMessage, isDamagedFrame } from "./hostile-messages.ts";
 
 const USD = currency("USD");
 const draw = randomIntegers();
@@ -62,10 +62,12 @@ test(
       if (!isDeepStrictEqual(plainly(data), message))
         throw new Error(`read in two ways: ${data.toString("hex")}`);
       if (message === "stops the node") {
+        expect(isDamagedFrame(data)).toBe(false);
         came.stops++;
         continue;
       }
       came[message.from]++;
+      if (isDamagedFrame(data)) expect(message).toMatchObject({ from: "nobody" });
       if (message.from === "nobody") {
         expect(message.why.length).toBeLessThan(2_000);
         continue;
