@@ -25,7 +25,7 @@ export function openApi(routes: readonly DescribedRoute[]): string {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
     const operations = paths[path] ?? {};
     paths[path] = operations;
-    operations[route.method.toLowerCase()] = operation(route.description);
+    operations[route.method.toLowerCase()] = operation(route);
   }
   return textOf({
     openapi: "3.1.0",
@@ -42,10 +42,11 @@ export function openApi(routes: readonly DescribedRoute[]): string {
   });
 }
 
-function operation({ operationId, summary, parameters, body, answers, ...more }: RouteDescription): Schema {
+function operation({ description }: DescribedRoute): Schema {
+  const { operationId, summary, parameters, body, answers } = description;
   const responses: Record<string, Schema> = {};
   for (const [status, answer] of Object.entries(answers)) responses[status] = good(answer);
-  for (const [status, codes] of byStatus(more)) responses[status] = problems(status, codes);
+  for (const [status, codes] of byStatus(description)) responses[status] = problems(status, codes);
   return {
     operationId,
     summary,
@@ -66,10 +67,7 @@ function good({ description, schema, type = "application/json", repeats }: GoodA
 }
 
 /** Codes by their status, each with its title. */
-function byStatus({
-  problems,
-  rejections = [],
-}: Pick<RouteDescription, "problems" | "rejections">): Map<number, Map<string, string>> {
+function byStatus({ problems, rejections = [] }: RouteDescription): Map<number, Map<string, string>> {
   const found = new Map<number, Map<string, string>>();
   const add = (status: number, code: string, title: string) => {
     const codes = found.get(status) ?? new Map<string, string>();

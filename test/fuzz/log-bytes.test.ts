@@ -120,6 +120,12 @@ function firstChange(text: string, now: string): number {
   return at;
 }
 
+/** The text around the first byte in which it differs from the other one. */
+function aroundChange(text: string, from: string): string {
+  const at = firstChange(text, from);
+  return JSON.stringify(text.slice(Math.max(at - 40, 0), at + 40));
+}
+
 /** What `coffer verify` says, without a process. */
 async function verified(data: string): Promise<{ code: number; said: string }> {
   const said: string[] = [];
@@ -175,7 +181,8 @@ test(
         const now = changed(text, draw, forked ? fork : other);
         writeFileSync(path, now, "latin1");
         const { code, said } = await verified(data);
-        if (code === 0) throw new Error(`nobody saw it: ${JSON.stringify([text, now])}`);
+        if (code === 0)
+          throw new Error(`nobody saw ${aroundChange(now, text)} in place of ${aroundChange(text, now)}`);
         // A command of a log that began alike follows, as far as can be told without the mark.
         expectPlace(said, path, text, now, forked);
         await expectRefusedOrCut(data, text, now);

@@ -13,8 +13,10 @@ import {
   type RequestDefaults,
 } from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
+import { CofferNode, RUNTIME_NAMES } from "../support/coffer.ts";
+import { temporaryFolder } from "../support/folders.ts";
 import { currency, id } from "../support/ledger-specs.ts";
-import { type Json, OpenApi, ROUTES } from "../support/openapi.ts";
+import { type Json, OpenApi, openApiText, ROUTES } from "../support/openapi.ts";
 import "../support/seed.ts";
 import { accounts, amounts, currencies, uuids } from "../wire/commands.ts";
 
@@ -41,6 +43,62 @@ describe("the document", () => {
     // Holds and atomic batches are not there yet.
     const notYet = ["hold_not_found", "hold_closed", "amount_exceeds_hold", "batch_failed"];
     expect([...told].sort()).toEqual(codes.filter((code) => !notYet.includes(code)));
+  });
+});
+
+test.each(RUNTIME_NAMES)("%s publishes it", async (runtime) => {
+  const node = await CofferNode.start(temporaryFolder(), { runtime });
+  const { status, text, headers } = await node.client.get("/openapi.json");
+  expect([status, headers.get("content-type")]).toEqual([200, "application/json"]);
+  expect(text).toBe(await openApiText());
+  expect(text).toContain('"maximum":9223372036854775807');
+  await node.crash();
+});
+
+describe("an answer that is not in the document is noticed", () => {
+  const path = "/v1/wallet/transfer";
+  const good = { transaction_id: id(1), status: "committed", seq: 4, from_balance: 80, to_balance: 20 };
+  const problem = (code: string, status: number, more: object = {}) => ({
+    status,
+    type: "application/problem+json",
+    body: { type: `urn:coffer:problem:${code}`, title: "t", status, detail: "d", code, ...more },
+  });
+  interface Told {
+    readonly status?: number;
+    readonly type?: string;
+    readonly body?: Json;
+    readonly headers?: Record<string, string>;
+  }
+  const wrong = ({ status = 200, type = "application/json", body = good, headers = {} }: Told) =>
+    openApi.wrongIn("POST", path, {
+      status,
+      headers: new Headers({ "content-type": type, ...headers }),
+      text: JSON.stringify(body),
+    });
+
+  test.each<[string, Told]>([
+    ["a commit", {}],
+    ["a repeat", { headers: { "idempotent-replayed": "true" } }],
+    ["a rejection", problem("insufficient_funds", 422, { transaction_id: id(1), seq: 3 })],
+    ["a full gateway", { ...problem("overloaded", 503), headers: { "retry-after": "1" } }],
+  ])("but not %s", (_, told) => {
+    expect(wrong(told)).toBe("");
+  });
+
+  test.each<[string, Told]>([
+    ["another status", { status: 201 }],
+    ["another type", { type: "text/plain" }],
+    ["a field too few", { body: { ...good, seq: undefined } }],
+    ["a field too many", { body: { ...good, secret: 1 } }],
+    ["a field of another type", { body: { ...good, seq: "4" } }],
+    ["a header that is not told", { headers: { "retry-after": "1" } }],
+    ["a header of another value", { headers: { "idempotent-replayed": "yes" } }],
+    ["a missing header", problem("overloaded", 503)],
+    ["a code of another route", problem("account_exists", 409)],
+    ["a code of another status", problem("insufficient_funds", 409)],
+    ["a problem with a member that is not told", problem("internal_error", 500, { stack: "at x" })],
+  ])("%s", (_, told) => {
+    expect(wrong(told)).not.toBe("");
   });
 });
 
