@@ -29,7 +29,8 @@ CLIENT := clients/typescript
 CLIENT_SOURCES := $(shell find $(CLIENT)/src 2>/dev/null)
 TOOLS := $(addprefix build/tools/,coffer-nats nats-server k6)
 SCHEMATHESIS := build/schemathesis/.installed
-FUZZERS := 5
+# Tests of test/fuzz that share the time of make fuzz.
+FUZZERS := 6
 
 .PHONY: help
 help: ## list the targets

@@ -32,7 +32,8 @@ export function openApi(routes: readonly DescribedRoute[]): string {
     info: {
       title: "Coffer",
       version: "1",
-      description: "A digital wallet ledger. Amounts are integers in minor units (cents).",
+      description:
+        "A digital wallet ledger. Amounts are integers in minor units (cents). What answers GET answers HEAD too.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],

@@ -18,6 +18,7 @@ import { temporaryFolder } from "../support/folders.ts";
 import { replayIndependently } from "../support/independent-replay.ts";
 import { currency } from "../support/ledger-specs.ts";
 import { NatsServer } from "../support/nats.ts";
+import { OpenApi } from "../support/openapi.ts";
 import { randomIntegers } from "../support/seed.ts";
 import { FUZZ_TIMEOUT_MS, rounds } from "./budget.ts";
 import { hostileMessage, mutated, sealed } from "./hostile-messages.ts";
@@ -57,6 +58,20 @@ function stops(message: Uint8Array): boolean {
     if (error instanceof UnknownCommand) return true;
     throw error;
   }
+}
+
+/** The door for others takes any bytes, and answers as HTTP does. */
+async function expectAnswered(message: Uint8Array): Promise<void> {
+  const answer = await connection.request("coffer.transfer", message, { timeout: 30_000 });
+  const headers = new Headers({ "content-type": answer.headers?.get("Content-Type") ?? "" });
+  if (answer.headers?.has("Idempotent-Replayed")) headers.set("idempotent-replayed", "true");
+  const told = { status: Number(answer.headers?.get("Coffer-Status")), headers, text: answer.string() };
+  const document = await OpenApi.published();
+  const wrong = ["/v1/wallet/transfer", "/v1/wallet/transfers"].map((path) =>
+    document.wrongIn("POST", path, told),
+  );
+  if (!wrong.includes("") || told.status >= 500)
+    throw new Error(`${told.status} ${told.text}: ${wrong.join(", ")}`);
 }
 
 /** What the lines of a log say, as a plain reading of the stream has it: no short way, no batch. */
@@ -107,6 +122,7 @@ test(
         const seen = again && (draw(2) === 0 ? again : sealed(mutated(again, draw)));
         const message = seen ?? hostileMessage(draw);
         if (!stops(message)) connection.publish(SUBJECT, message);
+        if (draw(10) === 0) asked.push(expectAnswered(message));
         if (draw(10) > 0) continue;
         const transfer = { from_account: "payer", to_account: `receiver-${draw(9)}`, amount: 1 + draw(3) };
         const transaction_id = randomUUID();
