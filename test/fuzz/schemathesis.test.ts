@@ -13,6 +13,8 @@ import { FUZZ_SECONDS, FUZZ_TIMEOUT_MS } from "./budget.ts";
 
 const PYTHON = join(ROOT, "build", "schemathesis", "bin", "python");
 const MAX_EXAMPLES = 12;
+/** Without chains of requests, whose number of steps nothing but a time bounds. */
+const SHORT_PHASES = "--phases=examples,coverage,fuzzing";
 /** An answer that takes longer is a hang, in seconds. */
 const ANSWER_TIMEOUT_SECONDS = 20;
 
@@ -28,7 +30,7 @@ async function schemathesis(url: string, document: string, more: readonly string
     ...["--seed", String(SEED), "--generation-database", "none", "--no-color"],
     ...["--report", "json", "--report-json-path", report],
     ...(FUZZ_SECONDS === undefined
-      ? ["--max-examples", String(MAX_EXAMPLES)]
+      ? ["--max-examples", String(MAX_EXAMPLES), SHORT_PHASES]
       : ["--max-examples", "1000", "--max-time", String(Math.ceil(FUZZ_SECONDS / 2))]),
   ];
   const child = new TestProcess(
