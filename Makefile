@@ -10,12 +10,13 @@ MAKEFLAGS += --no-builtin-rules
 NODE_MIN := 20
 GO_MIN := 1.26
 POSTGRES_MIN := 15
+PYTHON_MIN := 3.11
 
 ARGS ?=
 DATA ?= ./data
 TEST ?=
 # SHELL is bash, whose own SECONDS is not meant: only one given to make counts.
-SECONDS_OF_SOAK := $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),600)
+SECONDS_GIVEN := $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),600)
 
 # The first is the main program; a worker has to be listed as an entry of its own.
 ENTRIES := src/main.ts src/gateway-worker.ts src/postgres-worker.ts src/log-check-worker.ts
@@ -27,6 +28,9 @@ INSTALLED := node_modules/.installed
 CLIENT := clients/typescript
 CLIENT_SOURCES := $(shell find $(CLIENT)/src 2>/dev/null)
 TOOLS := $(addprefix build/tools/,coffer-nats nats-server k6)
+SCHEMATHESIS := build/schemathesis/.installed
+# Tests of test/fuzz that share the time of make fuzz.
+FUZZERS := 6
 
 .PHONY: help
 help: ## list the targets
@@ -49,11 +53,15 @@ test: ## set up, build, check and run all tests; TEST=name takes the test files 
 	@$(BIN)/bun test/run.ts $(TEST)
 
 .PHONY: check
-check: $(INSTALLED) ## check types, lint, format and which room imports which
+check: $(INSTALLED) ## check types, lint, format, which room imports which, and the OpenAPI document
 	@$(BIN)/tsc
 	@$(BIN)/tsc -p $(CLIENT) --noEmit
 	@$(BIN)/biome check --error-on-warnings
 	@$(BIN)/bun test test/architecture.test.ts
+	@mkdir -p build
+	@$(BIN)/bun test/support/openapi.ts > build/openapi.json
+	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true \
+	  $(BIN)/bun --bun $(BIN)/redocly lint --extends recommended-strict build/openapi.json
 
 .PHONY: format
 format: $(INSTALLED) ## format the code, and repair what lint can repair
@@ -79,11 +87,15 @@ bench-postgres: build/coffer postgres ## measure the PostgreSQL writer beside st
 
 .PHONY: soak
 soak: setup ## simulate new histories for SECONDS (600), then crash real nodes 200 times and cut a log at every byte
-	@$(BIN)/bun test/simulation/run.ts --seconds $(SECONDS_OF_SOAK)
+	@$(BIN)/bun test/simulation/run.ts --seconds $(SECONDS_GIVEN)
 	@COFFER_CRASH_ROUNDS=200 COFFER_CUT_EVERY_BYTE=1 $(BIN)/bun test --timeout 60000 test/crash
 
+.PHONY: fuzz
+fuzz: setup ## send hostile requests, messages and log bytes for SECONDS (600), by a new seed or COFFER_SEED
+	@COFFER_FUZZ_SECONDS=$$(( ($(SECONDS_GIVEN) + $(FUZZERS) - 1) / $(FUZZERS) )) $(BIN)/bun test --timeout 60000 test/fuzz
+
 .PHONY: setup
-setup: build/coffer $(TOOLS) postgres ## fetch and build all parts
+setup: build/coffer $(TOOLS) postgres $(SCHEMATHESIS) ## fetch and build all parts
 
 .PHONY: postgres
 postgres:
@@ -125,6 +137,15 @@ build/tools/k6: tools/go.mod tools/go.sum | build/tools/nats-server
 	@echo "build $@"
 	@$(go_build) go.k6.io/k6
 
+# After PostgreSQL: two apt-get would be in each other's way.
+$(SCHEMATHESIS): test/fuzz/requirements.txt | postgres
+	@$(need_python)
+	@echo "pip install schemathesis"
+	@rm -rf $(@D)
+	@python3 -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
 go_build = cd tools && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly \
   go build -trimpath -buildvcs=false -ldflags "-s -w" -o ../$@
 
@@ -153,3 +174,10 @@ has_postgres = newest=$$(for path in $${PATH//:/ } /usr/lib/postgresql/*/bin; do
 need_postgres = { $(has_postgres); } || { DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; \
   $(call apt_install,postgresql) && { $(has_postgres); }; } || \
   $(call fail,PostgreSQL $(POSTGRES_MIN) or newer is missing: install it (Debian: apt install postgresql))
+
+has_python = python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < tuple(map(int, "$(PYTHON_MIN)".split("."))))' \
+  2>/dev/null
+
+need_python = $(has_python) || { DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; \
+  $(call apt_install,python3-venv) && $(has_python); } || \
+  $(call fail,Python $(PYTHON_MIN) or newer with venv is missing: install it (Debian: apt install python3-venv))

@@ -20,7 +20,11 @@ export const serve: CliCommand = {
     const config = readConfig(SERVE_SETTINGS, args, env);
     checkLease(config);
     const access = readAccess(config);
-    const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
+    const stderr = pino.destination({ fd: 2, sync: true });
+    const log = pino(
+      { level: config.logLevel, base: null },
+      { write: (line) => stderr.write(inAscii(line)) },
+    );
     warnOf(access, config, log);
     const stop = stopSignal();
     const fail = (error: unknown) => {
@@ -55,6 +59,14 @@ export const serve: CliCommand = {
     }
   },
 };
+
+/** JSON without anything that a reader may take for a line's end, or that turns a line around: U+2028, U+202E, … */
+function inAscii(json: string): string {
+  return json.replace(
+    /[\u007f-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
 
 function isExpected(error: unknown): error is Error {
   if (isExplained(error)) return true;

@@ -14,9 +14,10 @@ export const WORLD = "@world" as AccountId;
 export const MAX_ACCOUNT_LENGTH = 64;
 export const MAX_CURRENCY_LENGTH = 12;
 
-const ACCOUNT = /^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,63}$/;
-const CURRENCY = /^[A-Z][A-Z0-9]{2,11}$/;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+/** An ordinary account. */
+export const ACCOUNT = /^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,63}$/;
+export const CURRENCY = /^[A-Z][A-Z0-9]{2,11}$/;
+export const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/;
 
 /** An ordinary account's name; undefined for anything else, the ledger's own `@…` names included. */
 export function parseAccount(text: string): AccountId | undefined {

@@ -101,14 +101,16 @@ export async function inspectLog(
     ? await readLog(file, checking, progress, snapshot)
     : { position: EMPTY_LOG, size: 0, break: undefined };
   const { position, size } = reading;
-  if (mark && size < mark.bytes) {
+  // Where no mark tells, whole commands behind a break do: it is no torn end.
+  const short = mark !== undefined && size < mark.bytes;
+  const inTheMiddle =
+    reading.break && file && (short || !mark) && (await hasCommandAfter(file, position.bytes));
+  if (mark && short && !inTheMiddle) {
     const expected = `${mark.bytes} bytes, as its mark says; it has ${size}: commands that were acknowledged are missing`;
     return { state: "damaged", position, size, break: { line: position.seq + 1, offset: size, expected } };
   }
   if (reading.break) {
-    const atEnd = mark
-      ? position.bytes >= mark.bytes
-      : !(file && (await hasCommandAfter(file, position.bytes)));
+    const atEnd = mark ? position.bytes >= mark.bytes : !inTheMiddle;
     if (!atEnd || reading.break.committed) return { state: "damaged", position, size, break: reading.break };
   }
   if (mark && mark.bytes > 0 && (!atMark || atMark.crc !== mark.crc || atMark.seq !== mark.seq)) {

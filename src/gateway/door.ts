@@ -23,7 +23,7 @@ export function unauthorized(why: keyof typeof UNAUTHORIZED): Response {
 
 /** How a route is asked by callers of whom it is not known yet who they are. */
 export function createDoor(
-  { admits, serve }: Route,
+  { description: { admits }, serve }: Route,
   callers: Callers,
 ): (request: Request) => Response | Promise<Response> {
   if (admits === "everyone") return (request) => serve(request, ANYONE);

@@ -22,8 +22,8 @@ const TITLES = {
   outcome_unknown: [504, "The outcome is not known yet"],
 } as const satisfies Record<string, readonly [number, string]>;
 
-const REJECTED_STATUS = 422;
-const REJECTION_TITLES: Record<Rejection, string> = {
+export const REJECTED_STATUS = 422;
+export const REJECTION_TITLES: Record<Rejection, string> = {
   account_not_found: "An account of the transfer is not open",
   hold_not_found: "There is no such hold",
   hold_closed: "The hold was captured or released before",
@@ -37,6 +37,7 @@ const REJECTION_TITLES: Record<Rejection, string> = {
 const RETRY_AFTER_SECONDS = 1;
 
 export type ProblemCode = keyof typeof TITLES;
+export const PROBLEM_CODES = Object.keys(TITLES) as readonly ProblemCode[];
 
 /** Members of a problem beyond the standard ones. */
 export interface ProblemMembers {
@@ -44,6 +45,14 @@ export interface ProblemMembers {
   readonly transaction_ids?: readonly string[] | undefined;
   readonly path?: string | undefined;
   readonly seq?: number | undefined;
+}
+
+export function statusOf(code: ProblemCode): number {
+  return TITLES[code][0];
+}
+
+export function titleOf(code: ProblemCode): string {
+  return TITLES[code][1];
 }
 
 export function problem(code: ProblemCode, detail: string, members: ProblemMembers = {}): Answer {

@@ -1,26 +1,19 @@
 /** What can be asked over HTTP, version 1: every path with its method. */
 
 import type { AccountPrefix } from "../domain/account-prefix.ts";
-import type { Caller, Scope } from "../ports/keys.ts";
+import type { Caller } from "../ports/keys.ts";
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
+import type { RouteDescription } from "./descriptions.ts";
+import * as describe from "./descriptions.ts";
 import { unauthorized } from "./door.ts";
 import { headersOf, isJson, readBody, respond, targetOf } from "./messages.ts";
+import { type DescribedRoute, openApi } from "./openapi.ts";
 import { problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
 
-/**
- * Who may ask, where keys are asked for: everyone, or whoever has a key of this scope. A key that is bound to
- * accounts is let in only where `bound` says that they are looked at.
- */
-export type Admission = "everyone" | { readonly scope: Scope; readonly bound: boolean };
-
-export interface Route {
-  /** GET answers HEAD too. */
-  readonly method: "GET" | "POST";
-  /** Its parameters are `:name`. */
-  readonly path: string;
-  readonly admits: Admission;
+/** One that takes GET answers HEAD too. */
+export interface Route extends DescribedRoute {
   serve(request: Request, caller: Caller): Response | Promise<Response>;
 }
 
@@ -38,21 +31,15 @@ const BALANCE = "/v1/wallet/balance/";
 
 const METRICS_HEADERS = headersOf("text/plain; version=0.0.4; charset=utf-8");
 
-const READ = { scope: "read", bound: false } as const;
-const READ_OWN = { scope: "read", bound: true } as const;
-const WRITE = { scope: "write", bound: false } as const;
-const WRITE_OWN = { scope: "write", bound: true } as const;
-const ADMIN = { scope: "admin", bound: false } as const;
-
 export function createRoutes(wallet: WalletService, options: RouteOptions): readonly Route[] {
   const post = (
-    admits: Admission,
     path: string,
+    description: RouteDescription,
     serve: (body: Uint8Array, within: AccountPrefix | undefined) => Promise<Answer>,
   ): Route => ({
     method: "POST",
     path,
-    admits,
+    description,
     serve: async (request, caller) => {
       if (!isJson(request.headers.get("content-type")))
         return respond(problem("unsupported_media_type", "Send application/json."));
@@ -66,29 +53,39 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
       return respond(await serve(body, caller.within));
     },
   });
-  const get = (admits: Admission, path: string, serve: Route["serve"]): Route => ({
+  const get = (path: string, description: RouteDescription, serve: Route["serve"]): Route => ({
     method: "GET",
     path,
-    admits,
+    description,
     serve,
   });
-  return [
-    post(WRITE_OWN, "/v1/wallet/transfer", (body, within) => wallet.transfer(body, within)),
-    post(WRITE_OWN, "/v1/wallet/transfers", (body, within) => wallet.transfers(body, within)),
-    post(WRITE_OWN, "/v1/wallet/accounts", (body, within) => wallet.openAccount(body, within)),
-    post(WRITE, "/v1/wallet/deposit", (body) => wallet.move("deposit", body)),
-    post(WRITE_OWN, "/v1/wallet/withdraw", (body, within) => wallet.move("withdraw", body, within)),
-    get(READ_OWN, `${BALANCE}:account_id`, (request, { within }) =>
+  let document: string | undefined;
+  const routes: readonly Route[] = [
+    post("/v1/wallet/transfer", describe.TRANSFER, (body, within) => wallet.transfer(body, within)),
+    post("/v1/wallet/transfers", describe.TRANSFERS, (body, within) => wallet.transfers(body, within)),
+    post("/v1/wallet/accounts", describe.ACCOUNTS, (body, within) => wallet.openAccount(body, within)),
+    post("/v1/wallet/deposit", describe.DEPOSIT, (body) => wallet.move("deposit", body)),
+    post("/v1/wallet/withdraw", describe.WITHDRAW, (body, within) => wallet.move("withdraw", body, within)),
+    get(`${BALANCE}:account_id`, describe.BALANCE, (request, { within }) =>
       respondTo(options.read(() => balance(wallet, request, within))),
     ),
-    get(READ, "/v1/ledger", () => respondTo(options.read(() => wallet.ledger()))),
-    get(ADMIN, "/metrics", async () => new Response(await options.metrics(), { headers: METRICS_HEADERS })),
-    get("everyone", "/health/live", () => respond(ok('{"status":"live"}'))),
-    get("everyone", "/health/ready", () => {
+    get("/v1/ledger", describe.LEDGER, () => respondTo(options.read(() => wallet.ledger()))),
+    get(
+      "/metrics",
+      describe.METRICS,
+      async () => new Response(await options.metrics(), { headers: METRICS_HEADERS }),
+    ),
+    get("/health/live", describe.LIVE, () => respond(ok('{"status":"live"}'))),
+    get("/health/ready", describe.READY, () => {
       const why = options.unready();
       return respond(why === undefined ? ok('{"status":"ready"}') : problem("not_ready", why));
     }),
+    get("/openapi.json", describe.OPENAPI, () => {
+      document ??= openApi(routes);
+      return respond(ok(document));
+    }),
   ];
+  return routes;
 }
 
 /** Nearly always at once: no turn of the event loop is spent on what is there. */

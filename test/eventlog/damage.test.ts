@@ -132,6 +132,13 @@ describe("a log that is not the one of its mark", () => {
     }
   });
 
+  test("shorter, and damaged before its end: the damage is named, which comes first", async () => {
+    const bytes = Buffer.from(log.bytes.subarray(0, end(-2).bytes));
+    bytes[end(3).bytes + 9] = 0;
+    const refusal = await expectRefused({ "events.log": bytes, "events.mark": await markOf(end(-1)) });
+    expectPlace(refusal, log.bytes.toString("latin1"), end(3).bytes + 9);
+  });
+
   test("gone", async () => {
     const refusal = await expectRefused({ "events.mark": await markOf(end(0)) });
     expect(refusal).toMatchObject({ line: 1, byte: 0 });

@@ -28,47 +28,13 @@ import { temporaryFolder } from "../support/folders.ts";
 import { deposit, id, openLedger, transfer } from "../support/ledger-specs.ts";
 import { LogOnDisk, place, someCommands } from "../support/log-files.ts";
 import { randomIntegers } from "../support/seed.ts";
+import { someLedger, stateOf } from "../support/snapshots.ts";
 
 const draw = randomIntegers();
 const always = () => true;
 
-/** A log of random commands with a snapshot behind every `every` of them, at least. */
-async function someLedger(count: number, every: number) {
-  const data = temporaryFolder();
-  const folder = new DiskFolder(join(data, "snapshots"));
-  mkdirSync(folder.path(""));
-  const log = await LogOnDisk.open(data);
-  const files = new SnapshotFiles(folder, undefined);
-  const taker = new SnapshotTaker(log.engine, files, every, always, (error) => {
-    throw error;
-  });
-  for (const placed of place(someCommands(count, draw))) {
-    log.decide(placed);
-    if (draw(10) > 0) continue;
-    const state = taker.take(log.position);
-    await log.writer.commit();
-    if (state) taker.write(state);
-    if (draw(3) === 0) await taker.finish(log.position);
-  }
-  await log.writer.commit();
-  await taker.finish(log.position);
-  await log.close();
-  files.close();
-  return { data, folder, log, position: log.position };
-}
-
 function openLog(data: string): AppendFile {
   return new DiskFolder(data, false).open("events.log", false) as AppendFile;
-}
-
-/** Everything that decisions depend on. */
-function stateOf(engine: WalletEngine) {
-  const { ledger, records } = engine;
-  const transactions = Array.from({ length: records.size }, (_, number) => [
-    records.idOf(number),
-    records.read(number),
-  ]);
-  return { opened: ledger.opened, seq: ledger.seq, balances: [...ledger.balances], transactions };
 }
 
 const passedOver = () => {
@@ -78,7 +44,7 @@ const passedOver = () => {
 
 test("a snapshot and the log's tail come to what the whole log comes to, and go on alike", async () => {
   for (let round = 0; round < 8; round++) {
-    const { data, folder, log } = await someLedger(400, 20 + draw(100));
+    const { data, folder, log } = await someLedger(draw, 400, 20 + draw(100));
     expect(snapshotNames(folder)).toHaveLength(2);
     for (const count of [2, 1]) {
       const found = newestSnapshot(folder, () => {});
@@ -142,7 +108,7 @@ test("more transactions and accounts than are appended at a time", async () => {
 });
 
 test("one that is broken is passed over: the one before counts, and what is new goes on behind that", async () => {
-  const { folder, log } = await someLedger(300, 30);
+  const { folder, log } = await someLedger(draw, 300, 30);
   const [newest, before] = snapshotNames(folder) as [string, string];
   const bytes = readFileSync(folder.path(newest));
   for (const spoil of [
@@ -180,7 +146,7 @@ test("one that is broken is passed over: the one before counts, and what is new 
 });
 
 test("every flipped bit and every cut of what snapshots count is found; what stands behind it counts for nothing", async () => {
-  const { folder } = await someLedger(120, 40);
+  const { folder } = await someLedger(draw, 120, 40);
   const [name, ...before] = snapshotNames(folder) as [string];
   for (const older of before) folder.remove(older);
   for (const file of ["accounts", "balances", "transactions"]) {
@@ -206,7 +172,7 @@ test("every flipped bit and every cut of what snapshots count is found; what sta
 });
 
 test("without a whole one everything begins anew", async () => {
-  const { folder, log } = await someLedger(120, 50);
+  const { folder, log } = await someLedger(draw, 120, 50);
   truncateSync(folder.path("accounts"), 3);
   expect(newestSnapshot(folder, () => {})).toBeUndefined();
   const files = new SnapshotFiles(folder, undefined);
@@ -219,7 +185,7 @@ test("without a whole one everything begins anew", async () => {
 });
 
 test("a log that is shorter than a snapshot, or another one there, is refused", async () => {
-  const { data, folder, log } = await someLedger(200, 20);
+  const { data, folder, log } = await someLedger(draw, 200, 20);
   const { position } = newestSnapshot(folder, () => {})?.state ?? { position: log.position };
   const path = join(data, "events.log");
   const bytes = readFileSync(path);
@@ -245,7 +211,7 @@ test("a log that is shorter than a snapshot, or another one there, is refused", 
 });
 
 test("the lines before a snapshot are checked: every seq and crc", async () => {
-  const { data, log } = await someLedger(150, 30);
+  const { data, log } = await someLedger(draw, 150, 30);
   const path = join(data, "events.log");
   const bytes = readFileSync(path);
   const end = log.position;
@@ -265,7 +231,7 @@ test("the lines before a snapshot are checked: every seq and crc", async () => {
 });
 
 test("the last command is found without reading the log", async () => {
-  const { data, log } = await someLedger(60, 30);
+  const { data, log } = await someLedger(draw, 60, 30);
   const { position } = log;
   const events = eventsEndingAt(openLog(data), position, "USD" as Currency);
   expect(events.length).toBeGreaterThan(0);
@@ -293,7 +259,7 @@ test("one that cannot be written harms nothing: no more are taken", async () => 
 });
 
 test("a state that is not where the log is cannot be taken", async () => {
-  const { log } = await someLedger(60, 30);
+  const { log } = await someLedger(draw, 60, 30);
   const folder = new DiskFolder(temporaryFolder());
   const files = new SnapshotFiles(folder, undefined);
   const taker = new SnapshotTaker(log.engine, files, 1, always, () => {});
@@ -305,7 +271,7 @@ test("a state that is not where the log is cannot be taken", async () => {
 });
 
 test("without room nothing is written, and what was written for nothing is given back", async () => {
-  const { folder, log } = await someLedger(200, 50);
+  const { folder, log } = await someLedger(draw, 200, 50);
   const found = newestSnapshot(folder, () => {});
   const files = new SnapshotFiles(folder, found);
   const contents = () =>

@@ -8,6 +8,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { CofferNode } from "../support/coffer.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { NatsServer } from "../support/nats.ts";
+import { OpenApi } from "../support/openapi.ts";
 import { RawConnection, rawRequest, requestBytes } from "../support/raw-http.ts";
 import { type BadRequest, good, post, TRANSFER } from "./bad-bodies.ts";
 import { BAD_REQUESTS } from "./bad-requests.ts";
@@ -50,6 +51,9 @@ for (const bad of BAD_REQUESTS) {
     expect(answer?.status).toBe(status);
     expect(answer?.headers.get("content-type")).toBe("application/problem+json");
     expect(answer?.headers.get("allow") ?? undefined).toBe(allow);
+    const { method = "POST", target } = request;
+    const document = await OpenApi.published();
+    expect(answer && document.wrongIn(method, target, answer)).toBe("");
     if (request.method !== "HEAD") expectProblem(answer?.text ?? "", bad);
     expect(await trace()).toEqual(before);
   });

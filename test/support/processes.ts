@@ -17,9 +17,14 @@ export class TestProcess {
   readonly #child: ChildProcess;
   #listeners: (() => void)[] = [];
 
-  constructor(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  constructor(
+    command: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    folder = ROOT,
+  ) {
     this.#child = spawn(command, args, {
-      cwd: ROOT,
+      cwd: folder,
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

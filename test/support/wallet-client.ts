@@ -1,4 +1,6 @@
-/** A plain HTTP client of the wallet. */
+/** A plain HTTP client of the wallet, to which no answer is right that is not in /openapi.json. */
+
+import { OpenApi } from "./openapi.ts";
 
 export interface WalletAnswer {
   readonly status: number;
@@ -37,7 +39,7 @@ export class WalletClient {
   }
 
   async get(path: string): Promise<WalletAnswer> {
-    return read(await fetch(this.url + path, { headers: this.#headers, ...this.#tls }));
+    return read("GET", path, await fetch(this.url + path, { headers: this.#headers, ...this.#tls }));
   }
 
   /** Sends `body` as it is where it is text or bytes, as JSON otherwise. */
@@ -48,6 +50,8 @@ export class WalletClient {
   ): Promise<WalletAnswer> {
     const payload = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
     return read(
+      "POST",
+      path,
       await fetch(this.url + path, {
         method: "POST",
         headers: { ...this.#headers, ...headers },
@@ -88,13 +92,16 @@ export class WalletClient {
   }
 }
 
-async function read(response: Response): Promise<WalletAnswer> {
+async function read(method: string, path: string, response: Response): Promise<WalletAnswer> {
   const text = await response.text();
+  const { status, headers } = response;
+  const wrong = (await OpenApi.published()).wrongIn(method, path, { status, headers, text });
+  if (wrong) throw new Error(`${method} ${path}: ${status} ${text}: ${wrong}`);
   let body: unknown;
   try {
     body = text === "" ? undefined : JSON.parse(text);
   } catch {
     body = undefined;
   }
-  return { status: response.status, headers: response.headers, text, body };
+  return { status, headers, text, body };
 }

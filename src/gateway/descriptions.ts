@@ -1,0 +1,180 @@
+/** What each route takes and answers, as it is published. */
+
+import type { Rejection } from "../domain/rejections.ts";
+import type { Scope } from "../ports/keys.ts";
+import type { ProblemCode } from "./problems.ts";
+import { ref, type Schema } from "./schemas.ts";
+
+/**
+ * Who may ask, where keys are asked for: everyone, or whoever has a key of this scope. A key that is bound to
+ * accounts is let in only where `bound` says that they are looked at.
+ */
+export type Admission = "everyone" | { readonly scope: Scope; readonly bound: boolean };
+
+export interface RouteDescription {
+  readonly admits: Admission;
+  /** Unique, in camel case: generated clients name their functions so. */
+  readonly operationId: string;
+  readonly summary: string;
+  readonly parameters?: readonly Parameter[];
+  readonly body?: Body;
+  /** By status. */
+  readonly answers: Readonly<Record<number, GoodAnswer>>;
+  /** Beyond those that every route has. */
+  readonly problems: readonly ProblemCode[];
+  /** What the ledger may answer. */
+  readonly rejections?: readonly Rejection[];
+}
+
+export interface Body {
+  readonly schema: Schema;
+  readonly example: unknown;
+}
+
+export interface Parameter {
+  readonly name: string;
+  readonly in: "path" | "query";
+  readonly schema: Schema;
+  readonly example: unknown;
+}
+
+export interface GoodAnswer {
+  readonly description: string;
+  readonly schema: Schema;
+  /** Unless it is application/json. */
+  readonly type?: string;
+  /** It may be the first outcome of a repeated id, which a header tells. */
+  readonly repeats?: boolean;
+}
+
+const READ = { scope: "read", bound: false } as const;
+const READ_OWN = { scope: "read", bound: true } as const;
+const WRITE = { scope: "write", bound: false } as const;
+const WRITE_OWN = { scope: "write", bound: true } as const;
+const ADMIN = { scope: "admin", bound: false } as const;
+
+/** What every request with a body may be answered. */
+const SENDING: readonly ProblemCode[] = ["body_too_large", "unsupported_media_type"];
+/** What every command may be answered. */
+const COMMANDING: readonly ProblemCode[] = [...SENDING, "queue_unavailable", "overloaded", "outcome_unknown"];
+
+const A_TRANSFER = { from_account: "alice", to_account: "bob", amount: 20 };
+const A_MOVE = { account_id: "alice", amount: 100 };
+const MOVED = { description: "The money was moved.", schema: ref("TransferAnswer"), repeats: true };
+const CONFLICT: ProblemCode = "transaction_id_conflict";
+
+export const TRANSFER: RouteDescription = {
+  admits: WRITE_OWN,
+  operationId: "transfer",
+  summary: "Moves money from an account to another",
+  body: { schema: ref("TransferRequest"), example: A_TRANSFER },
+  answers: { 200: MOVED },
+  problems: [...COMMANDING, CONFLICT],
+  rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],
+};
+
+export const TRANSFERS: RouteDescription = {
+  admits: WRITE_OWN,
+  operationId: "transferBatch",
+  summary: "Decides many transfers, each on its own; a malformed one refuses all",
+  body: { schema: ref("BatchRequest"), example: { transfers: [A_TRANSFER] } },
+  answers: { 200: { description: "What became of them, in numbers.", schema: ref("BatchAnswer") } },
+  problems: [...COMMANDING, "batch_too_large"],
+};
+
+export const ACCOUNTS: RouteDescription = {
+  admits: WRITE_OWN,
+  operationId: "openAccount",
+  summary: "Opens an account",
+  body: { schema: ref("AccountRequest"), example: { account_id: "alice", initial_balance: 100 } },
+  answers: {
+    200: {
+      description: "It is open already, with the same initial balance.",
+      schema: ref("AccountAnswer"),
+      repeats: true,
+    },
+    201: { description: "It was opened.", schema: ref("AccountAnswer"), repeats: true },
+  },
+  problems: [...COMMANDING, CONFLICT, "account_exists"],
+  rejections: ["balance_overflow"],
+};
+
+export const DEPOSIT: RouteDescription = {
+  admits: WRITE,
+  operationId: "deposit",
+  summary: "Brings money into the ledger",
+  body: { schema: ref("MoveRequest"), example: A_MOVE },
+  answers: { 200: MOVED },
+  problems: [...COMMANDING, CONFLICT],
+  rejections: ["account_not_found", "balance_overflow"],
+};
+
+export const WITHDRAW: RouteDescription = {
+  admits: WRITE_OWN,
+  operationId: "withdraw",
+  summary: "Takes money out of the ledger",
+  body: { schema: ref("MoveRequest"), example: A_MOVE },
+  answers: { 200: MOVED },
+  problems: [...COMMANDING, CONFLICT],
+  rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],
+};
+
+export const BALANCE: RouteDescription = {
+  admits: READ_OWN,
+  operationId: "getBalance",
+  summary: "What an account holds",
+  parameters: [
+    { name: "account_id", in: "path", schema: ref("AnyAccount"), example: "alice" },
+    { name: "currency", in: "query", schema: ref("Currency"), example: "USD" },
+  ],
+  answers: { 200: { description: "Its balance.", schema: ref("BalanceAnswer") } },
+  problems: ["account_not_found", "not_found", "queue_unavailable"],
+};
+
+export const LEDGER: RouteDescription = {
+  admits: READ,
+  operationId: "getLedger",
+  summary: "The ledger's size and totals",
+  answers: { 200: { description: "The ledger.", schema: ref("LedgerAnswer") } },
+  problems: ["queue_unavailable"],
+};
+
+export const METRICS: RouteDescription = {
+  admits: ADMIN,
+  operationId: "getMetrics",
+  summary: "The node's metrics",
+  answers: {
+    200: { description: "As Prometheus reads them.", schema: { type: "string" }, type: "text/plain" },
+  },
+  problems: [],
+};
+
+export const LIVE: RouteDescription = {
+  admits: "everyone",
+  operationId: "isLive",
+  summary: "Whether the process answers",
+  answers: { 200: { description: "It does.", schema: state("live") } },
+  problems: [],
+};
+
+export const READY: RouteDescription = {
+  admits: "everyone",
+  operationId: "isReady",
+  summary: "Whether commands are taken",
+  answers: { 200: { description: "They are.", schema: state("ready") } },
+  problems: ["not_ready"],
+};
+
+export const OPENAPI: RouteDescription = {
+  admits: "everyone",
+  operationId: "getOpenApi",
+  summary: "This description",
+  answers: {
+    200: { description: "OpenAPI 3.1.", schema: { type: "object" } },
+  },
+  problems: [],
+};
+
+function state(name: string): Schema {
+  return { type: "object", properties: { status: { type: "string", const: name } }, required: ["status"] };
+}
