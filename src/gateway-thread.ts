@@ -1,6 +1,7 @@
 /** The engine's view of a gateway on a thread of its own. */
 
 import { Worker } from "node:worker_threads";
+import type { BodyLimits } from "./gateway/bodies.ts";
 import type { GatewaySettings } from "./gateway-node.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
 import { CannotListen, type HttpAddress } from "./runtime/runtime.ts";
@@ -12,7 +13,7 @@ export interface GatewayThreadData {
   /** An int64: the seq up to which gateways may have answered. */
   readonly answered: SharedArrayBuffer;
   readonly address: HttpAddress;
-  readonly maxBodyBytes: number;
+  readonly bodies: BodyLimits;
   readonly settings: GatewaySettings;
 }
 

@@ -12,7 +12,7 @@ import { systemClock } from "./system-clock.ts";
 
 if (!parentPort) throw new TypeError("a gateway's thread is started by coffer serve");
 const parent = parentPort;
-const { origin, answered, address, maxBodyBytes, settings } = workerData as GatewayThreadData;
+const { origin, answered, address, bodies, settings } = workerData as GatewayThreadData;
 const answeredSeq = new BigInt64Array(answered);
 let server: HttpServer | undefined;
 
@@ -32,7 +32,7 @@ const gateway = new GatewayNode(
   settings,
 );
 const http = createHttp(gateway.wallet, {
-  maxBodyBytes,
+  ...bodies,
   unready: () => gateway.unready(),
   failed: (error) => gateway.failedRequest(error),
   read: (answer) => gateway.read(answer),

@@ -2,7 +2,8 @@
 
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
-import { isJson, readBody, respond, targetOf } from "./messages.ts";
+import { Bodies, type BodyLimits } from "./bodies.ts";
+import { isJson, respond, targetOf } from "./messages.ts";
 import { problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
 
@@ -14,8 +15,7 @@ export interface Route {
   serve(request: Request): Response | Promise<Response>;
 }
 
-export interface RouteOptions {
-  readonly maxBodyBytes: number;
+export interface RouteOptions extends BodyLimits {
   /** Why the node is not ready; undefined where it is. */
   unready(): string | undefined;
   /** Answers from the read model, when it has what callers were told before. */
@@ -29,18 +29,16 @@ const BALANCE = "/v1/wallet/balance/";
 const METRICS_HEADERS = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
 
 export function createRoutes(wallet: WalletService, options: RouteOptions): readonly Route[] {
+  const bodies = new Bodies(options);
+  const busy = (commands: number) => wallet.busy(commands);
   const post = (path: string, serve: (body: Uint8Array) => Promise<Answer>): Route => ({
     method: "POST",
     path,
     serve: async (request) => {
       if (!isJson(request.headers.get("content-type")))
         return respond(problem("unsupported_media_type", "Send application/json."));
-      const body = await readBody(request, options.maxBodyBytes);
-      if (body === "too large")
-        return respond(problem("body_too_large", `A body may have ${options.maxBodyBytes} bytes.`));
-      if (body === "cut off")
-        return respond(problem("invalid_request", "the body was cut off", { path: "" }));
-      return respond(await serve(body));
+      const body = await bodies.read(request, busy);
+      return respond(body instanceof Uint8Array ? await serve(body) : body);
     },
   });
   const get = (path: string, serve: Route["serve"]): Route => ({ method: "GET", path, serve });
