@@ -37,6 +37,8 @@ export interface HttpAddress {
   readonly port: number;
   /** Whether other threads of this process listen there too. */
   readonly shared: boolean;
+  /** Connections at once, over all threads. */
+  readonly maxConnections: number;
 }
 
 export interface Runtime {
