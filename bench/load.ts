@@ -31,6 +31,8 @@ export interface Load {
   readonly connections: number;
   readonly seconds: number;
   readonly batch?: number;
+  /** How long a connection rests between an answer and its next request, on average. */
+  readonly delayMs?: number;
   /** Every transfer has one and the same account as payer or receiver. */
   readonly hot?: boolean;
 }
@@ -39,7 +41,10 @@ export class LoadGenerator {
   /** What makes the run worthless. */
   readonly problems: string[] = [];
 
-  wrk(url: string, { script, connections, seconds, batch = 1, hot = false }: Load): Promise<Result> {
+  wrk(
+    url: string,
+    { script, connections, seconds, batch = 1, hot = false, delayMs = 0 }: Load,
+  ): Promise<Result> {
     const args = ["-t1", `-c${connections}`, `-d${seconds}`, "--timeout", "10s", "--latency"];
     const child = new TestProcess("wrk", [...args, "-s", join(BENCH, `${script}.lua`), url], {
       BENCH,
@@ -47,6 +52,7 @@ export class LoadGenerator {
       BATCH: String(batch),
       ACCOUNTS: String(ACCOUNTS),
       HOT: hot ? "1" : "",
+      DELAY_MS: String(delayMs),
     });
     return this.#resultOf(child, `${script} of ${batch}, ${connections} connections`, batch);
   }
