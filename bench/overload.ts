@@ -10,6 +10,7 @@
  */
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { loadavg } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { coffer } from "../test/support/coffer.ts";
@@ -17,7 +18,7 @@ import { endTestProcesses, ROOT } from "../test/support/processes.ts";
 import { BenchLedger } from "./ledger.ts";
 import { type Load, LoadGenerator, type Result } from "./load.ts";
 import { type Probe, Prober } from "./probe.ts";
-import { OVERLOAD } from "./settings.ts";
+import { BUSY_LOAD, OVERLOAD } from "./settings.ts";
 
 interface Work {
   readonly name: string;
@@ -122,6 +123,9 @@ const ms = (milliseconds: number) => `${milliseconds.toFixed(0)} ms`;
 const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 
 mkdirSync(join(ROOT, "build"), { recursive: true });
+const [busy] = loadavg();
+if (Number(busy) > BUSY_LOAD)
+  console.log(`the machine was busy before, a load of ${busy?.toFixed(1)}: times and rates say little`);
 const folder = mkdtempSync(join(ROOT, "build", "overload-"));
 try {
   for (const work of WORKS) await overload(folder, work);
