@@ -80,6 +80,11 @@ bench: build/coffer ## measure rates, latencies, starts and growth beside refere
 	@$(need_wrk)
 	@$(BIN)/bun bench/run.ts
 
+.PHONY: overload
+overload: build/coffer ## five times the load that a node carries, for 30 s, singly and in batches; needs wrk
+	@$(need_wrk)
+	@$(BIN)/bun bench/overload.ts
+
 .PHONY: bench-postgres
 bench-postgres: build/coffer postgres ## measure the PostgreSQL writer beside statements that are sent one by one
 	@$(BIN)/bun bench/postgres.ts

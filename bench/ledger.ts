@@ -5,7 +5,7 @@
  * have been under way when a load ended, and all accounts must add up to 0.
  */
 
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeKeys } from "../src/keys/key-file.ts";
 import { CofferNode } from "../test/support/coffer.ts";
@@ -87,6 +87,11 @@ export class BenchLedger {
     return result;
   }
 
+  /** What others were answered. */
+  told(committed: number): void {
+    this.#committed += committed;
+  }
+
   #count(result: Result, underWay: number): void {
     this.#committed += result.committed;
     this.#underWay += underWay;
@@ -134,6 +139,16 @@ export class BenchLedger {
     const status = readFileSync(`/proc/${this.#node.process.pid}/status`, "utf8");
     const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? [];
     return Number(kibibytes) * 1_024;
+  }
+
+  /** The most memory that the node had since forgetPeak() (VmHWM of Linux), in bytes. */
+  peak(): number {
+    const status = readFileSync(`/proc/${this.#node.process.pid}/status`, "utf8");
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1_024;
+  }
+
+  forgetPeak(): void {
+    writeFileSync(`/proc/${this.#node.process.pid}/clear_refs`, "5");
   }
 
   async stop(): Promise<void> {

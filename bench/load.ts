@@ -6,6 +6,8 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import process from "node:process";
+import { makeKey } from "../src/keys/key.ts";
+import type { KeyRecord } from "../src/ports/keys.ts";
 import { ROOT, TestProcess } from "../test/support/processes.ts";
 import { ACCOUNTS } from "./settings.ts";
 
@@ -31,8 +33,17 @@ export interface Load {
   readonly connections: number;
   readonly seconds: number;
   readonly batch?: number;
+  /** How long a connection rests between an answer and its next request, on average. */
+  readonly delayMs?: number;
   /** Every transfer has one and the same account as payer or receiver. */
   readonly hot?: boolean;
+}
+
+/** Loads, and the keys that the node has to know for them. */
+export function loadsWithKey(): { readonly loads: LoadGenerator; readonly keys: readonly KeyRecord[] } {
+  const created = new Date().toISOString();
+  const { key, record } = makeKey({ name: "bench", scope: "admin", account: undefined, created });
+  return { loads: new LoadGenerator(key), keys: [record] };
 }
 
 export class LoadGenerator {
@@ -42,7 +53,10 @@ export class LoadGenerator {
   /** Every request brings `key`, those to a reference too. */
   constructor(readonly key: string) {}
 
-  wrk(url: string, { script, connections, seconds, batch = 1, hot = false }: Load): Promise<Result> {
+  wrk(
+    url: string,
+    { script, connections, seconds, batch = 1, hot = false, delayMs = 0 }: Load,
+  ): Promise<Result> {
     const args = ["-t1", `-c${connections}`, `-d${seconds}`, "--timeout", "10s", "--latency"];
     const child = new TestProcess("wrk", [...args, "-s", join(BENCH, `${script}.lua`), url], {
       BENCH,
@@ -51,6 +65,7 @@ export class LoadGenerator {
       BATCH: String(batch),
       ACCOUNTS: String(ACCOUNTS),
       HOT: hot ? "1" : "",
+      DELAY_MS: String(delayMs),
     });
     return this.#resultOf(child, `${script} of ${batch}, ${connections} connections`, batch);
   }

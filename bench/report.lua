@@ -23,6 +23,12 @@ function authorization()
   return "\r\nAuthorization: Bearer " .. os.getenv("KEY")
 end
 
+-- DELAY_MS: a connection rests for so long between an answer and its next request, on average.
+local rest = tonumber(os.getenv("DELAY_MS") or "0")
+if rest > 0 then
+  function delay() return math.floor(2 * rest * math.random()) end
+end
+
 -- The head of a POST whose body has `length` bytes.
 function head(path, length)
   return "POST " .. path .. " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port ..

@@ -11,11 +11,10 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { makeKey } from "../src/keys/key.ts";
 import { endTestProcesses, ROOT, TestProcess } from "../test/support/processes.ts";
 import type { Bench } from "./bench.ts";
 import { measureGrowth } from "./growth.ts";
-import { LoadGenerator } from "./load.ts";
+import { loadsWithKey } from "./load.ts";
 import { lookAtMachine } from "./machine.ts";
 import { measureReads } from "./reads.ts";
 import { printTable, type Results, writeResults } from "./results.ts";
@@ -28,19 +27,7 @@ async function measure(folder: string): Promise<readonly string[]> {
   const machine = lookAtMachine(folder);
   const reference = new TestProcess(process.execPath, [join(ROOT, "bench", "reference.ts")]);
   const [, referenceUrl] = await reference.line(/^listening on (http:\/\/\S+)$/);
-  const made = {
-    name: "bench",
-    scope: "admin",
-    account: undefined,
-    created: new Date().toISOString(),
-  } as const;
-  const { key, record } = makeKey(made);
-  const bench: Bench = {
-    folder,
-    referenceUrl: referenceUrl as string,
-    loads: new LoadGenerator(key),
-    keys: [record],
-  };
+  const bench: Bench = { folder, referenceUrl: referenceUrl as string, ...loadsWithKey() };
   const rates: Row[] = [];
   for (const connections of SINGLE_CONNECTIONS) {
     tell(`single transfers, ${connections} connections`);

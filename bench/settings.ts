@@ -35,6 +35,24 @@ export const FILLING_SECONDS = 2;
 export const SNAPSHOT_QUIET_MS = 3_000;
 export const SNAPSHOT_WAIT_MS = 30_000;
 
+/** What `make overload` does and claims. */
+export const OVERLOAD = {
+  times: 5,
+  seconds: 30,
+  warmUpSeconds: 3,
+  carriedSeconds: 8,
+  restSeconds: 2,
+  single: { connections: 400, probesASecond: 200 },
+  /** About as many as may wait. */
+  batch: { connections: 50, probesASecond: 20 },
+  /** What an overload may take beyond what the same load takes where it is carried, and for what it commits. */
+  bytes: 512 << 20,
+  bytesOfTransaction: 100,
+  acceptedMs: 1_000,
+  refusedMs: 500,
+  speedAfter: 0.9,
+} as const;
+
 /** The largest ledger of a run with its queue; each is removed before the next. */
 export const NEEDED_BYTES = 10 * 2 ** 30;
 /** A load (of the last minute) at which something else must have been running. */

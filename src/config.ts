@@ -203,6 +203,13 @@ export const SETTINGS = {
     1 << 30,
   ),
   maxBodyBytes: integer("max-body-bytes", "the largest body of a request", 4 << 20, 1 << 10, 64 << 20),
+  maxConnections: integer(
+    "max-connections",
+    "HTTP connections at once; at most half of the files that the process may have open",
+    10_000,
+    1,
+    1_000_000,
+  ),
   minFreeBytes: integer(
     "min-free-bytes",
     "free disk space below which commands are refused",

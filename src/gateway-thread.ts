@@ -1,6 +1,7 @@
 /** The engine's view of a gateway on a thread of its own. */
 
 import { Worker } from "node:worker_threads";
+import type { BodyLimits } from "./gateway/bodies.ts";
 import type { GatewaySettings } from "./gateway-node.ts";
 import type { KeysInForce } from "./ports/keys.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
@@ -15,7 +16,7 @@ export interface GatewayThreadData {
   readonly address: HttpAddress;
   /** Who may call, until the link tells otherwise. */
   readonly keys: KeysInForce;
-  readonly maxBodyBytes: number;
+  readonly bodies: BodyLimits;
   readonly settings: GatewaySettings;
 }
 

@@ -13,7 +13,7 @@ import { systemClock } from "./system-clock.ts";
 
 if (!parentPort) throw new TypeError("a gateway's thread is started by coffer serve");
 const parent = parentPort;
-const { origin, answered, address, keys, maxBodyBytes, settings } = workerData as GatewayThreadData;
+const { origin, answered, address, keys, bodies, settings } = workerData as GatewayThreadData;
 const answeredSeq = new BigInt64Array(answered);
 const ring = new KeyRing(keys);
 let server: HttpServer | undefined;
@@ -37,7 +37,7 @@ const gateway = new GatewayNode(
 const http = createHttp(gateway.wallet, {
   callers: ring,
   secure: address.tls !== undefined,
-  maxBodyBytes,
+  ...bodies,
   unready: () => gateway.unready(),
   failed: (error) => gateway.failedRequest(error),
   read: (answer) => gateway.read(answer),

@@ -47,6 +47,7 @@ export const SERVE_SETTINGS = [
   "outcomeTimeoutMs",
   "maxWaitingCommands",
   "maxBodyBytes",
+  "maxConnections",
   "minFreeBytes",
   "snapshotCommands",
   "shutdownTimeoutMs",
@@ -71,10 +72,12 @@ export interface WorkerScripts {
 
 const POSITION_INTERVAL_MS = 1_000;
 const DISK_CHECK_INTERVAL_MS = 1_000;
-/** Connections may be kept open without a request: at a stop the last answers get a moment to leave. */
 /** What requests by NATS may take, of those that wait for an answer; each has some weight beside its bytes. */
 const MAX_ASKED_BYTES = 1 << 26;
 const ASKED_OVERHEAD_BYTES = 1 << 10;
+/** What large bodies that are under way may take, over all gateways. */
+const MAX_BODIES_BYTES = 1 << 26;
+/** Connections may be kept open without a request: at a stop the last answers get a moment to leave. */
 const LAST_ANSWERS_MS = 250;
 /** For how long the folder may be held by a process that is just ending. */
 const LOCK_PATIENCE_MS = 2_000;
@@ -225,7 +228,7 @@ export class Host {
 
   /** Starts the threads that serve HTTP; resolves with the port. */
   async #startGateways(): Promise<number> {
-    const { host, maxBodyBytes, outcomeTimeoutMs, maxWaitingCommands } = this.config;
+    const { host, maxBodyBytes, maxConnections, outcomeTimeoutMs, maxWaitingCommands } = this.config;
     const threads = this.config.gatewayThreads ?? this.runtime.gatewayThreads.byDefault;
     let { port } = this.config;
     const { keys, tls } = this.access;
@@ -239,9 +242,9 @@ export class Host {
         {
           origin,
           answered: this.#answered,
-          address: { host, port, shared, tls },
+          address: { host, port, shared, maxConnections, tls },
           keys: keys.inForce,
-          maxBodyBytes,
+          bodies: { maxBodyBytes, maxBodiesBytes: Math.max(maxBodyBytes, MAX_BODIES_BYTES / threads) },
           settings: {
             outcomeTimeoutMs,
             maxWaitingCommands: Math.max(share, Math.min(maxWaitingCommands, MAX_FRAME_COMMANDS)),
@@ -261,7 +264,8 @@ export class Host {
 
   /** A port that threads share could be shared with another process: it must be free before. */
   async #refuseOthers(port: number): Promise<void> {
-    const address = { host: this.config.host, port, shared: false, tls: undefined };
+    const { host, maxConnections } = this.config;
+    const address = { host, port, shared: false, maxConnections, tls: undefined };
     const nobody = { fetch: () => new Response(null, { status: 503 }) };
     await (await this.runtime.serve(nobody, address)).cut();
   }

@@ -72,6 +72,9 @@ const DEFAULT_CURRENCY = "USD" as Currency;
 const ENGINE_BATCH_BYTES = 1 << 20;
 const ENGINE_LONG_POLL_MS = 1_000;
 const MALFORMED_LOG_INTERVAL_MS = 1_000;
+/** How often a late gateway is looked at, and how many times one that takes nothing. */
+const LATE_GATEWAY_LOOK_MS = 5;
+const MAX_LOOKS = 6_000;
 
 /** What there is once the log is recovered. */
 interface Running<S extends StreamSession> {
@@ -92,6 +95,7 @@ export class LedgerNode<S extends StreamSession> {
   #running: Running<S> | undefined;
   #finished: Promise<unknown> = Promise.resolve();
   #stopping = false;
+  #ending = false;
   #paused: string | undefined;
   #marked = 0;
   #malformedMs = Number.NEGATIVE_INFINITY;
@@ -229,6 +233,7 @@ export class LedgerNode<S extends StreamSession> {
   /** Ends every part, with the log synced and its mark at the end; a last snapshot has `patienceMs`. */
   async stop(patienceMs: number): Promise<void> {
     this.#stopping = true;
+    this.#ending = true;
     const running = this.#running;
     running?.loop.stop();
     running?.queue.stop();
@@ -319,8 +324,9 @@ export class LedgerNode<S extends StreamSession> {
 
   #loop(writer: EventLogWriter, queue: NatsQueue<S>, snapshots: SnapshotTaker | undefined): EngineLoop {
     const messages: CommandMessages = {
-      take: () => (this.#paused === undefined ? queue.take() : undefined),
+      take: () => (this.#paused === undefined && !this.#lateGateway() ? queue.take() : undefined),
       wait: async (timeoutMs) => {
+        if (this.#lateGateway()) await this.#waitForGateways();
         if (this.#paused === undefined) return await queue.wait(timeoutMs);
         await this.#after(timeoutMs);
         return false;
@@ -339,6 +345,22 @@ export class LedgerNode<S extends StreamSession> {
       { batchBytes: ENGINE_BATCH_BYTES, maxReadTimeoutMs: ENGINE_LONG_POLL_MS },
       snapshots,
     );
+  }
+
+  #lateGateway(): GatewayLink | undefined {
+    for (const link of this.#links) if (link.full) return link;
+    return undefined;
+  }
+
+  /** What a late gateway was told stays bounded: nothing more is decided before it has taken some of it. */
+  async #waitForGateways(): Promise<void> {
+    let [before, looks] = [-1, 0];
+    for (let late = this.#lateGateway(); late && !this.#ending; late = this.#lateGateway()) {
+      looks = late.taken === before ? looks + 1 : 0;
+      before = late.taken;
+      if (looks > MAX_LOOKS) this.fail(new Error("a gateway's thread takes nothing any more"));
+      await this.#after(LATE_GATEWAY_LOOK_MS);
+    }
   }
 
   /** Anyone who may publish can cause these lines: so many a second and no more. */

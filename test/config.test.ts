@@ -143,6 +143,7 @@ const EXPECTED: Readonly<
   outcomeTimeoutMs: integer("outcome-timeout-ms", "COFFER_OUTCOME_TIMEOUT_MS", 10_000, 1, 2 ** 31 - 1),
   maxWaitingCommands: integer("max-waiting-commands", "COFFER_MAX_WAITING_COMMANDS", 262_144, 1, 2 ** 30),
   maxBodyBytes: integer("max-body-bytes", "COFFER_MAX_BODY_BYTES", 4 * 2 ** 20, 1_024, 64 * 2 ** 20),
+  maxConnections: integer("max-connections", "COFFER_MAX_CONNECTIONS", 10_000, 1, 1_000_000),
   minFreeBytes: integer("min-free-bytes", "COFFER_MIN_FREE_BYTES", 64 * 2 ** 20, 0, 2 ** 53 - 1),
   snapshotCommands: integer("snapshot-commands", "COFFER_SNAPSHOT_COMMANDS", 1_000_000, 0, 2 ** 53 - 1),
   shutdownTimeoutMs: integer("shutdown-timeout-ms", "COFFER_SHUTDOWN_TIMEOUT_MS", 15_000, 100, 2 ** 31 - 1),

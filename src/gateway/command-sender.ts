@@ -2,7 +2,7 @@
  * Sends commands to the queue and brings each caller its outcomes.
  *
  * Commands that arrive in one turn of the event loop travel as one frame; what does not fit is split, and
- * joined again. What waits is bounded in number and in time. An outcome counts only for a frame of this
+ * joined again. What waits is bounded in number (maxWaitingCommands) and in time (admission.ts). An outcome counts only for a frame of this
  * origin, with its number and its count.
  */
 
@@ -19,6 +19,7 @@ import {
   splitCommands,
   transactionIds,
 } from "../wire/frame.ts";
+import { Admission, REQUEST_WEIGHT } from "./admission.ts";
 
 /** How often what waits too long is looked for. */
 const SWEEP_INTERVAL_MS = 50;
@@ -68,6 +69,8 @@ interface WaitingFrame {
   readonly parts: readonly Part[];
   readonly count: number;
   readonly sentMs: number;
+  /** The weight of all that waited when it was sent, itself with it. */
+  readonly waited: number;
   /** It was sent more than once: a repeat that it reports may be of itself. */
   resent: boolean;
 }
@@ -76,6 +79,7 @@ export class CommandSender {
   readonly #originText: string;
   #number = 0;
   #waiting = 0;
+  readonly #admission = new Admission();
   readonly #frames = new Map<number, WaitingFrame>();
   #turn: Part[] = [];
   /** Takes back the end of the time for which the turn is held; undefined where it is not. */
@@ -98,6 +102,12 @@ export class CommandSender {
     return this.#waiting;
   }
 
+  /** Why about so many commands would be refused just now; undefined where they would not, or always are. */
+  busy(count: number): string | undefined {
+    if (count > this.options.maxWaitingCommands) return undefined;
+    return this.#refusal(count, this.clock.nowMs());
+  }
+
   /** Never rejects. */
   send(commands: EncodedCommands): Promise<Sent> {
     const { state } = this.queue;
@@ -106,12 +116,9 @@ export class CommandSender {
     if (commands.count > maxWaitingCommands) {
       return Promise.resolve({ state: "too_large", why: `at most ${maxWaitingCommands} commands may wait` });
     }
-    if (this.#waiting + commands.count > maxWaitingCommands) {
-      return Promise.resolve({
-        state: "overloaded",
-        why: `${this.#waiting} commands are waiting, of at most ${maxWaitingCommands}`,
-      });
-    }
+    const nowMs = this.clock.nowMs();
+    const busy = this.#refusal(commands.count, nowMs);
+    if (busy !== undefined) return Promise.resolve({ state: "overloaded", why: busy });
     const maxBytes = this.queue.maxFrameBytes - FRAME_HEADER_BYTES;
     if (maxBytes < MAX_COMMAND_BYTES)
       return Promise.resolve({ state: "unavailable", why: "the queue's messages are too small" });
@@ -127,6 +134,7 @@ export class CommandSender {
       let at = 0;
       for (const part of splitCommands(commands, maxBytes)) {
         this.#turn.push({ ticket, commands: part, at });
+        this.#admission.enter(part.count + REQUEST_WEIGHT, nowMs);
         at += part.count;
       }
       this.#waiting += commands.count;
@@ -146,6 +154,14 @@ export class CommandSender {
     this.#flush();
     for (const [number, frame] of this.#frames)
       this.#fail(number, frame, { state: "unknown", why: "the node stopped" });
+  }
+
+  /** Why so many commands more cannot wait. */
+  #refusal(count: number, nowMs: number): string | undefined {
+    const { maxWaitingCommands } = this.options;
+    if (this.#waiting + count > maxWaitingCommands)
+      return `${this.#waiting} commands are waiting, of at most ${maxWaitingCommands}`;
+    return this.#admission.refusal(count + REQUEST_WEIGHT, nowMs);
   }
 
   /** Sends what came in this turn, or holds it for a moment where frames enough are on their way. */
@@ -185,7 +201,15 @@ export class CommandSender {
   #publish(parts: readonly Part[], count: number): void {
     const number = ++this.#number;
     const id = `${this.#originText}-${number}`;
-    const frame: WaitingFrame = { id, parts, count, sentMs: this.clock.nowMs(), resent: false };
+    const sentMs = this.clock.nowMs();
+    const frame: WaitingFrame = {
+      id,
+      parts,
+      count,
+      sentMs,
+      waited: this.#admission.waiting,
+      resent: false,
+    };
     if (this.#frames.size === 0) this.#sweepLater();
     this.#frames.set(number, frame);
     this.queue.publish({
@@ -206,6 +230,7 @@ export class CommandSender {
     if (origin !== this.#originText) return;
     const frame = this.#frames.get(number);
     if (!frame || frame.count !== outcomes.length) return;
+    this.#admission.came(frame.waited, frame.sentMs, this.clock.nowMs());
     this.#settle(number, frame);
     const own = frame.resent ? ownRepeats(frame, outcomes) : undefined;
     let from = 0;
@@ -234,6 +259,7 @@ export class CommandSender {
   #settle(number: number, frame: WaitingFrame): void {
     this.#frames.delete(number);
     this.#waiting -= frame.count;
+    this.#admission.leave(frame.count + frame.parts.length * REQUEST_WEIGHT);
     this.queue.settle(frame.id);
     if (this.#frames.size === 0) this.#stopSweep();
     if (this.#release && this.#frames.size < FRAMES_AHEAD) this.#flush();

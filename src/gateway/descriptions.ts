@@ -54,7 +54,7 @@ const WRITE_OWN = { scope: "write", bound: true } as const;
 const ADMIN = { scope: "admin", bound: false } as const;
 
 /** What every request with a body may be answered. */
-const SENDING: readonly ProblemCode[] = ["body_too_large", "unsupported_media_type"];
+const SENDING: readonly ProblemCode[] = ["body_too_slow", "body_too_large", "unsupported_media_type"];
 /** What every command may be answered. */
 const COMMANDING: readonly ProblemCode[] = [...SENDING, "queue_unavailable", "overloaded", "outcome_unknown"];
 

@@ -35,6 +35,7 @@ export function respond(answer: Answer, more?: Readonly<Record<string, string>>)
     return new Response(body, { status, headers: PROBLEM_HEADERS });
   const headers = headersOf("application/problem+json", { ...more, ...(replayed && REPLAYED) });
   if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
+  if (status === 408) headers.set("connection", "close"); // the rest of the body may still come
   return new Response(body, { status, headers });
 }
 
@@ -48,29 +49,4 @@ export function targetOf({ url }: Request): { path: string; query: string } {
 export function isJson(contentType: string | null): boolean {
   if (contentType === "application/json") return true;
   return contentType !== null && /^application\/json\s*(;|$)/i.test(contentType);
-}
-
-const EMPTY = new Uint8Array();
-
-/** The whole body, of at most `maxBytes`. A length that is announced is believed, and enforced by the server. */
-export async function readBody(
-  request: Request,
-  maxBytes: number,
-): Promise<Uint8Array | "too large" | "cut off"> {
-  const announced = request.headers.get("content-length");
-  if (announced !== null && Number(announced) > maxBytes) return "too large";
-  try {
-    if (announced !== null) return new Uint8Array(await request.arrayBuffer());
-    if (!request.body) return EMPTY;
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for await (const chunk of request.body) {
-      length += chunk.length;
-      if (length > maxBytes) return "too large";
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks, length);
-  } catch {
-    return "cut off"; // only the connection can fail here, and with it goes whoever would read more
-  }
 }

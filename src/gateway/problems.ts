@@ -10,6 +10,7 @@ const TITLES = {
   not_found: [404, "There is nothing here"],
   account_not_found: [404, "The account was never opened"],
   method_not_allowed: [405, "The method is not allowed here"],
+  body_too_slow: [408, "The body came too slowly"],
   transaction_id_conflict: [409, "The transaction id was used for something else"],
   account_exists: [409, "The account is open, with another initial balance"],
   body_too_large: [413, "The body is too large"],

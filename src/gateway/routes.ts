@@ -4,10 +4,11 @@ import type { AccountPrefix } from "../domain/account-prefix.ts";
 import type { Caller } from "../ports/keys.ts";
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
+import { Bodies, type BodyLimits } from "./bodies.ts";
 import type { RouteDescription } from "./descriptions.ts";
 import * as describe from "./descriptions.ts";
 import { unauthorized } from "./door.ts";
-import { headersOf, isJson, readBody, respond, targetOf } from "./messages.ts";
+import { headersOf, isJson, respond, targetOf } from "./messages.ts";
 import { type DescribedRoute, openApi } from "./openapi.ts";
 import { problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
@@ -17,8 +18,7 @@ export interface Route extends DescribedRoute {
   serve(request: Request, caller: Caller): Response | Promise<Response>;
 }
 
-export interface RouteOptions {
-  readonly maxBodyBytes: number;
+export interface RouteOptions extends BodyLimits {
   /** Why the node is not ready; undefined where it is. */
   unready(): string | undefined;
   /** Answers from the read model, when it has what callers were told before. */
@@ -32,6 +32,8 @@ const BALANCE = "/v1/wallet/balance/";
 const METRICS_HEADERS = headersOf("text/plain; version=0.0.4; charset=utf-8");
 
 export function createRoutes(wallet: WalletService, options: RouteOptions): readonly Route[] {
+  const bodies = new Bodies(options);
+  const busy = (commands: number) => wallet.busy(commands);
   const post = (
     path: string,
     description: RouteDescription,
@@ -43,11 +45,8 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
     serve: async (request, caller) => {
       if (!isJson(request.headers.get("content-type")))
         return respond(problem("unsupported_media_type", "Send application/json."));
-      const body = await readBody(request, options.maxBodyBytes);
-      if (body === "too large")
-        return respond(problem("body_too_large", `A body may have ${options.maxBodyBytes} bytes.`));
-      if (body === "cut off")
-        return respond(problem("invalid_request", "the body was cut off", { path: "" }));
+      const body = await bodies.read(request, busy);
+      if (!(body instanceof Uint8Array)) return respond(body);
       // A body may take its time, and its key be revoked meanwhile.
       if (caller.ended) return unauthorized("wrong key");
       return respond(await serve(body, caller.within));

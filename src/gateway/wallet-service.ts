@@ -48,6 +48,11 @@ export class WalletService {
     private readonly newId: () => TransactionId,
   ) {}
 
+  /** Why about so many commands more would be refused just now; undefined where they would not. */
+  busy(commands: number): string | undefined {
+    return this.sender.busy(commands);
+  }
+
   transfer(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
     const plain = scanTransfer(body);
     if (!plain) return this.#read((defaults) => this.#command(parseTransfer(body, defaults), within));

@@ -12,6 +12,8 @@ import type { FrameOutcome } from "../ports/outcomes.ts";
 
 /** Of a committed command: its seq, the payer's balance, the receiver's. */
 const OUTCOME_NUMBERS = 3;
+/** About what an object takes that travels beside the columns: an event, an outcome, a name. */
+const OBJECT_BYTES = 256;
 
 /** One end's way of telling changes: it knows which names it has told. */
 export class ChangeEncoder {
@@ -127,6 +129,19 @@ export function encodeLedger({ balances, opened, seq, transactions }: Ledger): L
       ),
     })),
   };
+}
+
+/** About what a batch takes while it is on its way, in bytes. */
+export function weightOf(
+  changes: readonly (TransferColumns | WalletEvent)[],
+  outcomes: readonly OutcomeColumns[],
+  buffers: readonly ArrayBuffer[],
+): number {
+  let weight = 0;
+  for (const { byteLength } of buffers) weight += byteLength;
+  for (const change of changes) weight += OBJECT_BYTES * (1 + ("payers" in change ? change.named.length : 0));
+  for (const { others } of outcomes) weight += OBJECT_BYTES * (1 + others.length);
+  return weight;
 }
 
 /** The buffers of these columns, which can be handed over. */

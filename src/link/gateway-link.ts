@@ -6,7 +6,8 @@ import type { KeysInForce } from "../ports/keys.ts";
 import type { LedgerColumns, LinkAnswer, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
 import { frameCount } from "../wire/frame.ts";
-import { buffersOf, ChangeEncoder, encodeOutcome } from "./columns.ts";
+import { Backlog } from "./backlog.ts";
+import { buffersOf, ChangeEncoder, encodeOutcome, weightOf } from "./columns.ts";
 
 /** What a gateway asks of the node beside commands. */
 export interface LinkNode {
@@ -24,6 +25,7 @@ export class GatewayLink {
   /** The counts of frames that were published and are not settled, by their ids. */
   readonly #counts = new Map<string, number>();
   readonly #asked = new Map<number, (answer: LinkAnswer) => void>();
+  readonly #backlog = new Backlog((bytes) => this.port.post({ type: "taken", bytes }));
   #number = 0;
 
   /** `origin` is the gateway's, 32 hex digits. */
@@ -61,7 +63,20 @@ export class GatewayLink {
     if (changes.length === 0 && own.length === 0) return;
     for (const outcome of own) this.#settle(idOf(outcome));
     const columns = { changes: this.#changes.encode(changes), outcomes: own.map(encodeOutcome) };
-    this.port.post({ type: "committed", ...columns }, buffersOf(columns.changes, columns.outcomes));
+    const buffers = buffersOf(columns.changes, columns.outcomes);
+    const weight = weightOf(columns.changes, columns.outcomes, buffers);
+    this.#backlog.tell(weight);
+    this.port.post({ type: "committed", ...columns, weight }, buffers);
+  }
+
+  /** Whether the gateway has so much to take that it must not be told of more batches. */
+  get full(): boolean {
+    return this.#backlog.full;
+  }
+
+  /** How much of that it has taken, ever. */
+  get taken(): number {
+    return this.#backlog.takenByOther;
   }
 
   /** Has the gateway answer a request that came another way than HTTP. */
@@ -86,7 +101,11 @@ export class GatewayLink {
   #receive(message: ToEngine): void {
     switch (message.type) {
       case "publish":
+        this.#backlog.take(message.bytes.length);
         this.#publish(message.id, message.bytes);
+        return;
+      case "taken":
+        this.#backlog.said(message.bytes);
         return;
       case "settle":
         this.#settle(message.id);

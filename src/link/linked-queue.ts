@@ -5,6 +5,7 @@ import type { CommandQueue, OutgoingFrame, QueueState } from "../ports/command-q
 import type { KeysInForce } from "../ports/keys.ts";
 import type { LedgerColumns, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { FrameOutcome, Outcomes } from "../ports/outcomes.ts";
+import { Backlog } from "./backlog.ts";
 import { ChangeDecoder, decodeOutcome } from "./columns.ts";
 
 export interface LinkListener {
@@ -17,10 +18,13 @@ export interface LinkListener {
   call(message: Extract<ToGateway, { readonly call: number }>): void;
 }
 
+const ENGINE_IS_LATE: QueueState = { open: false, reason: "the engine has not taken what it was sent" };
+
 export class LinkedQueue implements CommandQueue, Outcomes {
   #state: QueueState = { open: false, reason: "the node is recovering" };
   #maxFrameBytes = 0;
   readonly #changes = new ChangeDecoder();
+  readonly #backlog = new Backlog((bytes) => this.port.post({ type: "taken", bytes }));
   readonly #frames = new Map<string, OutgoingFrame>();
   #outcome: (outcome: FrameOutcome) => void = () => {};
 
@@ -34,7 +38,7 @@ export class LinkedQueue implements CommandQueue, Outcomes {
   }
 
   get state(): QueueState {
-    return this.#state;
+    return this.#backlog.full ? ENGINE_IS_LATE : this.#state;
   }
 
   get maxFrameBytes(): number {
@@ -44,6 +48,7 @@ export class LinkedQueue implements CommandQueue, Outcomes {
   publish(frame: OutgoingFrame): void {
     this.#frames.set(frame.id, frame);
     const bytes = frame.bytes as Uint8Array<ArrayBuffer>;
+    this.#backlog.tell(bytes.length);
     this.port.post({ type: "publish", id: frame.id, bytes }, [bytes.buffer]);
   }
 
@@ -71,6 +76,10 @@ export class LinkedQueue implements CommandQueue, Outcomes {
           this.#frames.delete(`${this.origin}-${columns.number}`);
           this.#outcome(decodeOutcome(this.origin, columns));
         }
+        this.#backlog.take(message.weight);
+        return;
+      case "taken":
+        this.#backlog.said(message.bytes);
         return;
       case "refused":
         this.#take(message.id)?.refused(message.why);

@@ -55,6 +55,12 @@ export interface OutcomeColumns {
   readonly others: readonly { readonly place: number; readonly outcome: Outcome }[];
 }
 
+/** The sender has taken so many bytes more of what it was told in bulk. */
+export interface Taken {
+  readonly type: "taken";
+  readonly bytes: number;
+}
+
 export type ToGateway =
   /** The log is recovered: what it came to. */
   | { readonly type: "recovered"; readonly ledger: LedgerColumns }
@@ -66,7 +72,10 @@ export type ToGateway =
       readonly type: "committed";
       readonly changes: readonly (TransferColumns | WalletEvent)[];
       readonly outcomes: readonly OutcomeColumns[];
+      /** What it counts for in "taken". */
+      readonly weight: number;
     }
+  | Taken
   | { readonly type: "refused"; readonly id: string; readonly why: string }
   | { readonly type: "resent"; readonly id: string }
   /** A request that came another way than HTTP; answered by "answer". */
@@ -84,6 +93,7 @@ export interface LinkAnswer {
 
 export type ToEngine =
   | { readonly type: "publish"; readonly id: string; readonly bytes: Uint8Array<ArrayBuffer> }
+  | Taken
   | { readonly type: "settle"; readonly id: string }
   | { readonly type: "answer"; readonly ask: number; readonly answer: LinkAnswer }
   | { readonly type: "done"; readonly call: number }

@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 // In a compiled executable this is a path into the executable itself.
 import natsServerPath from "../../build/tools/coffer-nats" with { type: "file" };
+import { Listener } from "./bun-listener.ts";
 import { connectTo } from "./bun-postgres.ts";
 import { CannotListen, type HttpAddress, type HttpHandler, type Runtime } from "./runtime.ts";
 
@@ -11,7 +12,10 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 /** Where Bun keeps the files that a compiled executable carries. */
 const EMBEDDED_ROOTS = ["/$bunfs/", "B:\\~BUN\\", "B:/~BUN/"];
-/** A request's body may come late, but not for ever, in seconds. */
+/**
+ * Bun cuts a connection that is idle for so long, and a body of which less than a few KiB a second come. A
+ * request's head has 10 seconds, which cannot be set.
+ */
 const IDLE_TIMEOUT_SECONDS = 30;
 
 export const bunRuntime: Runtime = {
@@ -36,12 +40,17 @@ export const bunRuntime: Runtime = {
   },
 
   async serve(handler, address) {
-    const server = listen(handler, address);
-    return {
-      port: server.port ?? address.port,
-      stop: () => server.stop(false),
-      cut: () => server.stop(true),
+    let answer = handler;
+    const [server, listener] = Listener.listen(
+      () => listen({ fetch: (request) => answer.fetch(request) }, address),
+      address.maxConnections,
+    );
+    answer = { fetch: (request) => closeWhereCrowded(handler.fetch(request), listener) };
+    const stop = (cut: boolean) => {
+      listener.stop();
+      return server.stop(cut);
     };
+    return { port: server.port ?? address.port, stop: () => stop(false), cut: () => stop(true) };
   },
 
   natsServer(folder) {
@@ -56,6 +65,18 @@ export const bunRuntime: Runtime = {
     return path;
   },
 };
+
+/** Where there are many connections, each makes room for another behind its answer. */
+function closeWhereCrowded(
+  answer: Response | Promise<Response>,
+  listener: Listener,
+): Response | Promise<Response> {
+  if (!listener.crowded) return answer;
+  return Promise.resolve(answer).then((closing) => {
+    closing.headers.set("connection", "close");
+    return closing;
+  });
+}
 
 function listen(handler: HttpHandler, address: HttpAddress) {
   try {

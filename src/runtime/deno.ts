@@ -1,3 +1,8 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { CannotListen, type HttpAddress, type HttpHandler, type Runtime } from "./runtime.ts";
 
@@ -8,20 +13,15 @@ interface DenoGlobal {
     path: string,
     options: { write: boolean; create: boolean },
   ): { tryLockSync(exclusive: boolean): boolean; close(): void };
-  serve(
-    options: {
-      hostname: string;
-      port: number;
-      signal: AbortSignal;
-      cert?: string;
-      key?: string;
-      onListen: (address: { port: number }) => void;
-    },
-    handler: (request: Request) => Response | Promise<Response>,
-  ): { shutdown(): Promise<void>; readonly finished: Promise<void> };
 }
 
 const deno = (globalThis as unknown as { Deno: DenoGlobal }).Deno;
+
+/** A request's head, all of a request, and a connection on which nothing moves are cut after so long, as under Bun. */
+const HEAD_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const IDLE_TIMEOUT_MS = 30_000;
+const LOOK_MS = 1_000;
 
 export const denoRuntime: Runtime = {
   name: "deno",
@@ -39,20 +39,18 @@ export const denoRuntime: Runtime = {
   },
 
   async serve(handler, address) {
-    const cut = new AbortController();
-    const listening = Promise.withResolvers<number>();
-    const server = listen(handler, address, cut.signal, listening.resolve);
-    let finished = false;
-    const ended = () => {
-      finished = true;
-    };
-    server.finished.then(ended, ended);
+    const server = await listen(handler, address);
+    const closed = once(server, "close");
     return {
-      port: await listening.promise,
-      stop: () => server.shutdown(),
+      port: (server.address() as AddressInfo).port,
+      stop: async () => {
+        server.close();
+        await closed;
+      },
       cut: async () => {
-        if (!finished) cut.abort();
-        await server.finished;
+        server.close();
+        server.closeAllConnections();
+        await closed;
       },
     };
   },
@@ -62,18 +60,71 @@ export const denoRuntime: Runtime = {
   },
 };
 
-function listen(
-  handler: HttpHandler,
-  address: HttpAddress,
-  signal: AbortSignal,
-  listening: (port: number) => void,
-) {
-  const { host: hostname, port, tls } = address;
+/** By node:http, for Deno.serve cuts nobody: neither who is slow nor who is silent, however many there are. */
+async function listen(handler: HttpHandler, address: HttpAddress): Promise<Server> {
+  const busy = new WeakSet<object>();
+  const limits = {
+    headersTimeout: HEAD_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: IDLE_TIMEOUT_MS,
+    connectionsCheckingInterval: LOOK_MS,
+  };
+  const serve = (message: IncomingMessage, response: ServerResponse): void => {
+    // Nothing else bounds what a peer may ask before it has read an answer; Bun cuts it as well.
+    if (busy.has(message.socket)) {
+      message.destroy();
+      return;
+    }
+    busy.add(message.socket);
+    response.once("finish", () => busy.delete(message.socket));
+    answer(handler, message, response).catch(() => message.destroy()); // the connection was cut
+  };
+  const { tls } = address;
+  const server = tls ? createSecureServer({ ...limits, ...tls }, serve) : createServer(limits, serve);
+  server.maxConnections = address.maxConnections;
+  server.timeout = IDLE_TIMEOUT_MS;
+  server.listen(address.port, address.host);
   try {
-    return deno.serve({ hostname, port, signal, ...tls, onListen: (at) => listening(at.port) }, (request) =>
-      handler.fetch(request),
-    );
+    await once(server, "listening");
   } catch (error) {
     throw new CannotListen(address, error instanceof Error ? error.message : String(error));
   }
+  return server;
+}
+
+async function answer(
+  handler: HttpHandler,
+  message: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const request = requestOf(message);
+  const { status, headers, body } = request
+    ? await handler.fetch(request)
+    : new Response(null, { status: 400 });
+  const bytes = new Uint8Array(await new Response(body).arrayBuffer());
+  response.writeHead(status, { ...Object.fromEntries(headers), "content-length": bytes.length });
+  // Nobody reads the rest of a body that was not wanted: it may come for a while.
+  if (!message.complete) {
+    const timer = setTimeout(() => message.destroy(), REQUEST_TIMEOUT_MS);
+    message.once("close", () => clearTimeout(timer));
+    message.resume();
+  }
+  response.end(message.method === "HEAD" ? undefined : bytes);
+}
+
+/** Undefined where its target and host make no URL. */
+function requestOf(message: IncomingMessage): Request | undefined {
+  const { method = "GET", url = "/", headers } = message;
+  const target = url.startsWith("/") ? `http://${headers.host ?? "localhost"}${url}` : url;
+  if (!URL.canParse(target)) return undefined;
+  const hasBody = method !== "GET" && method !== "HEAD";
+  const body = hasBody ? (Readable.toWeb(message) as unknown as ReadableStream<Uint8Array>) : null;
+  return new Request(target, { method, headers: headerPairs(message), body, duplex: "half" } as RequestInit);
+}
+
+function headerPairs({ rawHeaders }: IncomingMessage): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2)
+    pairs.push([rawHeaders[at] as string, rawHeaders[at + 1] as string]);
+  return pairs;
 }

@@ -43,6 +43,8 @@ export interface HttpAddress {
   readonly port: number;
   /** Whether other threads of this process listen there too. */
   readonly shared: boolean;
+  /** Connections at once, over all threads. */
+  readonly maxConnections: number;
   /** HTTPS with it, of version 1.2 at least; undefined for HTTP. */
   readonly tls: TlsPair | undefined;
 }

@@ -6,6 +6,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import type { Command } from "../../src/domain/commands.ts";
 import type { Outcome } from "../../src/domain/outcomes.ts";
+import { STANDSTILL_MS } from "../../src/gateway/admission.ts";
 import { CommandSender, type Sent } from "../../src/gateway/command-sender.ts";
 import type { CommandQueue, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
 import type { FrameOutcome } from "../../src/ports/outcomes.ts";
@@ -359,14 +360,14 @@ describe("what waits is bounded", () => {
   test("each from when it was sent, also where earlier ones had their outcome", async () => {
     const first = send(pay());
     await quiet();
-    await clock.advance(6_000);
+    await clock.advance(400);
     const second = send(pay());
     await quiet();
-    await clock.advance(3_000);
+    await clock.advance(9_000);
     await decided(0, outcomesOf(1));
-    await clock.advance(2_000);
+    await clock.advance(900);
     expect([first.sent?.state, second.sent?.state]).toEqual(["done", undefined]);
-    await clock.advance(5_100);
+    await clock.advance(200);
     expect(second.sent?.state).toBe("unknown");
   });
 
@@ -390,6 +391,30 @@ describe("what waits is bounded", () => {
     await quiet();
     await decided(1, outcomesOf(1));
     expect(later.sent?.state).toBe("done");
+  });
+
+  test("in time: behind those to whom nothing comes back, nobody waits", async () => {
+    const first = send(pay());
+    await quiet();
+    await clock.advance(STANDSTILL_MS);
+    const second = send(pay());
+    await quiet();
+    await clock.advance(1);
+    const third = send(pay());
+    await quiet();
+    expect([first, second, third].map(({ sent }) => sent?.state)).toEqual([
+      undefined,
+      undefined,
+      "overloaded",
+    ]);
+    expect(sender.busy(1)).toBeDefined();
+    await decided(0, outcomesOf(1));
+    expect(sender.busy(1)).toBeUndefined();
+    const fourth = send(pay());
+    await quiet();
+    await decided(1, outcomesOf(1));
+    await decided(2, outcomesOf(1));
+    expect([second.sent?.state, fourth.sent?.state]).toEqual(["done", "done"]);
   });
 
   test("room comes back from what was refused and from what ran out of time", async () => {

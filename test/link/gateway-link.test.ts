@@ -1,18 +1,23 @@
 /** The link between a gateway and the engine: whose outcomes it takes, what travels, and requests that fail. */
 
 import { expect, test } from "bun:test";
-import type { TransactionId } from "../../src/domain/names.ts";
+import type { AccountId, TransactionId } from "../../src/domain/names.ts";
 import { GatewayNode } from "../../src/gateway-node.ts";
+import { MAX_UNTAKEN_BYTES } from "../../src/link/backlog.ts";
 import { GatewayLink } from "../../src/link/gateway-link.ts";
-import type { CommandQueue, OutgoingFrame } from "../../src/ports/command-queue.ts";
+import { LinkedQueue } from "../../src/link/linked-queue.ts";
+import { type Committed, Transfers } from "../../src/ports/changes.ts";
+import type { CommandQueue, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
 import type { LinkAnswer, Port, ToEngine, ToGateway } from "../../src/ports/link.ts";
 import { EMPTY_LOG } from "../../src/ports/log-position.ts";
 import { buildFrame, CommandWriter } from "../../src/wire/frame.ts";
-import { deposit } from "../support/ledger-specs.ts";
+import { currency, deposit } from "../support/ledger-specs.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
 const ORIGIN = new Uint8Array(16).fill(7);
 const ORIGIN_TEXT = "07".repeat(16);
+/** More messages of a megabyte than are ever told to who takes nothing. */
+const MANY = 200;
 
 class OneEnd<Out, In> implements Port<Out, In> {
   readonly posted: Out[] = [];
@@ -40,6 +45,25 @@ class SomeQueue implements CommandQueue {
   settle(id: string): void {
     this.settled.push(id);
   }
+}
+
+const LISTENER = {
+  recovered: () => {},
+  changed: () => {},
+  keys: () => {},
+  metrics: () => {},
+  ask: () => {},
+  call: () => {},
+};
+
+/** About 1 MB of them. */
+function manyTransfers(): Transfers {
+  const [payers, receivers, amounts] = [
+    new Int32Array(65_536),
+    new Int32Array(65_536),
+    new Float64Array(65_536),
+  ];
+  return new Transfers(currency("USD"), () => "alice" as AccountId, payers, receivers, amounts);
 }
 
 function engineEnd() {
@@ -79,6 +103,47 @@ test("an outcome is a frame's only with its number and its count", () => {
   expect(port.posted).toHaveLength(1);
   tell(5, 2);
   expect(port.posted).toHaveLength(1);
+});
+
+/** The far end has taken everything that was posted to it from `from` on; what it says about that. */
+function takenBy<Message extends { readonly type: string }>(posted: readonly Message[], from: number) {
+  return posted.slice(from).filter(({ type }) => type === "taken");
+}
+
+test("a gateway that takes nothing is full at a bound, and empty again when it has taken it", () => {
+  const { port, link } = engineEnd();
+  const batch: Committed = { position: EMPTY_LOG, changes: [manyTransfers()], outcomes: [] };
+  let told = 0;
+  for (; !link.full && told < MANY; told++) link.committed(batch);
+  const weights = port.posted.map((message) => (message.type === "committed" ? message.weight : 0));
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  expect(sum).toBeGreaterThan(MAX_UNTAKEN_BYTES);
+  expect(sum - (weights.at(-1) as number)).toBeLessThanOrEqual(MAX_UNTAKEN_BYTES);
+
+  const gateway = new OneEnd<ToEngine, ToGateway>();
+  new LinkedQueue(ORIGIN_TEXT, gateway, LISTENER);
+  for (const message of port.posted) gateway.receive(message);
+  for (const message of takenBy(gateway.posted, 0)) port.receive(message);
+  expect([link.full, told > 1]).toEqual([false, true]);
+  // What is not said yet is far from filling it again.
+  expect(sum - link.taken).toBeLessThan(MAX_UNTAKEN_BYTES / 8);
+});
+
+test("an engine that takes nothing is sent no more than a bound, and again when it has taken it", () => {
+  const gateway = new OneEnd<ToEngine, ToGateway>();
+  const linked = new LinkedQueue(ORIGIN_TEXT, gateway, LISTENER);
+  gateway.receive({ type: "state", state: { open: true }, maxFrameBytes: 1 << 20 });
+  let sent = 0;
+  for (; linked.state.open && sent < MANY; sent++) {
+    const frame = { bytes: new Uint8Array(1 << 20), refused: () => {}, resent: () => {} };
+    linked.publish({ ...frame, id: `${ORIGIN_TEXT}-${sent}` });
+    linked.settle(`${ORIGIN_TEXT}-${sent}`); // its caller has waited long enough
+  }
+  expect(sent).toBe(MAX_UNTAKEN_BYTES / (1 << 20) + 1);
+  const { port } = engineEnd();
+  for (const message of gateway.posted) port.receive(message);
+  for (const message of takenBy(port.posted, 0)) gateway.receive(message);
+  expect<QueueState>(linked.state).toEqual({ open: true });
 });
 
 test("a request that is a part of a large buffer travels without the rest, which stays whole", () => {

@@ -25,12 +25,12 @@ export class FakeStream {
   }
 
   /** Stores a message; sessions get it at arrive(). */
-  store(text: string): number {
+  store(data: string | Uint8Array): number {
     const state = this.state;
     if (!state) throw new Error("there is no stream");
     const sequence = state.lastSequence + 1;
     this.state = { ...state, firstSequence: Math.max(1, state.firstSequence), lastSequence: sequence };
-    this.messages.set(sequence, { sequence, at: 1_000 + sequence, data: Buffer.from(text) });
+    this.messages.set(sequence, { sequence, at: 1_000 + sequence, data: Buffer.from(data as Uint8Array) });
     return sequence;
   }
 
@@ -102,7 +102,7 @@ export class FakeSession implements StreamSession {
   async publishAfter(lastSequence: number, bytes: Uint8Array): Promise<void> {
     this.#ask(`publish after ${lastSequence}`);
     if (this.fake.state?.lastSequence !== lastSequence) return;
-    this.fake.store(Buffer.from(bytes).toString());
+    this.fake.store(bytes);
     this.arrive();
   }
 

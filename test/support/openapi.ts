@@ -11,6 +11,7 @@ export type Json = any;
 /** A gateway of which nothing is asked but its description. */
 const options: HttpOptions = {
   maxBodyBytes: 0,
+  maxBodiesBytes: 0,
   unready: () => undefined,
   read: (answer) => answer(),
   metrics: () => Promise.resolve(""),

@@ -1,0 +1,136 @@
+/**
+ * Five times the load that a node can carry, for 30 seconds, `bun bench/overload.ts`: prints what became of
+ * memory, of who was let in, of who was refused and of the speed afterwards; exits with 1 where a claim fails.
+ *
+ * The load is that many connections of wrk. Each rests after an answer, whether it was let in or refused, so that
+ * all of them together ask five times as often as what is carried is answered, as far as the machine lets them:
+ * it is told what was offered. Beside it come probes, so many a second whatever becomes of them, whose times count from when they
+ * were due. At the end every id of a probe is sent again: what was answered must be in the ledger, and nothing
+ * of what was refused.
+ */
+
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { loadavg } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { coffer } from "../test/support/coffer.ts";
+import { endTestProcesses, ROOT } from "../test/support/processes.ts";
+import { BenchLedger } from "./ledger.ts";
+import { type Load, loadsWithKey, type Result } from "./load.ts";
+import { type Probe, Prober } from "./probe.ts";
+import { BUSY_LOAD, OVERLOAD } from "./settings.ts";
+
+interface Work {
+  readonly name: string;
+  readonly script: Load["script"];
+  readonly batch: number;
+  /** What it carries. */
+  readonly connections: number;
+  readonly probesASecond: number;
+}
+
+const WORKS: readonly Work[] = [
+  { name: "single transfers", script: "single", batch: 1, ...OVERLOAD.single },
+  { name: "batches of 1,000", script: "batch", batch: 1_000, ...OVERLOAD.batch },
+];
+
+const failed: string[] = [];
+
+function claim(text: string, holds: boolean): void {
+  console.log(`  ${holds ? "ok    " : "FAILED"} ${text}`);
+  if (!holds) failed.push(text);
+}
+
+async function overload(folder: string, { name, script, batch, connections, probesASecond }: Work) {
+  // Refusals are what is measured here: that there are some is no problem.
+  const { loads, keys } = loadsWithKey();
+  const ledger = await BenchLedger.open({ folder, referenceUrl: "", loads, keys }, script);
+  const load = (times: number, seconds: number, delayMs = 0): Promise<Result> =>
+    ledger.load({ script, batch, connections: connections * times, seconds, delayMs });
+  await load(1, OVERLOAD.warmUpSeconds);
+  ledger.forgetPeak();
+  const before = await load(1, OVERLOAD.carriedSeconds);
+  const carriedPeak = ledger.peak();
+  ledger.forgetPeak();
+  const first = await ledger.transfers();
+  const rate = ({ committed, duration }: Result) => committed / (duration / 1e6);
+  const restMs = Math.round((connections * batch * 1_000) / rate(before));
+  const prober = new Prober(ledger.url, loads.key, batch, probesASecond);
+  const [during, probes] = await Promise.all([
+    load(OVERLOAD.times, OVERLOAD.seconds, restMs),
+    prober.run(OVERLOAD.seconds),
+  ]);
+  const peak = ledger.peak();
+  const decided = (await ledger.transfers()) - first;
+  await Bun.sleep(OVERLOAD.restSeconds * 1_000);
+  const after = await load(1, OVERLOAD.carriedSeconds);
+
+  const [accepted, refused] = [200, 503].map((status) => probes.filter((probe) => probe.status === status));
+  const others = probes.length - (accepted as Probe[]).length - (refused as Probe[]).length;
+  const bound = carriedPeak + OVERLOAD.bytes + decided * OVERLOAD.bytesOfTransaction;
+  const asked = during.requests / (during.duration / 1e6);
+  const share = (during.requests - during.refused) / during.requests;
+  console.log(`\n${name}: ${connections} connections carried, ${connections * OVERLOAD.times} offered`);
+  console.log(`  carried ${count(rate(before))} transfers/s, p99 ${ms(before.p99 / 1_000)}`);
+  console.log(
+    `  offered ${count(asked * batch)} transfers/s for ${OVERLOAD.seconds} s; let in ${(share * 100).toFixed(1)} %, ${count(rate(during))} transfers/s`,
+  );
+  claim(`memory: peak ${mib(peak)}, at most ${mib(bound)} (carried: ${mib(carriedPeak)})`, peak <= bound);
+  const slowest = p99(accepted as Probe[]);
+  claim(
+    `let in: p99 ${ms(slowest)} of ${accepted?.length} probes, below ${ms(OVERLOAD.acceptedMs)}`,
+    slowest < OVERLOAD.acceptedMs,
+  );
+  if (refused?.length) {
+    const late = p99(refused);
+    claim(
+      `refused: p99 ${ms(late)} of ${refused.length} probes, below ${ms(OVERLOAD.refusedMs)}`,
+      late < OVERLOAD.refusedMs,
+    );
+    claim(
+      "each was told when to come again",
+      refused.every(({ retryAfter }) => retryAfter),
+    );
+  } else console.log("         nobody was refused");
+  claim(
+    `only let in or refused; otherwise answered: ${others}, without an answer: ${during.broken}`,
+    others + during.broken === 0,
+  );
+  const speed = rate(after) / rate(before);
+  claim(`afterwards ${speed.toFixed(2)} as fast as before`, speed >= OVERLOAD.speedAfter);
+  const wrong = await prober.again(probes);
+  claim(`what was answered is in the ledger, and nothing of what was refused; wrong: ${wrong}`, wrong === 0);
+  ledger.told(prober.committed);
+  loads.problems.length = 0;
+  await ledger.audit();
+  claim(
+    `the ledger holds what was answered, and adds up to 0 ${loads.problems.join("; ")}`,
+    loads.problems.length === 0,
+  );
+  await ledger.stop();
+  const { code, stdout } = await coffer(["verify", "--data", ledger.data]);
+  claim(`coffer verify: ${stdout}`, code === 0);
+  ledger.remove();
+}
+
+function p99(probes: readonly Probe[]): number {
+  const sorted = probes.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
+  return sorted[Math.ceil(sorted.length * 0.99) - 1] ?? Number.POSITIVE_INFINITY;
+}
+
+const count = (number: number) => Math.round(number).toLocaleString("en");
+const ms = (milliseconds: number) => `${milliseconds.toFixed(0)} ms`;
+const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+
+mkdirSync(join(ROOT, "build"), { recursive: true });
+const [busy] = loadavg();
+if (Number(busy) > BUSY_LOAD)
+  console.log(`the machine was busy before, a load of ${busy?.toFixed(1)}: times and rates say little`);
+const folder = mkdtempSync(join(ROOT, "build", "overload-"));
+try {
+  for (const work of WORKS) await overload(folder, work);
+  process.exitCode = failed.length === 0 ? 0 : 1;
+} finally {
+  await endTestProcesses();
+  rmSync(folder, { recursive: true, force: true });
+}

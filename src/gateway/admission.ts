@@ -1,0 +1,59 @@
+/**
+ * Whether one more request may wait: by how long it would wait, not by how many do.
+ *
+ * What waits is weighed, and each outcome tells how fast weight goes through: as much is let in as goes
+ * through in MAX_WAIT_MS. Where nothing comes back any more, nobody is let in behind those who wait.
+ */
+
+import { MAX_FRAME_COMMANDS } from "../wire/frame.ts";
+
+/** Whoever would wait longer is not let in: a quarter of a second of the one that it may take, for speed may halve meanwhile. */
+export const MAX_WAIT_MS = 250;
+/** Where nothing has come back for so long, the queue stands still. */
+export const STANDSTILL_MS = 500;
+/** What a request weighs beside its commands, which weigh 1 each: as measured, one alone costs as much as nine of a batch. */
+export const REQUEST_WEIGHT = 8;
+/** What is always let in, eight whole batches: a queue that is far away is slow without being busy. */
+export const LEAST_ROOM = 8 * (MAX_FRAME_COMMANDS + REQUEST_WEIGHT);
+/** How much of the room each outcome decides. */
+const SHARE_OF_ONE = 1 / 4;
+
+export class Admission {
+  #waiting = 0;
+  #room = LEAST_ROOM;
+  /** When something came back, or began to wait where nothing did. */
+  #movedMs = 0;
+
+  /** The weight of what waits. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Why a request of this weight cannot wait now; undefined where it can. Whoever is alone always can. */
+  refusal(weight: number, nowMs: number): string | undefined {
+    if (this.#waiting === 0) return undefined;
+    if (nowMs - this.#movedMs > STANDSTILL_MS) return `no outcome has come for ${STANDSTILL_MS} ms`;
+    if (this.#waiting + weight > this.#room)
+      return `whoever came now would wait longer than ${MAX_WAIT_MS} ms`;
+    return undefined;
+  }
+
+  enter(weight: number, nowMs: number): void {
+    if (this.#waiting === 0) this.#movedMs = nowMs;
+    this.#waiting += weight;
+  }
+
+  /** It waits no more, whatever became of it. */
+  leave(weight: number): void {
+    this.#waiting -= weight;
+  }
+
+  /** An outcome has come of what was sent at `sentMs`, when with itself so much waited. */
+  came(waited: number, sentMs: number, nowMs: number): void {
+    this.#movedMs = nowMs;
+    const throughput = waited / Math.max(nowMs - sentMs, 1);
+    const room = Math.max(throughput * MAX_WAIT_MS, LEAST_ROOM);
+    // An idle way says little about what it could carry: that it carried less is no reason to let in less.
+    if (room > this.#room || nowMs - sentMs > MAX_WAIT_MS) this.#room += (room - this.#room) * SHARE_OF_ONE;
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * What Bun.serve leaves open, closed by the kernel (Linux; elsewhere nothing is done): a peer that never reads
+ * its answers, what a connection's buffers may take, and how many connections there are.
+ *
+ * Bun itself cuts requests whose head or body comes too slowly and connections that are idle. At the limit of
+ * open files it would try to accept for ever, and nobody could open a file any more; so the listener drops
+ * whoever knocks long before.
+ */
+
+import { dlopen, FFIType, ptr } from "bun:ffi";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+
+const LIBC = "libc.so.6";
+const OPEN_FILES = "/proc/self/fd";
+
+// Linux, include/uapi/asm-generic/socket.h and linux/tcp.h. What a listener has, its connections inherit.
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_ATTACH_FILTER = 26;
+const SO_DETACH_FILTER = 27;
+const SO_ACCEPTCONN = 30;
+const IPPROTO_TCP = 6;
+const TCP_USER_TIMEOUT = 18;
+/** A program of one instruction, `ret #0`: keep no byte of any packet. */
+const DROP_ALL = new Uint8Array([6, 0, 0, 0, 0, 0, 0, 0]);
+
+/** A peer that takes nothing for so long is cut, also where it says that it lives. */
+const UNREAD_TIMEOUT_MS = 30_000;
+/** Asked for in each direction; the kernel takes twice as much. */
+const BUFFER_BYTES = 128 << 10;
+/** How often is looked. What comes in between, with what waits to be accepted, must find open files. */
+const LOOK_MS = 20;
+/** What the node itself may have open, beside connections. */
+const OWN_FILES = 64;
+/** Of all open files, what may be taken by connections: the rest is for what comes between two looks. */
+const SHARE_OF_FILES = 1 / 2;
+/** From this share of the most on, connections are closed behind their answers. */
+const CROWDED = 0.8;
+/** Below this share whoever knocks is let in again. */
+const ROOM_AGAIN = 0.95;
+
+type Libc = ReturnType<typeof openLibc>["symbols"];
+
+export class Listener {
+  #crowded = false;
+  #full = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Makes a server listen, and bounds its connections; other threads must not begin to listen meanwhile. */
+  static listen<Server>(start: () => Server, maxConnections: number): [Server, Listener] {
+    if (process.platform !== "linux") return [start(), new Listener()];
+    const libc = openLibc().symbols;
+    const before = new Set(listening(libc));
+    const server = start();
+    const own = listening(libc).filter((file) => !before.has(file));
+    return [server, new Listener(libc, own, maxConnections)];
+  }
+
+  private constructor(
+    private readonly libc?: Libc,
+    private readonly files: readonly number[] = [],
+    maxConnections = 0,
+  ) {
+    if (!libc) return;
+    const most = Math.min(maxConnections + OWN_FILES, Math.floor(maxOpenFiles() * SHARE_OF_FILES));
+    for (const file of files) {
+      set(libc, file, IPPROTO_TCP, TCP_USER_TIMEOUT, new Int32Array([UNREAD_TIMEOUT_MS]));
+      for (const buffer of [SO_SNDBUF, SO_RCVBUF])
+        set(libc, file, SOL_SOCKET, buffer, new Int32Array([BUFFER_BYTES]));
+    }
+    this.#timer = setInterval(() => this.#look(most), LOOK_MS);
+    this.#timer.unref();
+  }
+
+  /** Whether there are so many connections that each should be closed behind its answer. */
+  get crowded(): boolean {
+    return this.#crowded;
+  }
+
+  /** To be called before the server closes its listener. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(most: number): void {
+    const open = openFiles();
+    this.#crowded = open > most * CROWDED;
+    const full = open > (this.#full ? most * ROOM_AGAIN : most);
+    if (full === this.#full || !this.libc) return;
+    this.#full = full;
+    const program = new BigUint64Array([1n, BigInt(ptr(DROP_ALL))]);
+    const option = full ? SO_ATTACH_FILTER : SO_DETACH_FILTER;
+    for (const file of this.files) set(this.libc, file, SOL_SOCKET, option, program);
+  }
+}
+
+function openLibc() {
+  const { i32, u32, ptr: pointer } = FFIType;
+  return dlopen(LIBC, {
+    setsockopt: { args: [i32, i32, i32, pointer, u32], returns: i32 },
+    getsockopt: { args: [i32, i32, i32, pointer, pointer], returns: i32 },
+  });
+}
+
+function set(
+  libc: Libc,
+  file: number,
+  level: number,
+  option: number,
+  value: Int32Array | BigUint64Array,
+): void {
+  if (libc.setsockopt(file, level, option, ptr(value), value.byteLength) !== 0)
+    throw new Error(`the listener's option ${level}:${option} cannot be set`);
+}
+
+/** The files of this process that are listening sockets. */
+function listening(libc: Libc): number[] {
+  const value = new Int32Array(1);
+  const length = new Uint32Array(1);
+  return readdirSync(OPEN_FILES)
+    .map(Number)
+    .filter((file) => {
+      length[0] = value.byteLength;
+      return (
+        libc.getsockopt(file, SOL_SOCKET, SO_ACCEPTCONN, ptr(value), ptr(length)) === 0 && value[0] === 1
+      );
+    });
+}
+
+/** Since Linux 6.2 the folder's size is the number of its files; before, it is 0. */
+function openFiles(): number {
+  return statSync(OPEN_FILES).size || readdirSync(OPEN_FILES).length;
+}
+
+function maxOpenFiles(): number {
+  const soft = /^Max open files\s+([0-9]+|unlimited)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  return soft === undefined || soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft);
+}
