@@ -20,23 +20,31 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   const routes = createRoutes(wallet, options);
   // A host may have a short name (http://db/…): without `standardHostname: false` its paths are not found.
   const app = new Elysia({ aot: true, strictPath: true, handler: { standardHostname: false } });
+  const answered = options.measure("other");
+  const answer = (given: Answer) => {
+    answered(given.status, performance.now());
+    return respond(given);
+  };
   app.onError(({ code, error, request }) => {
-    if (code === "NOT_FOUND") return respond(nothingHere(routes, request));
+    if (code === "NOT_FOUND") return answer(nothingHere(routes, request));
     options.failed(error);
-    return respond(problem("internal_error", "The node's log says more."));
+    return answer(problem("internal_error", "The node's log says more."));
   });
   for (const { method, path, serve } of routes)
     app.route(method, path, ({ request }) => serve(request), { parse: "none" });
   return {
-    fetch: (request) => (request.url.startsWith("/") ? withoutHost(app, request) : app.fetch(request)),
+    fetch: (request) => {
+      if (!request.url.startsWith("/")) return app.fetch(request);
+      if (request.headers.has("host"))
+        return answer(problem("invalid_request", "is not the name of a host", { path: "/host" }));
+      return app.fetch(withoutHost(request));
+    },
   };
 }
 
 /** A request whose URL could not be made of its Host header. HTTP/1.0, as many health checks speak it, has none. */
-function withoutHost(app: Http, request: Request): Response | Promise<Response> {
-  if (request.headers.has("host"))
-    return respond(problem("invalid_request", "is not the name of a host", { path: "/host" }));
-  return app.fetch(new Request(`http://localhost${request.url}`, request));
+function withoutHost(request: Request): Request {
+  return new Request(`http://localhost${request.url}`, request);
 }
 
 function nothingHere(routes: readonly Route[], request: Request): Answer & { allow?: string } {
