@@ -209,13 +209,21 @@ export const SETTINGS = {
   ),
   logLevel: choice("log-level", "what goes to stderr", "info", ["debug", "info", "warn", "error"]),
   fromSnapshot: flag("from-snapshot", "begin with the newest snapshot instead of the first line"),
+  to: text(
+    "to",
+    "DIR",
+    "the folder that the backup is written to: new or empty, or an earlier backup, which is extended",
+  ),
   json: flag("json", "print one line of JSON"),
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;
 
 type ValueOf<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
-type WithDefault = Exclude<SettingName, "currency" | "natsUrl" | "postgresUrl" | "strict" | "gatewayThreads">;
+type WithDefault = Exclude<
+  SettingName,
+  "currency" | "natsUrl" | "postgresUrl" | "strict" | "gatewayThreads" | "to"
+>;
 
 /** Settings without a default are undefined where they are not given; switches other than `strict` are false then. */
 export type Config<N extends SettingName> = { readonly [K in N & WithDefault]: ValueOf<K> } & {
