@@ -233,6 +233,11 @@ export const SETTINGS = {
   ),
   logLevel: choice("log-level", "what goes to stderr", ["debug", "info", "warn", "error"], "info"),
   fromSnapshot: flag("from-snapshot", "begin with the newest snapshot instead of the first line"),
+  to: text(
+    "to",
+    "DIR",
+    "the folder that the backup is written to: new or empty, or an earlier backup, which is extended",
+  ),
   json: flag("json", "print one line of JSON"),
   scope: choice("scope", "what a key is good for; each includes those before it", SCOPES),
   account: {
@@ -256,6 +261,7 @@ type WithDefault = Exclude<
   | "tlsKey"
   | "scope"
   | "account"
+  | "to"
 >;
 
 /** Settings without a default are undefined where they are not given; switches other than `strict` are false then. */

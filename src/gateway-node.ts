@@ -73,6 +73,11 @@ export class GatewayNode {
     this.wallet = new WalletService(this.#sender, this.#balances, newTransactionId);
   }
 
+  /** How many commands wait for an outcome. */
+  get waiting(): number {
+    return this.#sender.waiting;
+  }
+
   /** Why no commands are taken; undefined where they are. */
   unready(): string | undefined {
     const { state } = this.#queue;

@@ -13,6 +13,8 @@ export interface GatewayThreadData {
   readonly origin: Uint8Array;
   /** An int64: the seq up to which gateways may have answered. */
   readonly answered: SharedArrayBuffer;
+  /** What GatewayMeasures stand on. */
+  readonly measures: SharedArrayBuffer;
   readonly address: HttpAddress;
   /** Who may call, until the link tells otherwise. */
   readonly keys: KeysInForce;

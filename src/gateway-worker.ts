@@ -1,5 +1,6 @@
 /** A gateway on a thread of its own: HTTP, and the link to the engine's thread. Started by gateway-thread.ts. */
 
+import process from "node:process";
 import { parentPort, workerData } from "node:worker_threads";
 import { v7 } from "uuid";
 import type { TransactionId } from "./domain/names.ts";
@@ -7,15 +8,18 @@ import { createHttp } from "./gateway/http.ts";
 import { GatewayNode } from "./gateway-node.ts";
 import type { FromThread, GatewayThreadData } from "./gateway-thread.ts";
 import { KeyRing } from "./keys/key-ring.ts";
+import { GatewayMeasures } from "./metrics/gateway-measures.ts";
+import { watchLoop } from "./metrics/loop-lag.ts";
 import type { ToGateway } from "./ports/link.ts";
 import { CannotListen, type HttpServer, loadRuntime } from "./runtime/runtime.ts";
 import { systemClock } from "./system-clock.ts";
 
 if (!parentPort) throw new TypeError("a gateway's thread is started by coffer serve");
 const parent = parentPort;
-const { origin, answered, address, keys, bodies, settings } = workerData as GatewayThreadData;
+const { origin, answered, address, keys, bodies, settings, ...shared } = workerData as GatewayThreadData;
 const answeredSeq = new BigInt64Array(answered);
 const ring = new KeyRing(keys);
+const measures = new GatewayMeasures(shared.measures);
 let server: HttpServer | undefined;
 
 const gateway = new GatewayNode(
@@ -27,7 +31,7 @@ const gateway = new GatewayNode(
     clock: systemClock,
     origin,
     newTransactionId: () => v7() as TransactionId,
-    answeredSeq: () => Number(Atomics.load(answeredSeq, 0)),
+    answeredSeq: seqOnDisk,
     keysChanged: (changed) => ring.take(changed),
     stopAccepting: async () => await server?.stop(),
     cut: async () => await server?.cut(),
@@ -42,7 +46,15 @@ const http = createHttp(gateway.wallet, {
   failed: (error) => gateway.failedRequest(error),
   read: (answer) => gateway.read(answer),
   metrics: () => gateway.metrics(),
+  measure: (path) => measures.of(path),
 });
+watchLoop(systemClock, measures.loopLag, () =>
+  measures.tell({
+    waitingCommands: gateway.waiting,
+    readModelLag: Math.max(0, seqOnDisk() - gateway.balances.seq),
+    heapBytes: process.memoryUsage().heapUsed,
+  }),
+);
 try {
   const runtime = await loadRuntime();
   server = await runtime.serve(http, address);
@@ -50,6 +62,10 @@ try {
 } catch (error) {
   if (!(error instanceof CannotListen)) throw error;
   tell({ type: "cannot_listen", why: error.why });
+}
+
+function seqOnDisk(): number {
+  return Number(Atomics.load(answeredSeq, 0));
 }
 
 function tell(message: FromThread, handedOver: ArrayBuffer[] = []): void {

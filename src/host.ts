@@ -1,25 +1,28 @@
 /** A node on this machine: its folder and lock, its nats-server or an outside one, HTTP, and what else goes over NATS. */
 
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { v4 } from "uuid";
 import type { Config } from "./config.ts";
+import { freeBytes, makeFolder, nodeName, snapshotFolder, takeLock } from "./data-folder.ts";
 import { DiskFolder } from "./eventlog/disk.ts";
-import { SNAPSHOTS } from "./eventlog/snapshot-files.ts";
 import { problem } from "./gateway/problems.ts";
 import { GatewayThread } from "./gateway-thread.ts";
 import type { KeyWatch } from "./keys/key-watch.ts";
 import type { GatewayLink } from "./link/gateway-link.ts";
 import { checkLinesInThread } from "./log-check-thread.ts";
+import { GatewayMeasures } from "./metrics/gateway-measures.ts";
+import { watchLoop } from "./metrics/loop-lag.ts";
 import { LedgerNode, type NodeLog, NodeRefused } from "./node.ts";
-import { NodeMetrics } from "./node-metrics.ts";
+import { type MeasuredQueue, NodeMetrics } from "./node-metrics.ts";
 import type { LinkAnswer } from "./ports/link.ts";
 import { PostgresThread } from "./postgres-thread.ts";
 import { EmbeddedServer } from "./queue/embedded-server.ts";
 import { endpointOf, isNotLetIn, NatsSession } from "./queue/nats-session.ts";
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
+import type { StreamState } from "./queue/stream-session.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
 import type { FileLock, Runtime, TlsPair } from "./runtime/runtime.ts";
 import { systemClock } from "./system-clock.ts";
@@ -79,9 +82,6 @@ const ASKED_OVERHEAD_BYTES = 1 << 10;
 const MAX_BODIES_BYTES = 1 << 26;
 /** Connections may be kept open without a request: at a stop the last answers get a moment to leave. */
 const LAST_ANSWERS_MS = 250;
-/** For how long the folder may be held by a process that is just ending. */
-const LOCK_PATIENCE_MS = 2_000;
-const LOCK_RETRY_MS = 100;
 
 export class Host {
   readonly #name: string;
@@ -91,6 +91,8 @@ export class Host {
   readonly #answered = new SharedArrayBuffer(8);
   readonly #purge: StreamPurge;
   readonly #positions: Positions;
+  /** Of each gateway. */
+  readonly #measures: GatewayMeasures[] = [];
   readonly #metrics: NodeMetrics;
   #server: EmbeddedServer | undefined;
   #postgres: PostgresThread | undefined;
@@ -99,6 +101,11 @@ export class Host {
   #recovered = false;
   #wasLetIn = false;
   #diskWatch: ReturnType<typeof setInterval> | undefined;
+  #freeBytes: number | undefined;
+  #stopLoopWatch: () => void = () => {};
+  #session: NatsSession | undefined;
+  #sessions = 0;
+  #stream: StreamState | undefined;
 
   /** Takes the folder. Rejects with NodeRefused where another process holds it. */
   static async open(
@@ -137,7 +144,10 @@ export class Host {
         clock: systemClock,
         connect: (answered) => this.#connect(answered),
         joined: (session) => this.#joined(session),
-        opened: (session) => this.#serveNats(session),
+        opened: (session) => {
+          this.#sessions++;
+          this.#serveNats(session);
+        },
         hashKey: [randomInt32(), randomInt32()],
         newLedgerId: () => v4(),
         snapshots: snapshotFolder(config.data, log),
@@ -154,8 +164,15 @@ export class Host {
       () => this.#postgres?.taking(this.#node.taking),
     );
     this.#metrics = new NodeMetrics({
+      runtime,
+      measures: this.#node.measures,
+      gateways: this.#measures,
       taking: () => this.#node.taking,
       durable: () => (this.#recovered ? this.#node.durable : undefined),
+      counters: () => this.#node.counters,
+      snapshots: () => this.#node.snapshots,
+      queue: () => this.#measuredQueue(),
+      disk: () => ({ freeBytes: this.#freeBytes, minFreeBytes: config.minFreeBytes }),
       postgres: () => this.#postgres?.progress ?? [],
     });
     this.#positions = new Positions(this.#name, this.#node, (why) => this.#node.fail(new NodeRefused(why)));
@@ -168,6 +185,7 @@ export class Host {
 
   /** Starts everything; resolves with the HTTP port when the node is ready. Rejects where it cannot start. */
   async start(): Promise<number> {
+    this.#stopLoopWatch = watchLoop(systemClock, this.#node.measures.loopLag);
     const port = await this.#startGateways();
     this.access.keys.start(this.log, (keys) => {
       for (const { link } of this.#gateways) link.tellKeys(keys);
@@ -214,6 +232,7 @@ export class Host {
     await this.#callGateways("close");
     clearInterval(this.#diskWatch);
     this.access.keys.close();
+    this.#stopLoopWatch();
     await Promise.race([answered, after(LAST_ANSWERS_MS)]);
     await this.#callGateways("cut");
     await Promise.all(this.#gateways.map(({ thread }) => thread.end()));
@@ -237,11 +256,14 @@ export class Host {
     if (shared && port > 0) await this.#refuseOthers(port);
     for (let number = 0; number < threads; number++) {
       const origin = crypto.getRandomValues(new Uint8Array(16));
+      const measures = new GatewayMeasures();
+      this.#measures.push(measures);
       const thread = new GatewayThread(
         this.scripts.gateway,
         {
           origin,
           answered: this.#answered,
+          measures: measures.memory,
           address: { host, port, shared, maxConnections, tls },
           keys: keys.inForce,
           bodies: { maxBodyBytes, maxBodiesBytes: Math.max(maxBodyBytes, MAX_BODIES_BYTES / threads) },
@@ -303,8 +325,26 @@ export class Host {
   async #joined(session: NatsSession): Promise<void> {
     await this.#purge.join(session, this.#node.markedSequence);
     this.#positions.join(session.connection);
-    const timer = setInterval(() => this.#positions.tell(session.connection), POSITION_INTERVAL_MS);
-    session.onEnd(() => clearInterval(timer));
+    this.#session = session;
+    const timer = setInterval(() => {
+      this.#positions.tell(session.connection);
+      void this.#lookAtStream(session);
+    }, POSITION_INTERVAL_MS);
+    session.onEnd(() => {
+      clearInterval(timer);
+      this.#session = undefined;
+      this.#stream = undefined;
+    });
+  }
+
+  /** For the metrics: without an answer they know nothing of the stream. */
+  async #lookAtStream(session: NatsSession): Promise<void> {
+    const stream = await session.stream().catch(() => undefined);
+    if (this.#session === session) this.#stream = stream;
+  }
+
+  #measuredQueue(): MeasuredQueue {
+    return { sessions: this.#sessions, behind: this.#session?.behind, stream: this.#stream };
   }
 
   /** Requests by NATS go to whichever node is ready. */
@@ -340,6 +380,7 @@ export class Host {
     let wasFull = false;
     const look = () => {
       const free = freeBytes(data);
+      this.#freeBytes = free;
       const full = free < minFreeBytes;
       this.#node.pause(
         full ? `only ${free} bytes are free on the disk, of at least ${minFreeBytes}` : undefined,
@@ -355,56 +396,6 @@ export class Host {
   #requestFailed(error: unknown): void {
     this.log.error({ error: textOf(error) }, "a request failed");
   }
-}
-
-/** Undefined where there can be none: then the node runs without. */
-function snapshotFolder(data: string, log: NodeLog): DiskFolder | undefined {
-  const path = join(data, SNAPSHOTS);
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o750 });
-    return new DiskFolder(path);
-  } catch (error) {
-    log.warn({ error: String(error) }, "no snapshots are taken: their folder cannot be made");
-    return undefined;
-  }
-}
-
-function freeBytes(folder: string): number {
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize;
-}
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o750 });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST" || code === "ENOTDIR") throw new NodeRefused(`${path} is not a folder`);
-    throw error;
-  }
-}
-
-async function takeLock(data: string, runtime: Runtime): Promise<FileLock> {
-  for (const until = performance.now() + LOCK_PATIENCE_MS; ; ) {
-    const lock = runtime.lock(join(data, "lock"));
-    if (lock) return lock;
-    if (performance.now() > until) throw new NodeRefused(`${data} is held by another process`);
-    await after(LOCK_RETRY_MS);
-  }
-}
-
-/** The node's name among those that read one stream, made at its first start. */
-function nodeName(data: string): string {
-  const path = join(data, "node");
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-  const name = v4();
-  writeFileSync(`${path}.new`, `${name}\n`);
-  renameSync(`${path}.new`, path);
-  return name;
 }
 
 function after(delayMs: number): Promise<void> {

@@ -28,8 +28,21 @@ export interface SnapshotParts {
   hasRoom(bytes: number): boolean;
 }
 
+/** What is told of them. */
+export interface SnapshotProgress {
+  /** Since the start. */
+  readonly written: number;
+  /** Whether one could not be written: then no more are taken. */
+  readonly failed: boolean;
+  /** Where the log stood at the newest; undefined where there is none. */
+  readonly newest: LogPosition | undefined;
+}
+
 export class NodeSnapshots {
   #found: FoundSnapshot | undefined;
+  #startedFrom: LogPosition | undefined;
+  #taker: SnapshotTaker | undefined;
+  #failed = false;
   /** Not before the lines that were not read are known to be good. */
   #mayTake = false;
 
@@ -51,20 +64,29 @@ export class NodeSnapshots {
     restore(this.engine, found);
     this.#found = found;
     const { position, opened } = found.state;
+    this.#startedFrom = position;
     return { position, currency: opened.currency };
+  }
+
+  get progress(): SnapshotProgress {
+    const { written = 0, newest = this.#startedFrom } = this.#taker ?? {};
+    return { written, failed: this.#failed, newest };
   }
 
   /** After the log was read. Undefined where none are taken. */
   taker(everyCommands: number, isPaused: () => boolean): SnapshotTaker | undefined {
     const { snapshots } = this.parts;
     if (!snapshots || everyCommands === 0) return undefined;
-    const failed = (error: unknown) =>
+    const failed = (error: unknown) => {
+      this.#failed = true;
       this.log.warn({ error: String(error) }, "no more snapshots are taken: one could not be written");
+    };
     try {
       const files = new SnapshotFiles(snapshots, this.#found);
       this.#mayTake = !this.#found;
       const mayWrite = (bytes: number) => this.#mayTake && !isPaused() && this.parts.hasRoom(bytes);
-      return new SnapshotTaker(this.engine, files, everyCommands, mayWrite, failed);
+      this.#taker = new SnapshotTaker(this.engine, files, everyCommands, mayWrite, failed);
+      return this.#taker;
     } catch (error) {
       failed(error);
       return undefined;

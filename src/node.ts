@@ -9,7 +9,7 @@
 import { LOG_FORMAT } from "./domain/commands.ts";
 import type { WalletEvent } from "./domain/events.ts";
 import { type Currency, parseTransactionId } from "./domain/names.ts";
-import { EngineLoop } from "./engine/engine-loop.ts";
+import { type EngineCounters, EngineLoop } from "./engine/engine-loop.ts";
 import { holdsCommand } from "./engine/last-command.ts";
 import { Replay } from "./engine/replay.ts";
 import type { SnapshotTaker } from "./engine/snapshot-taker.ts";
@@ -21,7 +21,8 @@ import { recoverLog } from "./eventlog/recovery.ts";
 import { EventLogWriter } from "./eventlog/writer.ts";
 import { encodeLedger } from "./link/columns.ts";
 import { GatewayLink, type LinkNode } from "./link/gateway-link.ts";
-import { NodeSnapshots, type SnapshotParts } from "./node-snapshots.ts";
+import { EngineMeasures } from "./metrics/engine-measures.ts";
+import { NodeSnapshots, type SnapshotParts, type SnapshotProgress } from "./node-snapshots.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { CommandMessages, CommandQueue, QueueState } from "./ports/command-queue.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
@@ -86,6 +87,7 @@ interface Running<S extends StreamSession> {
 }
 
 export class LedgerNode<S extends StreamSession> {
+  readonly measures = new EngineMeasures();
   readonly #engine: WalletEngine;
   readonly #snapshots: NodeSnapshots;
   readonly #commands: CommandQueue;
@@ -147,6 +149,15 @@ export class LedgerNode<S extends StreamSession> {
     return this.#part().writer.durable;
   }
 
+  /** What the engine has counted; undefined before the log is recovered. */
+  get counters(): EngineCounters | undefined {
+    return this.#running?.loop.counters;
+  }
+
+  get snapshots(): SnapshotProgress {
+    return this.#snapshots.progress;
+  }
+
   /** The message of the command at the log's mark; 0 for none. */
   get markedSequence(): number {
     return this.#marked;
@@ -188,6 +199,7 @@ export class LedgerNode<S extends StreamSession> {
         this.marked(sequence);
       },
       (error) => this.fail(error),
+      this.measures.log,
     );
     const queue = this.#queue(position, last);
     const { snapshotCommands } = this.settings;
@@ -342,7 +354,11 @@ export class LedgerNode<S extends StreamSession> {
       },
       ({ sequence }, why) => this.#malformed(sequence, why),
       this.parts.clock,
-      { batchBytes: ENGINE_BATCH_BYTES, maxReadTimeoutMs: ENGINE_LONG_POLL_MS },
+      {
+        batchBytes: ENGINE_BATCH_BYTES,
+        maxReadTimeoutMs: ENGINE_LONG_POLL_MS,
+        measures: this.measures.batch,
+      },
       snapshots,
     );
   }

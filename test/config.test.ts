@@ -155,6 +155,13 @@ const EXPECTED: Readonly<
     bad: ["INFO", "trace", "fatal", "inf", "30"],
   },
   fromSnapshot: toggle("from-snapshot", "COFFER_FROM_SNAPSHOT", false),
+  to: {
+    flag: "to",
+    variable: "COFFER_TO",
+    byDefault: undefined,
+    good: [["/var/backups/coffer", "/var/backups/coffer"]],
+    bad: [],
+  },
   json: toggle("json", "COFFER_JSON", false),
   scope: {
     flag: "scope",

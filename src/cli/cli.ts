@@ -27,6 +27,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CliCommand>>> = {
   replay: async () => (await import("./replay.ts")).replay,
   verify: async () => (await import("./verify.ts")).verify,
   keys: async () => (await import("./keys.ts")).keys,
+  backup: async () => (await import("./backup.ts")).backup,
   queue: async () => (await import("./queue.ts")).queue,
   postgres: async () => (await import("./postgres.ts")).postgres,
   version: async () => (await import("./version.ts")).version,

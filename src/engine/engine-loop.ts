@@ -9,12 +9,14 @@
 import { BatchConsumer } from "../batching/batch-consumer.ts";
 import type { Command } from "../domain/commands.ts";
 import type { Currency } from "../domain/names.ts";
-import type { Outcome } from "../domain/outcomes.ts";
+import type { Outcome, Refused } from "../domain/outcomes.ts";
+import type { Rejection } from "../domain/rejections.ts";
 import { type Change, type Committed, TransfersBuilder } from "../ports/changes.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
+import { type BatchMeasures, NO_BATCH_MEASURES } from "../ports/measures.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
 import type { SnapshotState } from "../ports/snapshots.ts";
 import type { PlainTransfer } from "../wire/frame-reader.ts";
@@ -26,6 +28,7 @@ export interface EngineOptions {
   /** Bytes of messages at which a batch is full. */
   readonly batchBytes: number;
   readonly maxReadTimeoutMs: number;
+  readonly measures?: BatchMeasures;
 }
 
 /** What the engine has counted since its start. */
@@ -34,10 +37,25 @@ export interface EngineCounters {
   malformed: number;
   /** Commands that came from outside clients. */
   foreign: number;
+  /** Commands by what they came to: of those that were decided before, or found their account open, only that. */
+  committed: number;
+  opened: number;
+  repeated: number;
+  readonly rejected: Map<Rejection, number>;
+  readonly refused: Map<Refused["reason"], number>;
 }
 
 export class EngineLoop {
-  readonly counters: EngineCounters = { malformed: 0, foreign: 0 };
+  readonly counters: EngineCounters = {
+    malformed: 0,
+    foreign: 0,
+    committed: 0,
+    opened: 0,
+    repeated: 0,
+    rejected: new Map(),
+    refused: new Map(),
+  };
+  readonly #measures: BatchMeasures;
   readonly #consumer: BatchConsumer<QueueMessage>;
   #stopping = false;
   /** The batch on its way to the disk. */
@@ -60,11 +78,12 @@ export class EngineLoop {
     private readonly log: EventLog,
     private readonly committed: (batch: Committed) => void,
     private readonly malformed: (message: QueueMessage, why: string) => void,
-    clock: Clock,
-    { batchBytes, maxReadTimeoutMs }: EngineOptions,
+    private readonly clock: Clock,
+    { batchBytes, maxReadTimeoutMs, measures = NO_BATCH_MEASURES }: EngineOptions,
     private readonly snapshots?: SnapshotTaker,
   ) {
     this.#start = log.position;
+    this.#measures = measures;
     this.#consumer = new BatchConsumer(
       messages,
       {
@@ -116,17 +135,23 @@ export class EngineLoop {
     this.#transfers = undefined;
     const outcomes: FrameOutcome[] = [];
     const changes: Change[] = [];
-    for (const message of batch) this.#message(message, changes, outcomes);
+    const startedMs = this.clock.nowMs();
+    let commands = 0;
+    for (const message of batch) commands += this.#message(message, changes, outcomes);
+    this.#measures.messages.observe(batch.length);
+    this.#measures.commands.observe(commands);
+    this.#measures.seconds.observe((this.clock.nowMs() - startedMs) / 1_000);
     return { changes, outcomes };
   }
 
-  #message(message: QueueMessage, changes: Change[], outcomes: FrameOutcome[]): void {
+  /** Returns how many commands of the message were decided. */
+  #message(message: QueueMessage, changes: Change[], outcomes: FrameOutcome[]): number {
     const { engine } = this;
     const content = readMessage(message.data, engine.ledger.opened?.currency, engine.accounts);
     if (content.from === "nobody") {
       this.counters.malformed++;
       this.malformed(message, content.why);
-      return;
+      return 0;
     }
     const { commands, from } = content;
     if (from === "outside") this.counters.foreign += commands.length;
@@ -144,6 +169,7 @@ export class EngineLoop {
     if (from === "gateway" && first === 0) {
       outcomes.push({ origin: content.origin, number: content.number, outcomes: of });
     }
+    return Math.max(0, commands.length - first);
   }
 
   #command(command: Command, message: QueueMessage, index: number, changes: Change[]): Outcome {
@@ -155,7 +181,17 @@ export class EngineLoop {
       this.#transfers = undefined;
     }
     if (events.length > 0) log.add(events, this.#timeOf(message), message.sequence, index);
-    return engine.outcome(command, events);
+    const outcome = engine.outcome(command, events);
+    this.#count(outcome);
+    return outcome;
+  }
+
+  #count(outcome: Outcome): void {
+    const { counters } = this;
+    if (outcome.replayed || (outcome.status === "opened" && outcome.existed)) counters.repeated++;
+    else if (outcome.status === "rejected") increment(counters.rejected, outcome.reason);
+    else if (outcome.status === "refused") increment(counters.refused, outcome.reason);
+    else counters[outcome.status]++;
   }
 
   #plainTransfer(transfer: PlainTransfer, message: QueueMessage, index: number, changes: Change[]): Outcome {
@@ -172,6 +208,7 @@ export class EngineLoop {
     }
     this.#transfers.add(payer, receiver, amount);
     log.addTransfer(data, at, amount, this.#timeOf(message), sequence, index);
+    this.counters.committed++;
     return committed;
   }
 
@@ -200,4 +237,8 @@ export class EngineLoop {
     this.#settling = [];
     for (const resolve of waiting) resolve();
   }
+}
+
+function increment<K>(counts: Map<K, number>, of: K): void {
+  counts.set(of, (counts.get(of) ?? 0) + 1);
 }

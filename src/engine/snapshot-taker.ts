@@ -26,6 +26,9 @@ export class SnapshotTaker {
   /** A state was taken, and is not given back yet. */
   #pending = false;
   #failed = false;
+  /** How many were written, and the place of the last one in the log. */
+  written = 0;
+  newest: LogPosition | undefined;
 
   /**
    * A snapshot behind every `everyCommands`. `mayWrite` says whether so many bytes may be written now; `failed`
@@ -70,6 +73,8 @@ export class SnapshotTaker {
     this.#begin(async () => {
       await this.#append(state.counts);
       await this.store.write(state);
+      this.written++;
+      this.newest = state.position;
     });
   }
 

@@ -12,6 +12,7 @@ import type { AppendFile } from "../ports/append-file.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
+import { type LogMeasures, NO_LOG_MEASURES } from "../ports/measures.ts";
 import { type EncodedBatch, LogEncoder } from "./encoder.ts";
 import type { LogMark } from "./mark.ts";
 import { writeAll } from "./write-all.ts";
@@ -39,6 +40,7 @@ export class EventLogWriter implements EventLog {
     private readonly clock: Clock,
     private readonly marked: (position: LogPosition) => void,
     private readonly failed: (error: Error) => void,
+    private readonly measures: LogMeasures = NO_LOG_MEASURES,
   ) {
     this.#encoder = new LogEncoder(position, currency);
     this.#durable = position;
@@ -79,6 +81,7 @@ export class EventLogWriter implements EventLog {
     if (batch.start.bytes !== this.#durable.bytes || batch.start.crc !== this.#durable.crc) {
       throw this.#fail(new Error("a batch that does not continue the log"));
     }
+    const startedMs = this.clock.nowMs();
     try {
       writeAll(this.file, batch.lines, batch.start.bytes);
       await this.file.sync();
@@ -87,6 +90,8 @@ export class EventLogWriter implements EventLog {
     }
     this.#durable = batch.end;
     const now = this.clock.nowMs();
+    this.measures.bytes.observe(batch.end.bytes - batch.start.bytes);
+    this.measures.seconds.observe((now - startedMs) / 1_000);
     if (now - this.#markedAtMs >= MARK_INTERVAL_MS) {
       this.#markedAtMs = now;
       this.#marking = this.#marking

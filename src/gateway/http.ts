@@ -2,6 +2,7 @@
 
 import { Elysia } from "elysia";
 import type { Callers } from "../ports/keys.ts";
+import type { Answered } from "../ports/measures.ts";
 import { createDoor } from "./door.ts";
 import { respond, targetOf } from "./messages.ts";
 import { problem } from "./problems.ts";
@@ -14,6 +15,8 @@ export interface HttpOptions extends RouteOptions {
   readonly secure: boolean;
   /** Something threw that must not: a bug. */
   failed(error: unknown): void;
+  /** Who is to hear of each answer that a route gives, or `other` where there is none for it. */
+  measure(route: string): Answered;
 }
 
 export interface Http {
@@ -26,18 +29,39 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   // A host may have a short name (http://db/…): with `standardHostname` its paths are not found, and without it
   // those of no https URL are.
   const app = new Elysia({ aot: true, strictPath: true, handler: { standardHostname: secure } });
+  const answered = options.measure("other");
+  const tell = (response: Response): Response => {
+    answered(response.status, performance.now());
+    return response;
+  };
   app.onError(({ code, error, request }) => {
-    if (code === "NOT_FOUND") return nothingHere(routes, request);
+    if (code === "NOT_FOUND") return tell(nothingHere(routes, request));
     options.failed(error);
-    return respond(problem("internal_error", "The node's log says more."));
+    return tell(respond(problem("internal_error", "The node's log says more.")));
   });
   for (const route of routes) {
-    const enter = createDoor(route, options.callers);
+    const enter = measured(createDoor(route, options.callers), options.measure(route.path));
     app.route(route.method, route.path, ({ request }) => enter(request), { parse: "none" });
   }
-  const fetch: Http["fetch"] = (request) =>
-    request.url.startsWith("/") ? withoutHost(app, request) : app.fetch(request);
+  const fetch: Http["fetch"] = (request) => {
+    if (!request.url.startsWith("/")) return app.fetch(request);
+    if (!request.headers.has("host")) return app.fetch(withoutHost(request));
+    return tell(respond(problem("invalid_request", "is not the name of a host", { path: "/host" })));
+  };
   return { fetch: secure ? async (request) => onlySecurely(await fetch(withLongHost(request))) : fetch };
+}
+
+/** Tells each answer that is given. */
+function measured(enter: Http["fetch"], answered: Answered): Http["fetch"] {
+  return (request) => {
+    const startedMs = performance.now();
+    const tell = (response: Response): Response => {
+      answered(response.status, startedMs);
+      return response;
+    };
+    const response = enter(request);
+    return response instanceof Promise ? response.then(tell) : tell(response);
+  };
 }
 
 /** The same request of a host whose name is long enough for its path to be found. */
@@ -55,10 +79,8 @@ function onlySecurely(response: Response): Response {
 }
 
 /** A request whose URL could not be made of its Host header. HTTP/1.0, as many health checks speak it, has none. */
-function withoutHost(app: Http, request: Request): Response | Promise<Response> {
-  if (request.headers.has("host"))
-    return respond(problem("invalid_request", "is not the name of a host", { path: "/host" }));
-  return app.fetch(new Request(`http://localhost${request.url}`, request));
+function withoutHost(request: Request): Request {
+  return new Request(`http://localhost${request.url}`, request);
 }
 
 /** Without a look at any key: which paths there are is no secret. */

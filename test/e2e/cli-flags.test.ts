@@ -39,6 +39,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   replay: { data: "", "from-snapshot": "1", json: "yes" },
   verify: { data: "" },
   keys: { data: "", scope: "all", account: "@world" },
+  backup: { data: "", to: "", json: "yes" },
   queue: { "nats-url": "" },
   postgres: {
     data: "",

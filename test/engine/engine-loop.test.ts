@@ -242,7 +242,8 @@ describe("a message", () => {
       json([foreign(PAID), foreign(transfer("alice", "bob", 500))]),
     );
     await loop.settled(sequence);
-    expect(loop.counters).toEqual({ malformed: 0, foreign: 3 });
+    const rejected = new Map([["insufficient_funds", 1]]);
+    expect(loop.counters).toMatchObject({ malformed: 0, foreign: 3, committed: 1, rejected });
     expect(outcomes()).toEqual([]);
     expect(
       lines()

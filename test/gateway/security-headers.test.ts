@@ -49,6 +49,7 @@ function httpOf(answer: () => Answer, secure: boolean, who: Caller | "no key" | 
   return createHttp(wallet, {
     callers,
     secure,
+    measure: () => () => {},
     maxBodiesBytes: 1 << 20,
     maxBodyBytes: 100,
     unready: () => (answer().status === 503 ? "not yet" : undefined),

@@ -11,6 +11,7 @@ export type Json = any;
 /** A gateway of which nothing is asked but its description. */
 const options: HttpOptions = {
   maxBodyBytes: 0,
+  measure: () => () => {},
   maxBodiesBytes: 0,
   unready: () => undefined,
   read: (answer) => answer(),

@@ -1,0 +1,36 @@
+/** What docs/operations.md quotes is what the program says. */
+
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const ROOT = join(import.meta.dir, "..");
+const SRC = join(ROOT, "src");
+const page = readFileSync(join(ROOT, "docs", "operations.md"), "utf8");
+const source = readdirSync(SRC, { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".ts"))
+  .map((path) => readFileSync(join(SRC, path), "utf8"))
+  .join("\n");
+
+test("every line of the node's log", () => {
+  const quoted = [...page.matchAll(/`"([^"`]+)"`/g)].map((match) => match[1] as string);
+  expect(quoted.length).toBeGreaterThan(20);
+  for (const message of quoted) expect(source).toContain(`"${message}"`);
+});
+
+test("every metric, and every metric stands there", () => {
+  const metrics = readFileSync(join(SRC, "node-metrics.ts"), "utf8");
+  const there = new Set(
+    [...metrics.matchAll(/"((?:coffer|process)_[a-z_]+)"/g)].map((match) => match[1] as string),
+  );
+  const named = [...page.matchAll(/\b(?:coffer|process)_[a-z_]*[a-z]/g)].map(([name]) =>
+    name.replace(/_(bucket|sum|count)$/, ""),
+  );
+  expect([...new Set(named)].filter((name) => !there.has(name))).toEqual([]);
+  expect([...there].filter((name) => !named.includes(name))).toEqual([]);
+});
+
+test("every flag", () => {
+  const config = readFileSync(join(SRC, "config.ts"), "utf8");
+  for (const [, flag] of page.matchAll(/`--([a-z-]+)/g)) expect(config).toContain(`"${flag}"`);
+});
