@@ -16,7 +16,7 @@ import { type EncodedBatch, LogEncoder } from "./encoder.ts";
 import type { LogMark } from "./mark.ts";
 import { writeAll } from "./write-all.ts";
 
-/** How long the mark may stay behind the log. */
+/** How long the mark may stay behind a log that grows; at rest it comes up to its end. */
 const MARK_INTERVAL_MS = 1_000;
 
 export class EventLogWriter implements EventLog {
@@ -25,6 +25,8 @@ export class EventLogWriter implements EventLog {
   #failure: Error | undefined;
   #committing: Promise<void> = Promise.resolve();
   #markedAtMs = Number.NEGATIVE_INFINITY;
+  /** The bytes that the mark says, or is about to. */
+  #markedBytes: number;
   #marking: Promise<void> = Promise.resolve();
 
   /**
@@ -42,6 +44,7 @@ export class EventLogWriter implements EventLog {
   ) {
     this.#encoder = new LogEncoder(position, currency);
     this.#durable = position;
+    this.#markedBytes = mark.found?.bytes ?? 0;
   }
 
   get position(): LogPosition {
@@ -86,13 +89,12 @@ export class EventLogWriter implements EventLog {
       throw this.#fail(error);
     }
     this.#durable = batch.end;
-    const now = this.clock.nowMs();
-    if (now - this.#markedAtMs >= MARK_INTERVAL_MS) {
-      this.#markedAtMs = now;
-      this.#marking = this.#marking
-        .then(() => this.#writeMark())
-        .catch((error) => this.failed(this.#fail(error)));
-    }
+    if (this.clock.nowMs() - this.#markedAtMs >= MARK_INTERVAL_MS) this.#mark();
+  }
+
+  /** Sets the mark to the end of what is on disk. */
+  rest(): void {
+    if (this.#durable.bytes > this.#markedBytes) this.#mark();
   }
 
   /** Sets the mark to the log's end and closes both files. Nothing may be appended afterwards. */
@@ -102,6 +104,14 @@ export class EventLogWriter implements EventLog {
     this.#failure ??= new Error("the log is closed");
     this.file.close();
     this.mark.close();
+  }
+
+  #mark(): void {
+    this.#markedAtMs = this.clock.nowMs();
+    this.#markedBytes = this.#durable.bytes;
+    this.#marking = this.#marking
+      .then(() => this.#writeMark())
+      .catch((error) => this.failed(this.#fail(error)));
   }
 
   async #writeMark(): Promise<void> {
