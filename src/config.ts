@@ -200,6 +200,13 @@ export const SETTINGS = {
     0,
     Number.MAX_SAFE_INTEGER,
   ),
+  sealCommands: integer(
+    "seal-commands",
+    "commands behind which the log is sealed against people, who could make its crcs fit; 0 seals nothing",
+    10_000,
+    0,
+    100_000,
+  ),
   shutdownTimeoutMs: integer(
     "shutdown-timeout-ms",
     "how long a stop may take before it is forced",
@@ -209,13 +216,22 @@ export const SETTINGS = {
   ),
   logLevel: choice("log-level", "what goes to stderr", "info", ["debug", "info", "warn", "error"]),
   fromSnapshot: flag("from-snapshot", "begin with the newest snapshot instead of the first line"),
+  seals: flag("seals", "hold the log against its seals too, and name the first command that was altered"),
+  seal: {
+    ...text("seal", "HASH", "a seal's hash that was kept elsewhere; implies --seals"),
+    must: "must be 64 hex digits in lower case",
+    parse: (given: string): string | undefined => (/^[0-9a-f]{64}$/.test(given) ? given : undefined),
+  },
   json: flag("json", "print one line of JSON"),
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;
 
 type ValueOf<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
-type WithDefault = Exclude<SettingName, "currency" | "natsUrl" | "postgresUrl" | "strict" | "gatewayThreads">;
+type WithDefault = Exclude<
+  SettingName,
+  "currency" | "natsUrl" | "postgresUrl" | "strict" | "gatewayThreads" | "seal"
+>;
 
 /** Settings without a default are undefined where they are not given; switches other than `strict` are false then. */
 export type Config<N extends SettingName> = { readonly [K in N & WithDefault]: ValueOf<K> } & {

@@ -12,6 +12,7 @@ import { LinkedQueue } from "./link/linked-queue.ts";
 import type { BalancesView } from "./ports/balances.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
+import type { Seal } from "./ports/seals.ts";
 import { BalancesProjection } from "./projection/balances-projection.ts";
 
 export interface GatewayParts {
@@ -37,6 +38,8 @@ export class GatewayNode {
   readonly wallet: WalletService;
   /** What callers may see: empty until the log is recovered. */
   readonly balances: BalancesView;
+  /** Of the log; undefined where the node has told none. */
+  newestSeal: Seal | undefined;
   readonly #balances = new BalancesProjection();
   readonly #queue: LinkedQueue;
   readonly #sender: CommandSender;
@@ -57,6 +60,9 @@ export class GatewayNode {
         this.#goOn();
       },
       metrics: (text) => this.#scrapes.shift()?.(text),
+      sealed: (newest) => {
+        this.newestSeal = newest;
+      },
       ask: (asked) => void this.#answer(asked),
       call: ({ type, call }) => {
         this.#do(type).then(

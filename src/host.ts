@@ -21,6 +21,7 @@ import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
 import type { FileLock, Runtime } from "./runtime/runtime.ts";
+import { SealThread } from "./seal-thread.ts";
 import { systemClock } from "./system-clock.ts";
 import { MAX_FRAME_COMMANDS } from "./wire/frame.ts";
 
@@ -46,6 +47,7 @@ export const SERVE_SETTINGS = [
   "maxBodyBytes",
   "minFreeBytes",
   "snapshotCommands",
+  "sealCommands",
   "shutdownTimeoutMs",
   "logLevel",
 ] as const;
@@ -57,6 +59,7 @@ export interface WorkerScripts {
   readonly gateway: URL;
   readonly postgres: URL;
   readonly logCheck: URL;
+  readonly seal: URL;
 }
 
 const POSITION_INTERVAL_MS = 1_000;
@@ -81,6 +84,7 @@ export class Host {
   readonly #metrics: NodeMetrics;
   #server: EmbeddedServer | undefined;
   #postgres: PostgresThread | undefined;
+  #seals: SealThread | undefined;
   #asked = 0;
   #askedBytes = 0;
   #recovered = false;
@@ -141,6 +145,7 @@ export class Host {
     this.#metrics = new NodeMetrics({
       taking: () => this.#node.taking,
       durable: () => (this.#recovered ? this.#node.durable : undefined),
+      seals: () => this.#seals,
       postgres: () => this.#postgres?.progress ?? [],
     });
     this.#positions = new Positions(this.#name, this.#node, (why) => this.#node.fail(new NodeRefused(why)));
@@ -156,6 +161,7 @@ export class Host {
     const port = await this.#startGateways();
     await this.#node.recover();
     this.#recovered = true;
+    this.#startSealing();
     if (this.config.natsUrl === undefined) this.#server = this.#embeddedServer();
     this.#watchDisk();
     this.#node.run();
@@ -193,6 +199,8 @@ export class Host {
     await Promise.race([this.#postgres?.stop(), after(shutdownTimeoutMs / 8)]);
     await this.#postgres?.end();
     await this.#node.stop(shutdownTimeoutMs / 8);
+    await Promise.race([this.#seals?.stop(), after(shutdownTimeoutMs / 8)]);
+    await this.#seals?.end();
     await this.#callGateways("close");
     clearInterval(this.#diskWatch);
     await Promise.race([answered, after(LAST_ANSWERS_MS)]);
@@ -246,6 +254,15 @@ export class Host {
     const address = { host: this.config.host, port, shared: false };
     const nobody = { fetch: () => new Response(null, { status: 503 }) };
     await (await this.runtime.serve(nobody, address)).cut();
+  }
+
+  #startSealing(): void {
+    const { data, sealCommands } = this.config;
+    if (sealCommands === 0) return;
+    const isNew = this.#node.durable.seq === 0;
+    this.#seals = new SealThread(this.scripts.seal, { data, sealCommands }, isNew, this.log, (newest) => {
+      for (const { link } of this.#gateways) link.sealed(newest);
+    });
   }
 
   async #callGateways(call: Parameters<GatewayLink["call"]>[0]): Promise<void> {

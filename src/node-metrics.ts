@@ -2,6 +2,7 @@
 
 import { Gauge, Registry } from "prom-client";
 import type { LogPosition } from "./ports/log-position.ts";
+import type { Seal } from "./ports/seals.ts";
 import type { PartitionProgress } from "./projection/postgres/partition-writer.ts";
 
 export interface MeasuredNode {
@@ -9,6 +10,8 @@ export interface MeasuredNode {
   taking(): boolean;
   /** Where the log on disk ends; undefined before it is recovered. */
   durable(): LogPosition | undefined;
+  /** Undefined where nothing is to be sealed. */
+  seals(): { readonly newest: Seal | undefined; readonly halted: boolean } | undefined;
   /** Of each partition that this node may write to PostgreSQL. */
   postgres(): readonly PartitionProgress[];
 }
@@ -20,6 +23,16 @@ export class NodeMetrics {
     this.#gauge("coffer_taking_commands", "1 where commands are taken, else 0", () => Number(node.taking()));
     this.#gauge("coffer_log_seq", "Events in the log on disk", () => node.durable()?.seq);
     this.#gauge("coffer_log_bytes", "Bytes of the log on disk", () => node.durable()?.bytes);
+    this.#gauge(
+      "coffer_sealed_seq",
+      "The last event that the newest seal covers",
+      () => node.seals()?.newest?.seq,
+    );
+    this.#gauge(
+      "coffer_sealing_halted",
+      "1 where nothing is sealed until the node is started again, else 0; its log says why",
+      () => node.seals() && Number(node.seals()?.halted),
+    );
     this.#gauge("process_resident_memory_bytes", "Resident memory in bytes", () => process.memoryUsage.rss());
     this.#partitions(
       "coffer_postgres_lag",

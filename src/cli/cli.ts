@@ -26,6 +26,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CliCommand>>> = {
   serve: async () => (await import("./serve.ts")).serve,
   replay: async () => (await import("./replay.ts")).replay,
   verify: async () => (await import("./verify.ts")).verify,
+  seal: async () => (await import("./seal.ts")).seal,
   queue: async () => (await import("./queue.ts")).queue,
   postgres: async () => (await import("./postgres.ts")).postgres,
   version: async () => (await import("./version.ts")).version,

@@ -4,6 +4,7 @@ import type { Committed } from "../ports/changes.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
 import type { LedgerColumns, LinkAnswer, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
+import type { Seal } from "../ports/seals.ts";
 import { frameCount } from "../wire/frame.ts";
 import { buffersOf, ChangeEncoder, encodeOutcome } from "./columns.ts";
 
@@ -56,6 +57,11 @@ export class GatewayLink {
     for (const outcome of own) this.#settle(idOf(outcome));
     const columns = { changes: this.#changes.encode(changes), outcomes: own.map(encodeOutcome) };
     this.port.post({ type: "committed", ...columns }, buffersOf(columns.changes, columns.outcomes));
+  }
+
+  /** Tells the newest seal of the log. */
+  sealed(newest: Seal): void {
+    this.port.post({ type: "sealed", newest });
   }
 
   /** Has the gateway answer a request that came another way than HTTP. */

@@ -4,6 +4,7 @@ import type { Change } from "../ports/changes.ts";
 import type { CommandQueue, OutgoingFrame, QueueState } from "../ports/command-queue.ts";
 import type { LedgerColumns, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { FrameOutcome, Outcomes } from "../ports/outcomes.ts";
+import type { Seal } from "../ports/seals.ts";
 import { ChangeDecoder, decodeOutcome } from "./columns.ts";
 
 export interface LinkListener {
@@ -11,6 +12,7 @@ export interface LinkListener {
   /** Of each batch, before its outcomes. */
   changed(changes: readonly Change[]): void;
   metrics(text: string | undefined): void;
+  sealed(newest: Seal): void;
   ask(message: Extract<ToGateway, { readonly type: "ask" }>): void;
   call(message: Extract<ToGateway, { readonly call: number }>): void;
 }
@@ -78,6 +80,9 @@ export class LinkedQueue implements CommandQueue, Outcomes {
         return;
       case "metrics":
         this.listener.metrics(message.text);
+        return;
+      case "sealed":
+        this.listener.sealed(message.newest);
         return;
       case "ask":
         this.listener.ask(message);
