@@ -37,6 +37,7 @@ const http = createHttp(gateway.wallet, {
   failed: (error) => gateway.failedRequest(error),
   read: (answer) => gateway.read(answer),
   metrics: () => gateway.metrics(),
+  newestSeal: () => gateway.newestSeal,
 });
 try {
   const runtime = await loadRuntime();

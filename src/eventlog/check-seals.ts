@@ -86,9 +86,9 @@ class SealCheck {
 
   /** The next line of the seals. Throws BadSeal, BrokenSeals. */
   seal(line: string): void {
-    const seal = parseSeal(line);
-    checkChain(seal, this.newest);
-    const { digests } = seal;
+    const read = parseSeal(line);
+    checkChain(read, this.newest);
+    const { seal, digests } = read;
     const part = new SealedPart();
     const firstLine = this.#lines + 1;
     const take = (command: Buffer) => {
@@ -105,8 +105,8 @@ class SealCheck {
       if (bytes.length === 0) throw this.#missing(seal);
       part.bytes(bytes);
     }
-    const read = part.seal(seal, this.newest).seal;
-    if (this.#at !== seal.bytes || read.log !== seal.log)
+    const { log } = part.seal(seal, this.newest).seal;
+    if (this.#at !== seal.bytes || log !== seal.log)
       throw this.#broken(
         firstLine,
         `lines up to ${this.#lines} as seal ${seal.seal} covers them, though each fits its digest`,
@@ -115,8 +115,7 @@ class SealCheck {
     if (!last || last.seq !== seal.seq || last.at !== seal.at || commandText(last) !== seal.command)
       throw new BadSeal("the seq, command and time of the command that it covers last");
     this.commands += seal.commands;
-    const { digests: _, body: __, ...newest } = seal;
-    this.newest = newest;
+    this.newest = seal;
   }
 
   /** The command that stands at the current place is not the one that was sealed there. */

@@ -77,10 +77,10 @@ export function readTail(file: ReadableFile): SealTail {
     const [before, last] = lines.slice(-2).map((line) => parseSeal(line.toString("latin1")));
     if (!before || !last) {
       if (before) checkChain(before, undefined);
-      return { before: undefined, last: before, bytes };
+      return { before: undefined, last: before?.seal, bytes };
     }
-    checkChain(last, before);
-    return { before, last, bytes };
+    checkChain(last, before.seal);
+    return { before: before.seal, last: last.seal, bytes };
   }
 }
 

@@ -22,7 +22,9 @@ export class BadSeal extends Error {
   override readonly name = "BadSeal";
 }
 
-export interface SealLine extends Seal {
+export interface SealLine {
+  readonly seal: Seal;
+  /** DIGEST_BYTES of each command. */
   readonly digests: Buffer;
   /** The line's text up to its hash. */
   readonly body: string;
@@ -83,7 +85,7 @@ export function parseSeal(line: string): SealLine {
   if (!fields) throw new BadSeal("a seal");
   const [, body = "", seal, ledger_id = "", seq, command = "", at, bytes, commands, ...texts] = fields;
   const [log = "", digests = "", hash = ""] = texts;
-  const read: SealLine = {
+  const read: Seal = {
     seal: Number(seal),
     ledger_id,
     seq: Number(seq),
@@ -93,17 +95,15 @@ export function parseSeal(line: string): SealLine {
     commands: Number(commands),
     log,
     hash,
-    body,
-    digests: Buffer.from(digests, "base64"),
   };
-  if (read.digests.length !== read.commands * DIGEST_BYTES)
-    throw new BadSeal(`digests of ${read.commands} commands`);
-  return read;
+  const kept = Buffer.from(digests, "base64");
+  if (kept.length !== read.commands * DIGEST_BYTES) throw new BadSeal(`digests of ${read.commands} commands`);
+  return { seal: read, digests: kept, body };
 }
 
 /** Whether a seal follows the one before, none before the first. Throws BadSeal. */
-export function checkChain(seal: SealLine, previous: Seal | undefined): void {
-  const hash = chained(previous, seal.body);
+export function checkChain({ seal, body }: SealLine, previous: Seal | undefined): void {
+  const hash = chained(previous, body);
   if (seal.hash !== hash) throw new BadSeal(`"hash":"${hash}", that of what stands here`);
   const number = (previous?.seal ?? 0) + 1;
   if (seal.seal !== number) throw new BadSeal(`"seal":${number}`);
@@ -111,9 +111,4 @@ export function checkChain(seal: SealLine, previous: Seal | undefined): void {
     throw new BadSeal(`"ledger_id":"${previous.ledger_id}"`);
   if (seal.bytes <= (previous?.bytes ?? 0) || seal.seq <= (previous?.seq ?? 0))
     throw new BadSeal("a place behind the seal before");
-}
-
-/** What a seal says, without the digests: a line of JSON. */
-export function sealText({ seal, ledger_id, seq, command, at, bytes, commands, log, hash }: Seal): string {
-  return JSON.stringify({ seal, ledger_id, seq, command, at, bytes, commands, log, hash });
 }

@@ -1,5 +1,6 @@
 /** What can be asked over HTTP, version 1: every path with its method. */
 
+import { type Seal, sealText } from "../ports/seals.ts";
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
 import { isJson, readBody, respond, targetOf } from "./messages.ts";
@@ -22,6 +23,8 @@ export interface RouteOptions {
   read(answer: () => Answer): Answer | Promise<Answer>;
   /** The node's metrics, as Prometheus reads them. */
   metrics(): Promise<string>;
+  /** The newest seal of the log; undefined where the node knows none. */
+  newestSeal(): Seal | undefined;
 }
 
 const BALANCE = "/v1/wallet/balance/";
@@ -54,6 +57,10 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
       respond(await options.read(() => balance(wallet, request))),
     ),
     get("/v1/ledger", async () => respond(await options.read(() => wallet.ledger()))),
+    get("/v1/seal", () => {
+      const newest = options.newestSeal();
+      return respond(newest ? ok(sealText(newest)) : problem("not_found", "This node knows no seal."));
+    }),
     get("/metrics", async () => new Response(await options.metrics(), { headers: METRICS_HEADERS })),
     get("/health/live", () => respond(ok('{"status":"live"}'))),
     get("/health/ready", () => {
