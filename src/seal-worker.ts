@@ -29,7 +29,6 @@ const QUIET_REST = 1;
 const folder = new DiskFolder(data);
 const log = new DiskFolder(data, false).open(LOG_NAME, false);
 if (!log) throw new Error(`${LOG_NAME} is not there`);
-const runtime = await loadRuntime();
 
 let sealer: Sealer | undefined;
 let mark: LogPosition | undefined;
@@ -46,11 +45,14 @@ parent.on("message", (_: ToSealer) => {
   wake();
 });
 
+const runtime = await loadRuntime();
+
 try {
   for (;;) {
     const startedMs = performance.now();
+    const isLast = stopping;
     const worked = await work();
-    if (!worked && stopping) break;
+    if (!worked && isLast) break;
     const took = performance.now() - startedMs;
     const rest = worked ? took * (grows ? BUSY_REST : QUIET_REST) : LOOK_INTERVAL_MS;
     if (!stopping) await pause(rest);
