@@ -7,8 +7,8 @@ import type { ReadableFile } from "../ports/append-file.ts";
 import { commandText } from "../ports/log-position.ts";
 import type { Seal } from "../ports/seals.ts";
 import { CommandBytes } from "./command-bytes.ts";
-import { lastCommands } from "./lookup.ts";
-import { LOG_NAME } from "./recovery.ts";
+import { lastCommands, openingOf } from "./lookup.ts";
+import { damageText, LOG_NAME } from "./recovery.ts";
 import { BadSeal, checkChain, DIGEST_BYTES, parseSeal, SEALS_NAME, SealedPart } from "./seal.ts";
 import { rawSeals } from "./seal-file.ts";
 
@@ -90,7 +90,7 @@ class SealCheck {
     checkChain(read, this.newest);
     const { seal, digests } = read;
     const part = new SealedPart();
-    const firstLine = this.#lines + 1;
+    const [firstLine, firstByte] = [this.#lines + 1, this.#at];
     const take = (command: Buffer) => {
       const place = part.commands * DIGEST_BYTES;
       const digest = part.command(command);
@@ -109,11 +109,14 @@ class SealCheck {
     if (this.#at !== seal.bytes || log !== seal.log)
       throw this.#broken(
         firstLine,
+        firstByte,
         `lines up to ${this.#lines} as seal ${seal.seal} covers them, though each fits its digest`,
       );
     const [, last] = lastCommands(this.log, seal.bytes);
     if (!last || last.seq !== seal.seq || last.at !== seal.at || commandText(last) !== seal.command)
       throw new BadSeal("the seq, command and time of the command that it covers last");
+    if (!this.newest && openingOf(this.log)?.ledger_id !== seal.ledger_id)
+      throw new BadSeal("the ledger_id of the log");
     this.commands += seal.commands;
     this.newest = seal;
   }
@@ -122,11 +125,11 @@ class SealCheck {
   #altered(command: Buffer, seal: Seal): BrokenSeals {
     const text = command.toString("latin1");
     const said = (pattern: RegExp) => pattern.exec(text)?.[1] ?? "unreadable";
-    const id = said(/"transaction_id":"([^"]*)"/);
+    const id = said(/"transaction_id":"([0-9a-f-]{36})"/);
     const name = said(/"command":"([0-9]+\.[0-9]+)","crc":"[^"]*"\}\n$/);
-    const first = this.#lines + 1;
     return this.#broken(
-      first,
+      this.#lines + 1,
+      this.#at,
       `the command that seal ${seal.seal} covers here; what stands here says: seq ${said(/^\{"seq":([0-9]+),/)}, ` +
         `transaction ${id}, command "${name}". It was altered or put in, or the one before it taken out; ` +
         "everything before it is as it was sealed",
@@ -136,12 +139,13 @@ class SealCheck {
   #missing(seal: Seal): BrokenSeals {
     return this.#broken(
       this.#lines + 1,
-      `a command that seal ${seal.seal} covers: the log has no more whole ones, and lacks ${seal.bytes - this.#at} bytes that were sealed`,
+      this.#at,
+      `a command that seal ${seal.seal} covers: no whole one begins here; from here on ${seal.bytes - this.#at} bytes were sealed`,
     );
   }
 
-  #broken(line: number, expected: string): BrokenSeals {
-    return new BrokenSeals(`${this.path(LOG_NAME)}: line ${line}, byte ${this.#at}: expected ${expected}`);
+  #broken(line: number, offset: number, expected: string): BrokenSeals {
+    return new BrokenSeals(damageText(this.path(LOG_NAME), { line, offset, expected }));
   }
 }
 
