@@ -64,8 +64,9 @@ tell({ type: "stopped" });
 
 /** Reads or seals a little; false where there is nothing to do. */
 async function work(): Promise<boolean> {
-  look();
+  const hasLooked = look();
   if (!mark?.ledgerId) return false;
+  if (hasLooked && sealer?.hasGrown()) sealer = undefined;
   if (!sealer) return await locked(open);
   const before = sealer.unsealed;
   if (sealer.read(mark.bytes)) {
@@ -77,14 +78,15 @@ async function work(): Promise<boolean> {
   return await locked(seal);
 }
 
-function look(): void {
+/** Looks at the mark, where that was long ago. */
+function look(): boolean {
   const nowMs = performance.now();
-  if (nowMs - lookedAtMs < LOOK_INTERVAL_MS) return;
+  if (nowMs - lookedAtMs < LOOK_INTERVAL_MS) return false;
   lookedAtMs = nowMs;
   const found = LogMark.read(folder);
-  if (!found) return; // both slots are never torn at once; somebody has removed it
-  grows = !stopping && mark !== undefined && found.bytes > mark.bytes;
-  mark = found;
+  grows = found !== undefined && mark !== undefined && found.bytes > mark.bytes;
+  mark = found ?? mark; // one slot is whole at any time, unless somebody has removed it
+  return true;
 }
 
 /** Does it while nobody else writes seals; false, without doing it, where somebody does. */
@@ -109,7 +111,7 @@ async function seal(): Promise<void> {
   const { ledgerId } = mark as LogPosition;
   if (await (sealer as Sealer).seal(ledgerId as string))
     tell({ type: "sealed", newest: (sealer as Sealer).newest as NonNullable<Sealer["newest"]> });
-  else sealer = undefined; // another process has sealed
+  else sealer = undefined;
 }
 
 function pause(delayMs: number): Promise<void> {

@@ -93,9 +93,8 @@ class SealCheck {
     const [firstLine, firstByte] = [this.#lines + 1, this.#at];
     const take = (command: Buffer) => {
       const place = part.commands * DIGEST_BYTES;
-      const digest = part.command(command);
-      if (digest.compare(digests, place, place + DIGEST_BYTES, 0, DIGEST_BYTES) !== 0)
-        throw this.#altered(command, seal);
+      const digest = part.command(command).subarray(0, DIGEST_BYTES);
+      if (!digest.equals(digests.subarray(place, place + DIGEST_BYTES))) throw this.#altered(command, seal);
       this.#at += command.length;
       this.#lines += linesOf(command);
       return part.commands < seal.commands;

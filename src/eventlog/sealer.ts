@@ -96,17 +96,24 @@ export class Sealer {
     return true;
   }
 
+  /** Whether another process has sealed: then the file has to be opened again. Throws SealsDoNotFit. */
+  hasGrown(): boolean {
+    const file = this.#file();
+    try {
+      return this.#hasGrown(file);
+    } finally {
+      file.close();
+    }
+  }
+
   /**
-   * Seals what was read, of this ledger; resolves when it is on disk. With false, and without a seal, where
-   * another process has sealed: then the file has to be opened again. Rejects with SealsDoNotFit.
+   * Seals what was read, of this ledger; resolves when it is on disk. With false, and without a seal, where the
+   * file has grown. Rejects with SealsDoNotFit.
    */
   async seal(ledgerId: string): Promise<boolean> {
-    const file = this.folder.open(SEALS_NAME, false);
-    if (!file) throw new SealsDoNotFit(`${this.#path} is gone`);
+    const file = this.#file();
     try {
-      if (!this.#isStillThere(file))
-        throw new SealsDoNotFit(`${this.#path}: seal ${this.#newest?.seal} is not there any more`);
-      if (file.size() > this.#size) return false;
+      if (this.#hasGrown(file)) return false;
       const { line, seal } = this.#part.seal(this.#place(ledgerId), this.#newest);
       writeAll(file, Buffer.from(line, "latin1"), this.#size);
       await file.sync();
@@ -120,11 +127,21 @@ export class Sealer {
     }
   }
 
-  #isStillThere(file: AppendFile): boolean {
-    if (!this.#newest) return true;
+  #file(): AppendFile {
+    const file = this.folder.open(SEALS_NAME, false);
+    if (!file) throw new SealsDoNotFit(`${this.#path} is gone`);
+    return file;
+  }
+
+  /** Whether there is more behind the newest seal; throws SealsDoNotFit where that one is not there any more. */
+  #hasGrown(file: AppendFile): boolean {
     const tail = Buffer.alloc(HASH_TAIL_LENGTH);
-    file.read(tail, this.#size - HASH_TAIL_LENGTH);
-    return HASH_TAIL.exec(tail.toString("latin1"))?.[1] === this.#newest.hash;
+    if (this.#newest) {
+      file.read(tail, this.#size - HASH_TAIL_LENGTH);
+      if (HASH_TAIL.exec(tail.toString("latin1"))?.[1] !== this.#newest.hash)
+        throw new SealsDoNotFit(`${this.#path}: seal ${this.#newest.seal} is not there any more`);
+    }
+    return file.size() > this.#size;
   }
 
   #place(ledger_id: string) {
