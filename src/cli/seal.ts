@@ -1,7 +1,7 @@
 import { readConfig, SETTINGS } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { LogMark } from "../eventlog/mark.ts";
-import { LOG_NAME } from "../eventlog/recovery.ts";
+import { DamagedLog, LOG_NAME } from "../eventlog/recovery.ts";
 import { SEALS_NAME } from "../eventlog/seal.ts";
 import { Sealer, SealsDoNotFit } from "../eventlog/sealer.ts";
 import { type Seal, sealText } from "../ports/seals.ts";
@@ -61,7 +61,8 @@ async function sealLog(data: string): Promise<Seal> {
     if (!sealer.newest) throw new CommandFailed(`${folder.path(LOG_NAME)} has no command to seal`);
     return sealer.newest;
   } catch (error) {
-    throw error instanceof SealsDoNotFit ? new CommandFailed(error.message) : error;
+    if (error instanceof SealsDoNotFit || error instanceof DamagedLog) throw new CommandFailed(error.message);
+    throw error;
   } finally {
     progress.end();
     lock.release();

@@ -11,6 +11,7 @@ import { commandText } from "../ports/log-position.ts";
 import type { Seal } from "../ports/seals.ts";
 import { CommandBytes } from "./command-bytes.ts";
 import { lastCommands } from "./lookup.ts";
+import { DamagedLog } from "./recovery.ts";
 import { BadSeal, SEALS_NAME, SealedPart } from "./seal.ts";
 import { readTail, type SealTail } from "./seal-file.ts";
 import { writeAll } from "./write-all.ts";
@@ -84,14 +85,17 @@ export class Sealer {
     return this.unsealed >= this.sealCommands;
   }
 
-  /** Reads the next few commands of the log's first `end` bytes, a command's end; false where there are no more. */
+  /**
+   * Reads the next few commands of the log's first `end` bytes, a command's end; false where there are no more.
+   * Throws DamagedLog.
+   */
   read(end: number): boolean {
     if (this.isFull || this.#commands.at >= end) return false;
     const bytes = this.#commands.next(end, (command) => {
       this.#part.command(command);
       return !this.isFull;
     });
-    if (bytes.length === 0) throw new Error(`the log has no whole command at byte ${this.#commands.at}`);
+    if (bytes.length === 0) throw new DamagedLog(`the log has no whole command at byte ${this.#commands.at}`);
     this.#part.bytes(bytes);
     return true;
   }
@@ -147,7 +151,7 @@ export class Sealer {
   #place(ledger_id: string) {
     const bytes = this.#commands.at;
     const [, last] = lastCommands(this.log, bytes);
-    if (last?.bytes !== bytes) throw new Error(`the log has no command that ends at byte ${bytes}`);
+    if (last?.bytes !== bytes) throw new DamagedLog(`the log has no command that ends at byte ${bytes}`);
     const { seq, at } = last;
     return { seal: (this.#newest?.seal ?? 0) + 1, ledger_id, seq, command: commandText(last), at, bytes };
   }

@@ -190,6 +190,21 @@ test("after each crash seals go on, and hold", async () => {
   expect(independent(data).bytes).toBe(fileOf(data, "events.log").length);
 });
 
+test("coffer seal seals what stands before the log's mark, which recovery never cuts", async () => {
+  const data = await someLedger();
+  rmSync(join(data, "events.seals"));
+  const log = fileOf(data, "events.log");
+  const before = commandsOf(log).slice(0, 20).join("").length;
+  const mark = LogMark.read(new DiskFolder(data)) as NonNullable<ReturnType<typeof LogMark.read>>;
+  writeFileSync(join(data, "events.mark"), await markOf({ ...mark, bytes: before }));
+  expect((await coffer(["seal", "--data", data])).code).toBe(0);
+  expect(independent(data)).toMatchObject({ bytes: before, commands: 20 });
+  // After a loss of power the mark may be older than the newest seal: the log has what it says nevertheless.
+  writeFileSync(join(data, "events.mark"), await markOf({ ...mark, bytes: before / 2 }));
+  expect((await coffer(["seal", "--data", data])).code).toBe(0);
+  expect(independent(data).bytes).toBe(before);
+});
+
 test("coffer seal may be killed at any moment, and run twice at once", async () => {
   const draw = randomIntegers();
   const data = await someLedger();

@@ -244,6 +244,25 @@ describe("the mark", () => {
     await log.close();
   });
 
+  test("comes up to the log's end at rest, once, and not ahead of the disk", async () => {
+    const { log, disk, decide, mark } = await start();
+    decide(OPENING);
+    await log.writer.commit();
+    decide(FIRST);
+    await log.writer.commit();
+    await log.clock.advance(0);
+    expect(mark()?.seq).toBe(1);
+    decide(SECOND); // not on disk
+    log.writer.rest();
+    await quiet();
+    expect(mark()?.seq).toBe(3);
+    const marks = disk.of("write", MARK).length;
+    log.writer.rest();
+    await quiet();
+    expect(disk.of("write", MARK)).toHaveLength(marks);
+    await log.close();
+  });
+
   test("is never ahead of the disk: while a sync is under way it stays where it was", async () => {
     const { log, disk, decide, mark } = await start();
     decide(OPENING);
