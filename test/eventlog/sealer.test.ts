@@ -216,6 +216,14 @@ describe("it is told, and nothing is changed, where", () => {
     }
   });
 
+  test("the only seal was altered", async () => {
+    const folder = folderWith();
+    await sealUpTo(await open(folder, 1_000), END);
+    const altered = bytesOf(folder).toString("latin1").replace('"at":1', '"at":2');
+    writeFileSync(join(folder, SEALS_NAME), altered);
+    await refused(folder, /its end is not as it was written: expected/);
+  });
+
   test("the seals are gone, shorter, or others, while a node runs", async () => {
     const [first, second] = [ENDS[20] as number, ENDS[40] as number];
     for (const hide of [
