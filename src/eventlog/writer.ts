@@ -31,7 +31,7 @@ export class EventLogWriter implements EventLog {
 
   /**
    * `currency` is the ledger's default, undefined before it is open. `marked` is told each position that the
-   * mark has reached, `failed` the first failure of the mark.
+   * mark has reached, but at rest, `failed` the first failure of the mark.
    */
   constructor(
     private readonly file: AppendFile,
@@ -89,36 +89,39 @@ export class EventLogWriter implements EventLog {
       throw this.#fail(error);
     }
     this.#durable = batch.end;
-    if (this.clock.nowMs() - this.#markedAtMs >= MARK_INTERVAL_MS) this.#mark();
+    const now = this.clock.nowMs();
+    if (now - this.#markedAtMs >= MARK_INTERVAL_MS) {
+      this.#markedAtMs = now;
+      this.#mark(this.marked);
+    }
   }
 
-  /** Sets the mark to the end of what is on disk. */
+  /** Sets the mark to the end of what is on disk. Nobody is told: the queue keeps the newest messages for nodes that join. */
   rest(): void {
-    if (this.#durable.bytes > this.#markedBytes) this.#mark();
+    if (this.#durable.bytes > this.#markedBytes) this.#mark(() => {});
   }
 
   /** Sets the mark to the log's end and closes both files. Nothing may be appended afterwards. */
   async close(): Promise<void> {
     await this.#marking;
-    if (!this.#failure) await this.#writeMark();
+    if (!this.#failure) await this.#writeMark(this.marked);
     this.#failure ??= new Error("the log is closed");
     this.file.close();
     this.mark.close();
   }
 
-  #mark(): void {
-    this.#markedAtMs = this.clock.nowMs();
+  #mark(marked: (position: LogPosition) => void): void {
     this.#markedBytes = this.#durable.bytes;
     this.#marking = this.#marking
-      .then(() => this.#writeMark())
+      .then(() => this.#writeMark(marked))
       .catch((error) => this.failed(this.#fail(error)));
   }
 
-  async #writeMark(): Promise<void> {
+  async #writeMark(marked: (position: LogPosition) => void): Promise<void> {
     if (this.#failure) return;
     const position = this.#durable;
     await this.mark.write(position);
-    this.marked(position);
+    marked(position);
   }
 
   #fail(error: unknown): Error {

@@ -260,6 +260,12 @@ describe("the mark", () => {
     log.writer.rest();
     await quiet();
     expect(disk.of("write", MARK)).toHaveLength(marks);
+    expect(log.marked.map(({ seq }) => seq)).toEqual([1]);
+    await log.clock.advance(1_000);
+    log.writer.rest();
+    await log.writer.commit();
+    await quiet();
+    expect(log.marked.map(({ seq }) => seq)).toEqual([1, 5]);
     await log.close();
   });
 
