@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { LogMark } from "../../src/eventlog/mark.ts";
+import { eventually } from "../support/eventually.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { deposit, openLedger } from "../support/ledger-specs.ts";
@@ -254,8 +255,7 @@ describe("the mark", () => {
     expect(mark()?.seq).toBe(1);
     decide(SECOND); // not on disk
     log.writer.rest();
-    await quiet();
-    expect(mark()?.seq).toBe(3);
+    await eventually("the mark is there", () => mark()?.seq === 3);
     const marks = disk.of("write", MARK).length;
     log.writer.rest();
     await quiet();
