@@ -224,6 +224,13 @@ export const SETTINGS = {
     0,
     Number.MAX_SAFE_INTEGER,
   ),
+  sealCommands: integer(
+    "seal-commands",
+    "commands behind which the log is sealed against people, who could make its crcs fit; 0 seals nothing",
+    10_000,
+    0,
+    100_000,
+  ),
   shutdownTimeoutMs: integer(
     "shutdown-timeout-ms",
     "how long a stop may take before it is forced",
@@ -238,6 +245,12 @@ export const SETTINGS = {
     "DIR",
     "the folder that the backup is written to: new or empty, or an earlier backup, which is extended",
   ),
+  seals: flag("seals", "hold the log against its seals too, and name the first command that was altered"),
+  seal: {
+    ...text("seal", "HASH", "a seal's hash that was kept elsewhere; implies --seals"),
+    must: "must be 64 hex digits in lower case",
+    parse: (given: string): string | undefined => (/^[0-9a-f]{64}$/.test(given) ? given : undefined),
+  },
   json: flag("json", "print one line of JSON"),
   scope: choice("scope", "what a key is good for; each includes those before it", SCOPES),
   account: {
@@ -262,6 +275,7 @@ type WithDefault = Exclude<
   | "scope"
   | "account"
   | "to"
+  | "seal"
 >;
 
 /** Settings without a default are undefined where they are not given; switches other than `strict` are false then. */

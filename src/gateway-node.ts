@@ -13,6 +13,7 @@ import type { BalancesView } from "./ports/balances.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { KeysInForce } from "./ports/keys.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
+import type { Seal } from "./ports/seals.ts";
 import { BalancesProjection } from "./projection/balances-projection.ts";
 
 export interface GatewayParts {
@@ -40,6 +41,8 @@ export class GatewayNode {
   readonly wallet: WalletService;
   /** What callers may see: empty until the log is recovered. */
   readonly balances: BalancesView;
+  /** Of the log; undefined where the node has told none. */
+  newestSeal: Seal | undefined;
   readonly #balances = new BalancesProjection();
   readonly #queue: LinkedQueue;
   readonly #sender: CommandSender;
@@ -61,6 +64,9 @@ export class GatewayNode {
       },
       keys: (keys) => parts.keysChanged(keys),
       metrics: (text) => this.#scrapes.shift()?.(text),
+      sealed: (newest) => {
+        this.newestSeal = newest;
+      },
       ask: (asked) => void this.#answer(asked),
       call: ({ type, call }) => {
         this.#do(type).then(

@@ -47,6 +47,7 @@ const http = createHttp(gateway.wallet, {
   read: (answer) => gateway.read(answer),
   metrics: () => gateway.metrics(),
   measure: (path) => measures.of(path),
+  newestSeal: () => gateway.newestSeal,
 });
 watchLoop(systemClock, measures.loopLag, () =>
   measures.tell({

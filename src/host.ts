@@ -25,6 +25,7 @@ import { StreamPurge } from "./queue/purge.ts";
 import type { StreamState } from "./queue/stream-session.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
 import type { FileLock, Runtime, TlsPair } from "./runtime/runtime.ts";
+import { SealThread } from "./seal-thread.ts";
 import { systemClock } from "./system-clock.ts";
 import { MAX_FRAME_COMMANDS } from "./wire/frame.ts";
 
@@ -53,6 +54,7 @@ export const SERVE_SETTINGS = [
   "maxConnections",
   "minFreeBytes",
   "snapshotCommands",
+  "sealCommands",
   "shutdownTimeoutMs",
   "logLevel",
 ] as const;
@@ -71,6 +73,7 @@ export interface WorkerScripts {
   readonly gateway: URL;
   readonly postgres: URL;
   readonly logCheck: URL;
+  readonly seal: URL;
 }
 
 const POSITION_INTERVAL_MS = 1_000;
@@ -96,6 +99,7 @@ export class Host {
   readonly #metrics: NodeMetrics;
   #server: EmbeddedServer | undefined;
   #postgres: PostgresThread | undefined;
+  #seals: SealThread | undefined;
   #asked = 0;
   #askedBytes = 0;
   #recovered = false;
@@ -173,6 +177,7 @@ export class Host {
       snapshots: () => this.#node.snapshots,
       queue: () => this.#measuredQueue(),
       disk: () => ({ freeBytes: this.#freeBytes, minFreeBytes: config.minFreeBytes }),
+      seals: () => this.#seals,
       postgres: () => this.#postgres?.progress ?? [],
     });
     this.#positions = new Positions(this.#name, this.#node, (why) => this.#node.fail(new NodeRefused(why)));
@@ -192,6 +197,7 @@ export class Host {
     });
     await this.#node.recover();
     this.#recovered = true;
+    this.#startSealing();
     if (this.config.natsUrl === undefined) this.#server = this.#embeddedServer();
     this.#watchDisk();
     this.#node.run();
@@ -229,6 +235,8 @@ export class Host {
     await Promise.race([this.#postgres?.stop(), after(shutdownTimeoutMs / 8)]);
     await this.#postgres?.end();
     await this.#node.stop(shutdownTimeoutMs / 8);
+    await Promise.race([this.#seals?.stop(), after(shutdownTimeoutMs / 8)]);
+    await this.#seals?.end();
     await this.#callGateways("close");
     clearInterval(this.#diskWatch);
     this.access.keys.close();
@@ -290,6 +298,15 @@ export class Host {
     const address = { host, port, shared: false, maxConnections, tls: undefined };
     const nobody = { fetch: () => new Response(null, { status: 503 }) };
     await (await this.runtime.serve(nobody, address)).cut();
+  }
+
+  #startSealing(): void {
+    const { data, sealCommands } = this.config;
+    if (sealCommands === 0) return;
+    const isNew = this.#node.durable.seq === 0;
+    this.#seals = new SealThread(this.scripts.seal, { data, sealCommands }, isNew, this.log, (newest) => {
+      for (const { link } of this.#gateways) link.sealed(newest);
+    });
   }
 
   async #callGateways(call: Parameters<GatewayLink["call"]>[0]): Promise<void> {

@@ -8,5 +8,6 @@ const workerScripts = {
   gateway: new URL("./gateway-worker.ts", import.meta.url),
   postgres: new URL("./postgres-worker.ts", import.meta.url),
   logCheck: new URL("./log-check-worker.ts", import.meta.url),
+  seal: new URL("./seal-worker.ts", import.meta.url),
 };
 process.exitCode = await runCli(process.argv.slice(2), process.env, { workerScripts });

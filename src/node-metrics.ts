@@ -15,6 +15,7 @@ import type { Histogram } from "./metrics/histogram.ts";
 import { type Labels, LookedUpMetrics, only, type Sample } from "./metrics/looked-up-metric.ts";
 import type { SnapshotProgress } from "./node-snapshots.ts";
 import type { LogPosition } from "./ports/log-position.ts";
+import type { Seal } from "./ports/seals.ts";
 import type { PartitionProgress } from "./projection/postgres/partition-writer.ts";
 import type { StreamState } from "./queue/stream-session.ts";
 
@@ -33,6 +34,8 @@ export interface MeasuredNode {
   snapshots(): SnapshotProgress;
   queue(): MeasuredQueue;
   disk(): { readonly freeBytes: number | undefined; readonly minFreeBytes: number };
+  /** Undefined where nothing is to be sealed. */
+  seals(): { readonly newest: Seal | undefined; readonly halted: boolean } | undefined;
   /** Of each partition that this node may write to PostgreSQL. */
   postgres(): readonly PartitionProgress[];
 }
@@ -188,6 +191,17 @@ export class NodeMetrics {
       const { newest } = node.snapshots();
       return newest && newest.at / 1_000;
     });
+    this.#gauge("coffer_sealed_seq", "The last event that the newest seal covers", () => {
+      return node.seals()?.newest?.seq;
+    });
+    this.#gauge(
+      "coffer_sealing_halted",
+      "1 where nothing is sealed until the node is started again, else 0; its log says why",
+      () => {
+        const seals = node.seals();
+        return seals && Number(seals.halted);
+      },
+    );
   }
 
   #queue(): void {

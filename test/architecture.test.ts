@@ -40,6 +40,8 @@ const WIRES = [
   "node-snapshots.ts",
   "log-check-thread.ts",
   "log-check-worker.ts",
+  "seal-thread.ts",
+  "seal-worker.ts",
   "main.ts",
   "cli",
 ];

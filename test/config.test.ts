@@ -147,6 +147,15 @@ const EXPECTED: Readonly<
   minFreeBytes: integer("min-free-bytes", "COFFER_MIN_FREE_BYTES", 64 * 2 ** 20, 0, 2 ** 53 - 1),
   snapshotCommands: integer("snapshot-commands", "COFFER_SNAPSHOT_COMMANDS", 1_000_000, 0, 2 ** 53 - 1),
   shutdownTimeoutMs: integer("shutdown-timeout-ms", "COFFER_SHUTDOWN_TIMEOUT_MS", 15_000, 100, 2 ** 31 - 1),
+  sealCommands: integer("seal-commands", "COFFER_SEAL_COMMANDS", 10_000, 0, 100_000),
+  seals: toggle("seals", "COFFER_SEALS", false),
+  seal: {
+    flag: "seal",
+    variable: "COFFER_SEAL",
+    byDefault: undefined,
+    good: [["0a".repeat(32), "0a".repeat(32)]],
+    bad: ["0A".repeat(32), "0a".repeat(31), `${"0a".repeat(32)}0`, "g".repeat(64)],
+  },
   logLevel: {
     flag: "log-level",
     variable: "COFFER_LOG_LEVEL",

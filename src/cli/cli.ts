@@ -28,6 +28,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CliCommand>>> = {
   verify: async () => (await import("./verify.ts")).verify,
   keys: async () => (await import("./keys.ts")).keys,
   backup: async () => (await import("./backup.ts")).backup,
+  seal: async () => (await import("./seal.ts")).seal,
   queue: async () => (await import("./queue.ts")).queue,
   postgres: async () => (await import("./postgres.ts")).postgres,
   version: async () => (await import("./version.ts")).version,

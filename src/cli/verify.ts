@@ -1,12 +1,18 @@
 import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { readConfig } from "../config.ts";
+import { BrokenSeals, type CheckedSeals, checkSeals } from "../eventlog/check-seals.ts";
+import { DiskFolder } from "../eventlog/disk.ts";
 import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
+import { SEALS_NAME } from "../eventlog/seal.ts";
 import { BrokenSnapshot, readSnapshot, snapshotNames } from "../eventlog/snapshot-files.ts";
+import { sealText } from "../ports/seals.ts";
 import type { CliCommand } from "./cli.ts";
+import { CommandFailed } from "./command-failed.ts";
+import { showProgress } from "./progress.ts";
 import { type LogSummary, readBehindSnapshot, readWholeLog, snapshotFolder, totalsOf } from "./read-log.ts";
 
-const SETTINGS = ["data"] as const;
+const SETTINGS = ["data", "seals", "seal"] as const;
 
 export const verify: CliCommand = {
   name: "verify",
@@ -14,7 +20,12 @@ export const verify: CliCommand = {
   help: "checks every seq, crc and total of the log, and its snapshots; a torn end counts as bad",
   settings: SETTINGS,
   async run(args, env) {
-    const { data } = readConfig(SETTINGS, args, env);
+    const { data, seals, seal } = readConfig(SETTINGS, args, env);
+    const sealed = seals || seal !== undefined ? await readSeals(data, seal) : undefined;
+    if (typeof sealed === "string") {
+      console.error(sealed);
+      return 1;
+    }
     const summary = await readWholeLog(data);
     const { path, finding, commands } = summary;
     if ("break" in finding) {
@@ -36,9 +47,37 @@ export const verify: CliCommand = {
       return 1;
     }
     console.log(`ok: ${finding.position.seq} events of ${commands} commands, every seq, crc and total`);
+    if (sealed) tellSeals(sealed, finding.position.seq);
     return 0;
   },
 };
+
+/** Holds the log against its seals; returns the text of what is wrong where something is. */
+async function readSeals(data: string, kept: string | undefined): Promise<CheckedSeals | string> {
+  const folder = new DiskFolder(data, false);
+  const log = folder.open(LOG_NAME, false);
+  if (!log) throw new CommandFailed(`${folder.path(LOG_NAME)} is not there`);
+  const seals = folder.open(SEALS_NAME, false);
+  if (!seals) return `${folder.path(SEALS_NAME)} is not there`;
+  const progress = showProgress("reading seals", log.size());
+  try {
+    return await checkSeals(log, seals, (name) => folder.path(name), kept, progress.at);
+  } catch (error) {
+    if (error instanceof BrokenSeals) return error.message;
+    throw error;
+  } finally {
+    progress.end();
+    seals.close();
+    log.close();
+  }
+}
+
+function tellSeals({ newest, commands, torn }: CheckedSeals, seq: number): void {
+  console.log(`ok: ${commands} commands, up to event ${newest.seq}, as they were sealed`);
+  console.log(`newest seal: ${sealText(newest)}`);
+  if (seq > newest.seq) console.log(`${seq - newest.seq} events behind it are not sealed yet`);
+  if (torn > 0) console.error(`${SEALS_NAME}: the last ${torn} bytes are a torn line, which is passed over`);
+}
 
 /** What is wrong with a snapshot, whose tail must come to what the whole log has come to; undefined where nothing is. */
 async function firstWrongSnapshot(data: string, whole: LogSummary): Promise<string | undefined> {

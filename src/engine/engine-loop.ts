@@ -220,6 +220,7 @@ export class EngineLoop {
   /** Nothing has come for a while. */
   async #rest(): Promise<void> {
     await this.#committing;
+    this.log.rest();
     const snapshot = this.snapshots?.take(this.log.position, true);
     if (snapshot) this.snapshots?.write(snapshot);
   }

@@ -17,7 +17,7 @@ import { type EncodedBatch, LogEncoder } from "./encoder.ts";
 import type { LogMark } from "./mark.ts";
 import { writeAll } from "./write-all.ts";
 
-/** How long the mark may stay behind the log. */
+/** How long the mark may stay behind a log that grows; at rest it comes up to its end. */
 const MARK_INTERVAL_MS = 1_000;
 
 export class EventLogWriter implements EventLog {
@@ -26,11 +26,13 @@ export class EventLogWriter implements EventLog {
   #failure: Error | undefined;
   #committing: Promise<void> = Promise.resolve();
   #markedAtMs = Number.NEGATIVE_INFINITY;
+  /** The bytes that the mark says, or is about to. */
+  #markedBytes: number;
   #marking: Promise<void> = Promise.resolve();
 
   /**
    * `currency` is the ledger's default, undefined before it is open. `marked` is told each position that the
-   * mark has reached, `failed` the first failure of the mark.
+   * mark has reached, but at rest, `failed` the first failure of the mark.
    */
   constructor(
     private readonly file: AppendFile,
@@ -44,6 +46,7 @@ export class EventLogWriter implements EventLog {
   ) {
     this.#encoder = new LogEncoder(position, currency);
     this.#durable = position;
+    this.#markedBytes = mark.found?.bytes ?? 0;
   }
 
   get position(): LogPosition {
@@ -94,26 +97,36 @@ export class EventLogWriter implements EventLog {
     this.measures.seconds.observe((now - startedMs) / 1_000);
     if (now - this.#markedAtMs >= MARK_INTERVAL_MS) {
       this.#markedAtMs = now;
-      this.#marking = this.#marking
-        .then(() => this.#writeMark())
-        .catch((error) => this.failed(this.#fail(error)));
+      this.#mark(this.marked);
     }
+  }
+
+  /** Sets the mark to the end of what is on disk. Nobody is told: the queue keeps the newest messages for nodes that join. */
+  rest(): void {
+    if (this.#durable.bytes > this.#markedBytes) this.#mark(() => {});
   }
 
   /** Sets the mark to the log's end and closes both files. Nothing may be appended afterwards. */
   async close(): Promise<void> {
     await this.#marking;
-    if (!this.#failure) await this.#writeMark();
+    if (!this.#failure) await this.#writeMark(this.marked);
     this.#failure ??= new Error("the log is closed");
     this.file.close();
     this.mark.close();
   }
 
-  async #writeMark(): Promise<void> {
+  #mark(marked: (position: LogPosition) => void): void {
+    this.#markedBytes = this.#durable.bytes;
+    this.#marking = this.#marking
+      .then(() => this.#writeMark(marked))
+      .catch((error) => this.failed(this.#fail(error)));
+  }
+
+  async #writeMark(marked: (position: LogPosition) => void): Promise<void> {
     if (this.#failure) return;
     const position = this.#durable;
     await this.mark.write(position);
-    this.marked(position);
+    marked(position);
   }
 
   #fail(error: unknown): Error {

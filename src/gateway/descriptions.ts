@@ -139,6 +139,14 @@ export const LEDGER: RouteDescription = {
   problems: ["queue_unavailable"],
 };
 
+export const SEAL: RouteDescription = {
+  admits: READ,
+  operationId: "getSeal",
+  summary: "The newest seal of the log, to be kept elsewhere",
+  answers: { 200: { description: "The seal.", schema: ref("SealAnswer") } },
+  problems: ["not_found"],
+};
+
 export const METRICS: RouteDescription = {
   admits: ADMIN,
   operationId: "getMetrics",

@@ -2,6 +2,7 @@
 
 import type { AccountPrefix } from "../domain/account-prefix.ts";
 import type { Caller } from "../ports/keys.ts";
+import { type Seal, sealText } from "../ports/seals.ts";
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
 import { Bodies, type BodyLimits } from "./bodies.ts";
@@ -25,6 +26,8 @@ export interface RouteOptions extends BodyLimits {
   read(answer: () => Answer): Answer | Promise<Answer>;
   /** The node's metrics, as Prometheus reads them. */
   metrics(): Promise<string>;
+  /** The newest seal of the log; undefined where the node knows none. */
+  newestSeal(): Seal | undefined;
 }
 
 const BALANCE = "/v1/wallet/balance/";
@@ -69,6 +72,10 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
       respondTo(options.read(() => balance(wallet, request, within))),
     ),
     get("/v1/ledger", describe.LEDGER, () => respondTo(options.read(() => wallet.ledger()))),
+    get("/v1/seal", describe.SEAL, () => {
+      const newest = options.newestSeal();
+      return respond(newest ? ok(sealText(newest)) : problem("not_found", "This node knows no seal."));
+    }),
     get(
       "/metrics",
       describe.METRICS,

@@ -65,6 +65,8 @@ function listOf(items: Schema, more: Schema = {}): Schema {
 const COUNT: Schema = { type: "integer", minimum: 0 };
 const MONEY: Schema = { type: "integer", format: "int64", minimum: MIN_MONEY, maximum: MAX_MONEY };
 
+const SHA_256: Schema = { type: "string", pattern: "^[0-9a-f]{64}$" };
+
 const BALANCE_FIELDS = {
   account_id: ref("AnyAccount"),
   currency: ref("Currency"),
@@ -165,6 +167,21 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     seq: ref("Seq"),
   }),
   BalanceAnswer: answer({ ...BALANCE_FIELDS, seq: ref("Seq") }),
+  SealAnswer: answer({
+    seal: { description: "Its number.", type: "integer", minimum: 1 },
+    ledger_id: ref("TransactionId"),
+    seq: ref("Seq"),
+    command: {
+      description: "The last command that it covers.",
+      type: "string",
+      pattern: "^[0-9]+\\.[0-9]+$",
+    },
+    at: { description: "That command's time, in ms since 1970.", type: "integer", minimum: 0 },
+    bytes: { description: "The log's bytes up to that command's end.", type: "integer", minimum: 1 },
+    commands: { description: "Those behind the seal before.", type: "integer", minimum: 1 },
+    log: { ...SHA_256, description: "Of the bytes of these commands." },
+    hash: { ...SHA_256, description: "Of the seal before, and of all that this one says." },
+  }),
   LedgerAnswer: answer({
     ledger_id: ref("TransactionId"),
     seq: ref("Seq"),

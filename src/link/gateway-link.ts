@@ -5,6 +5,7 @@ import type { CommandQueue } from "../ports/command-queue.ts";
 import type { KeysInForce } from "../ports/keys.ts";
 import type { LedgerColumns, LinkAnswer, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
+import type { Seal } from "../ports/seals.ts";
 import { frameCount } from "../wire/frame.ts";
 import { Backlog } from "./backlog.ts";
 import { buffersOf, ChangeEncoder, encodeOutcome, weightOf } from "./columns.ts";
@@ -77,6 +78,11 @@ export class GatewayLink {
   /** How much of that it has taken, ever. */
   get taken(): number {
     return this.#backlog.takenByOther;
+  }
+
+  /** Tells the newest seal of the log. */
+  sealed(newest: Seal): void {
+    this.port.post({ type: "sealed", newest });
   }
 
   /** Has the gateway answer a request that came another way than HTTP. */

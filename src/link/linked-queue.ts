@@ -5,6 +5,7 @@ import type { CommandQueue, OutgoingFrame, QueueState } from "../ports/command-q
 import type { KeysInForce } from "../ports/keys.ts";
 import type { LedgerColumns, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { FrameOutcome, Outcomes } from "../ports/outcomes.ts";
+import type { Seal } from "../ports/seals.ts";
 import { Backlog } from "./backlog.ts";
 import { ChangeDecoder, decodeOutcome } from "./columns.ts";
 
@@ -14,6 +15,7 @@ export interface LinkListener {
   changed(changes: readonly Change[]): void;
   keys(keys: KeysInForce): void;
   metrics(text: string | undefined): void;
+  sealed(newest: Seal): void;
   ask(message: Extract<ToGateway, { readonly type: "ask" }>): void;
   call(message: Extract<ToGateway, { readonly call: number }>): void;
 }
@@ -92,6 +94,9 @@ export class LinkedQueue implements CommandQueue, Outcomes {
         return;
       case "metrics":
         this.listener.metrics(message.text);
+        return;
+      case "sealed":
+        this.listener.sealed(message.newest);
         return;
       case "ask":
         this.listener.ask(message);

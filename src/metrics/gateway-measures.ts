@@ -21,6 +21,7 @@ const PATHS: readonly (readonly [path: string, kind: Kind])[] = [
   ["/v1/wallet/transfers", "transfers"],
   ["/v1/wallet/balance/:account_id", "read"],
   ["/v1/ledger", "read"],
+  ["/v1/seal", "read"],
   ["/health/live", "other"],
   ["/health/ready", "other"],
   ["/metrics", "other"],

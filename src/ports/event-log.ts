@@ -20,4 +20,6 @@ export interface EventLog {
   ): void;
   /** Resolves when everything that was added before the call is on disk. Throws for ever after the first failure. */
   commit(): Promise<void>;
+  /** Nothing has come for a while: what is on disk may be noted as such. */
+  rest(): void;
 }

@@ -10,6 +10,7 @@ import type { AccountId, Currency } from "../domain/names.ts";
 import type { Outcome } from "../domain/outcomes.ts";
 import type { QueueState } from "./command-queue.ts";
 import type { KeysInForce } from "./keys.ts";
+import type { Seal } from "./seals.ts";
 
 /** One end of the link. */
 export interface Port<Out, In> {
@@ -82,6 +83,8 @@ export type ToGateway =
   | { readonly type: "ask"; readonly ask: number; readonly body: Uint8Array; readonly maxAnswerBytes: number }
   /** The answer to "metrics"; undefined where they could not be had. */
   | { readonly type: "metrics"; readonly text: string | undefined }
+  /** The newest seal of the log. */
+  | { readonly type: "sealed"; readonly newest: Seal }
   /** Answered by "done" when everything before it was received, and when nothing waits for an outcome any more. */
   | { readonly type: "sync" | "drain" | "stop_accepting" | "cut" | "close"; readonly call: number };
 

@@ -18,6 +18,9 @@ const EMBEDDED_ROOTS = ["/$bunfs/", "B:\\~BUN\\", "B:/~BUN/"];
  */
 const IDLE_TIMEOUT_SECONDS = 30;
 
+/** Loaded once: it is called for every seal. */
+let flock: ReturnType<typeof loadFlock> | undefined;
+
 export const bunRuntime: Runtime = {
   name: "bun",
   // One core is left to the engine; more than a few gateways have nothing to do.
@@ -29,10 +32,9 @@ export const bunRuntime: Runtime = {
   postgres: connectTo,
 
   lock(path) {
-    const libc = process.platform === "darwin" ? `libSystem.B.${suffix}` : `libc.${suffix}.6`;
-    const { symbols } = dlopen(libc, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } });
+    flock ??= loadFlock();
     const fd = openSync(path, "a");
-    if (symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+    if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
       closeSync(fd);
       return undefined;
     }
@@ -76,6 +78,11 @@ function closeWhereCrowded(
     closing.headers.set("connection", "close");
     return closing;
   });
+}
+
+function loadFlock() {
+  const libc = process.platform === "darwin" ? `libSystem.B.${suffix}` : `libc.${suffix}.6`;
+  return dlopen(libc, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } }).symbols.flock;
 }
 
 function listen(handler: HttpHandler, address: HttpAddress) {

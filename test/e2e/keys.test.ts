@@ -68,6 +68,7 @@ const ASKED: Readonly<Record<string, Asked>> = {
     request: () => get("/v1/wallet/balance/shop-1"),
   },
   "GET /v1/ledger": { scope: "read", bound: false, request: () => get("/v1/ledger") },
+  "GET /v1/seal": { scope: "read", bound: false, request: () => get("/v1/seal") },
   "GET /metrics": { scope: "admin", bound: false, request: () => get("/metrics") },
   "GET /health/live": { scope: undefined, bound: true, request: () => get("/health/live") },
   "GET /health/ready": { scope: undefined, bound: true, request: () => get("/health/ready") },

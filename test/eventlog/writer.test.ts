@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { LogMark } from "../../src/eventlog/mark.ts";
+import { eventually } from "../support/eventually.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { deposit, openLedger } from "../support/ledger-specs.ts";
@@ -242,6 +243,29 @@ describe("the mark", () => {
     expect(marked).toEqual([1, 1, 5, 5]);
     expect(log.marked.map(({ seq }) => seq)).toEqual([1, 5]);
     await log.close();
+  });
+
+  test("comes up to the log's end at rest, once, and not ahead of the disk", async () => {
+    const { log, disk, decide, mark } = await start();
+    decide(OPENING);
+    await log.writer.commit();
+    decide(FIRST);
+    await log.writer.commit();
+    await log.clock.advance(0);
+    expect(mark()?.seq).toBe(1);
+    decide(SECOND); // not on disk
+    log.writer.rest();
+    await eventually("the mark is there", () => mark()?.seq === 3);
+    const marks = disk.of("write", MARK).length;
+    log.writer.rest();
+    await quiet();
+    expect(disk.of("write", MARK)).toHaveLength(marks);
+    expect(log.marked.map(({ seq }) => seq)).toEqual([1]);
+    await log.clock.advance(1_000);
+    log.writer.rest();
+    await log.writer.commit();
+    await log.close();
+    expect(log.marked.map(({ seq }) => seq)).toEqual([1, 5, 5]);
   });
 
   test("is never ahead of the disk: while a sync is under way it stays where it was", async () => {

@@ -82,7 +82,7 @@ const WRONG_PLACES: readonly BadRequest[] = [
     methodRefused("GET", target, "POST"),
   ),
   ...["POST", "PUT", "DELETE", "OPTIONS"].map((method) => methodRefused(method, `${BALANCE}/alice`, READS)),
-  ...["/v1/ledger", "/metrics", "/health/live", "/health/ready", "/openapi.json"].map((target) =>
+  ...["/v1/ledger", "/v1/seal", "/metrics", "/health/live", "/health/ready", "/openapi.json"].map((target) =>
     methodRefused("POST", target, READS),
   ),
   methodRefused("GET", `${TRANSFER}?currency=USD`, "POST"),

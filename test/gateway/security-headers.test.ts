@@ -50,6 +50,7 @@ function httpOf(answer: () => Answer, secure: boolean, who: Caller | "no key" | 
     callers,
     secure,
     measure: () => () => {},
+    newestSeal: () => undefined,
     maxBodiesBytes: 1 << 20,
     maxBodyBytes: 100,
     unready: () => (answer().status === 503 ? "not yet" : undefined),

@@ -51,6 +51,7 @@ const LISTENER = {
   recovered: () => {},
   changed: () => {},
   keys: () => {},
+  sealed: () => {},
   metrics: () => {},
   ask: () => {},
   call: () => {},

@@ -12,6 +12,7 @@ export type Json = any;
 const options: HttpOptions = {
   maxBodyBytes: 0,
   measure: () => () => {},
+  newestSeal: () => undefined,
   maxBodiesBytes: 0,
   unready: () => undefined,
   read: (answer) => answer(),
