@@ -18,6 +18,7 @@ export class StreamPurge {
   #purgedMs = Number.NEGATIVE_INFINITY;
   #purgedBefore = 0;
   #busy = false;
+  #purging: Promise<void> = Promise.resolve();
 
   /** `shared`: other nodes may read the stream, so their marks count too. */
   constructor(
@@ -47,6 +48,8 @@ export class StreamPurge {
 
   /** Takes back what registered the node, where it was not registered before. */
   async withdraw(): Promise<void> {
+    this.#session = undefined; // what is told from now on would register it again
+    await this.#purging;
     if (this.#isNew) await this.#registry?.forget(this.node);
   }
 
@@ -62,7 +65,7 @@ export class StreamPurge {
     if (!session || session.over || this.#busy || now - this.#purgedMs < PURGE_INTERVAL_MS) return;
     this.#busy = true;
     this.#purgedMs = now;
-    this.#purge(session, this.#marked)
+    this.#purging = this.#purge(session, this.#marked)
       .catch((error: Error) => this.report("warn", "purge failed", { error: error.message })) // the next look tries again
       .finally(() => {
         this.#busy = false;
