@@ -42,6 +42,7 @@ export const OVERLOAD = {
   warmUpSeconds: 3,
   carriedSeconds: 8,
   restSeconds: 2,
+  rounds: 3,
   single: { connections: 400, probesASecond: 200 },
   /** About as many as may wait. */
   batch: { connections: 50, probesASecond: 20 },

@@ -159,3 +159,44 @@ test.each(RUNTIMES)(
     expect(await node.stop()).toBe(0);
   },
 );
+
+const MAX_BODY_BYTES = 4 << 20;
+/** So many of the largest bodies fit into what bodies under way may take. */
+const UNDER_WAY = 16;
+const BODIES = 40;
+
+test.each(RUNTIMES)(
+  "under %s only so many large bodies are under way, and small ones go past them",
+  async (runtime) => {
+    const node = await CofferNode.start(join(temporaryFolder(), "data"), {
+      runtime,
+      flags: ["--max-body-bytes", String(MAX_BODY_BYTES), "--gateway-threads", "1"],
+    });
+    await node.client.open("alice", 1);
+    const refused: string[] = [];
+    const sockets = await Promise.all(Array.from({ length: BODIES }, () => opened(node.url)));
+    for (const socket of sockets) {
+      socket.on("data", (answer) => refused.push(answer.toString()));
+      socket.write(`${POST}Content-Length: ${MAX_BODY_BYTES}\r\n\r\n${" ".repeat(1 << 16)}`);
+    }
+    await eventually("the others are refused", async () => refused.length >= BODIES - UNDER_WAY);
+    const { body } = await node.client.transfer({ from_account: "alice", to_account: "bob", amount: 1 });
+    expect(body.status).toBe("committed");
+    expect(refused).toHaveLength(BODIES - UNDER_WAY);
+    for (const answer of refused) {
+      expect(answer).toStartWith("HTTP/1.1 503");
+      expect(answer.toLowerCase()).toContain("retry-after: 1");
+    }
+    for (const socket of sockets) socket.destroy();
+    const large = Array.from({ length: 1_000 }, () => ({
+      from_account: "alice",
+      to_account: "bob",
+      amount: 1,
+    }));
+    await eventually(
+      "there is room for another",
+      async () => (await node.client.transfers(large)).status === 200,
+    );
+    expect(await node.stop()).toBe(0);
+  },
+);
