@@ -160,7 +160,7 @@ test.each(RUNTIME_NAMES)("under %s: a backup of a stopped ledger, and one withou
   const to = join(temporaryFolder(), "new", "folder");
   const told = await backUp(small, to, runtime);
   await expectBackup(to, told, small);
-  expect(readdirSync(to).sort()).toEqual(["events.log", "events.mark", "lock"]);
+  expect(readdirSync(to).sort()).toEqual(["events.log", "events.mark", "events.seals", "lock"]);
   expect((await backUp(small, to, runtime)).copied_bytes).toBe(0);
   const { code, stdout } = await coffer(["backup", "--data", small, "--to", to], runtime);
   expect(code).toBe(0);

@@ -33,11 +33,13 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "max-body-bytes": "4 MiB",
     "min-free-bytes": "1.5",
     "snapshot-commands": "1e6",
+    "seal-commands": "100001",
     "shutdown-timeout-ms": "99",
     "log-level": "INFO",
   },
   replay: { data: "", "from-snapshot": "1", json: "yes" },
-  verify: { data: "" },
+  verify: { data: "", seals: "1", seal: "0a" },
+  seal: { data: "", json: "yes" },
   keys: { data: "", scope: "all", account: "@world" },
   backup: { data: "", to: "", json: "yes" },
   queue: { "nats-url": "" },
@@ -50,7 +52,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   version: {},
 };
-const SWITCHES = ["strict", "remake-lost-stream", "accept-gap", "from-snapshot", "json"];
+const SWITCHES = ["strict", "remake-lost-stream", "accept-gap", "from-snapshot", "seals", "json"];
 
 const variableOf = (flag: string) =>
   flag === "nats-url" ? "NATS_URL" : `COFFER_${flag.toUpperCase().replaceAll("-", "_")}`;

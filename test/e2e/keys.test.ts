@@ -70,6 +70,7 @@ const ASKED: Readonly<Record<string, Asked>> = {
   "GET /v1/ledger": { scope: "read", bound: false, request: () => get("/v1/ledger") },
   "GET /v1/seal": { scope: "read", bound: false, request: () => get("/v1/seal") },
   "GET /metrics": { scope: "admin", bound: false, request: () => get("/metrics") },
+  "GET /openapi.json": { scope: undefined, bound: true, request: () => get("/openapi.json") },
   "GET /health/live": { scope: undefined, bound: true, request: () => get("/health/live") },
   "GET /health/ready": { scope: undefined, bound: true, request: () => get("/health/ready") },
 };
@@ -87,7 +88,9 @@ beforeAll(async () => {
     keys[`bound ${scope}`] = await addKey(data, `bound-${scope}`, scope, "shop-");
   }
   keys.revoked = await addKey(data, "revoked", "admin");
-  node = await CofferNode.start(data, { flags: ["--log-level", "debug", "--gateway-threads", "2"] });
+  node = await CofferNode.start(data, {
+    flags: ["--log-level", "debug", "--gateway-threads", "2", "--seal-commands", "1"],
+  });
   node.client = new WalletClient(node.url, { key: keys.admin! });
   expect((await node.client.get("/metrics")).status).toBe(200);
   expect((await new WalletClient(node.url, { key: keys.revoked }).get("/metrics")).status).toBe(200);
@@ -95,6 +98,7 @@ beforeAll(async () => {
   await refused(node, keys.revoked);
   expect((await node.client.open("shop-1", 10_000)).status).toBe(201);
   expect((await node.client.open("bob", 10_000)).status).toBe(201);
+  await eventually("something is sealed", async () => (await node.client.get("/v1/seal")).status === 200);
 });
 
 afterAll(() => node?.crash());
