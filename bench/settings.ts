@@ -48,7 +48,7 @@ export const OVERLOAD = {
   batch: { connections: 50, probesASecond: 20 },
   /** What an overload may take beyond what the same load takes where it is carried, and for what it commits. */
   bytes: 512 << 20,
-  bytesOfTransaction: 100,
+  bytesOfTransaction: 64,
   acceptedMs: 1_000,
   refusedMs: 500,
   speedAfter: 0.9,
