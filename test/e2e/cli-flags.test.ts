@@ -31,6 +31,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "outcome-timeout-ms": "10s",
     "max-waiting-commands": "-1",
     "max-body-bytes": "4 MiB",
+    "max-connections": "0",
     "min-free-bytes": "1.5",
     "snapshot-commands": "1e6",
     "seal-commands": "100001",

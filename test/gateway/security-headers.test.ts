@@ -7,6 +7,7 @@ import { type ProblemCode, problem, rejected } from "../../src/gateway/problems.
 import { createRoutes } from "../../src/gateway/routes.ts";
 import type { WalletService } from "../../src/gateway/wallet-service.ts";
 import type { Caller, Callers } from "../../src/ports/keys.ts";
+import type { Seal } from "../../src/ports/seals.ts";
 
 const EXPECTED = {
   "x-content-type-options": "nosniff",
