@@ -22,7 +22,7 @@ import type { SnapshotState } from "../ports/snapshots.ts";
 import type { PlainTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
 import type { SnapshotTaker } from "./snapshot-taker.ts";
-import type { WalletEngine } from "./wallet-engine.ts";
+import { PREPARED_TRANSFERS, type WalletEngine } from "./wallet-engine.ts";
 
 export interface EngineOptions {
   /** Bytes of messages at which a batch is full. */
@@ -158,11 +158,13 @@ export class EngineLoop {
     const first = message.sequence === this.#start.sequence ? this.#start.index + 1 : 0;
     const of: Outcome[] = [];
     for (let index = first; index < commands.length; index++) {
+      const prepared = (index - first) % PREPARED_TRANSFERS;
+      if (prepared === 0) engine.prepare(message.data, commands, index);
       const command = commands[index];
       if (!command) throw new RangeError("a command beyond the message's count");
       const outcome =
         command.kind === "plain_transfer"
-          ? this.#plainTransfer(command, message, index, changes)
+          ? this.#plainTransfer(command, prepared, message, index, changes)
           : this.#command(command, message, index, changes);
       if (from === "gateway") of.push(outcome);
     }
@@ -194,11 +196,18 @@ export class EngineLoop {
     else counters[outcome.status]++;
   }
 
-  #plainTransfer(transfer: PlainTransfer, message: QueueMessage, index: number, changes: Change[]): Outcome {
+  /** `prepared`: which one it is of those that are prepared. */
+  #plainTransfer(
+    transfer: PlainTransfer,
+    prepared: number,
+    message: QueueMessage,
+    index: number,
+    changes: Change[],
+  ): Outcome {
     const { engine, log } = this;
     const { data, sequence } = message;
     const currency = engine.ledger.opened?.currency as Currency; // there are open accounts
-    const committed = engine.transfer(data, transfer, currency);
+    const committed = engine.transfer(transfer, prepared, currency);
     if (!committed)
       return this.#command(engine.plainCommand(data, transfer, currency), message, index, changes);
     const { at, payer, receiver, amount } = transfer;

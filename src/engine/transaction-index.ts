@@ -121,24 +121,8 @@ export class TransactionIndex implements DecidedTransactions {
     this.#grow();
   }
 
-  /** Whether nothing was recorded yet under the id of these 16 bytes; recordTransfer() then does, right after. */
-  isNew(bytes: Uint8Array, at: number): boolean {
-    for (let part = 0; part < 4; part++) {
-      const from = at + 4 * part;
-      this.#key[part] =
-        ((bytes[from] as number) << 24) |
-        ((bytes[from + 1] as number) << 16) |
-        ((bytes[from + 2] as number) << 8) |
-        (bytes[from + 3] as number);
-    }
-    this.#lastId = undefined;
-    this.#lastSize = this.size;
-    this.#lastSlot = this.#find();
-    return this.#table[this.#lastSlot] === 0;
-  }
-
   /**
-   * Prepares for isNewId() of these ids, four big-endian integers each: looks at the slots of all of them at
+   * Prepares for isNew() of these ids, four big-endian integers each: looks at the slots of all of them at
    * once, for one by one each would wait for memory.
    */
   look(ids: Int32Array, count: number): void {
@@ -155,8 +139,11 @@ export class TransactionIndex implements DecidedTransactions {
       entries[number] = table[(hashes[number] as number) & mask] as number;
   }
 
-  /** As isNew(), of the id `number` of those that look() was given. */
-  isNewId(ids: Int32Array, number: number): boolean {
+  /**
+   * Whether nothing was recorded yet under the id `number` of those that look() was given; recordTransfer() then
+   * does, right after.
+   */
+  isNew(ids: Int32Array, number: number): boolean {
     for (let part = 0; part < 4; part++) this.#key[part] = ids[4 * number + part] as number;
     this.#lastId = undefined;
     this.#lastSize = this.size;

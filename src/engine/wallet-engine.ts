@@ -16,6 +16,9 @@ import { OpenAccounts } from "./open-accounts.ts";
 import { type HashKey, TransactionIndex } from "./transaction-index.ts";
 import type { TransactionRecords } from "./transaction-records.ts";
 
+/** For so many transfers transfer() is prepared at a time. */
+export const PREPARED_TRANSFERS = 64;
+
 /** Roughly: two lines of a transfer between names of usual length. */
 const LOG_BYTES_A_TRANSACTION = 300;
 
@@ -26,6 +29,8 @@ export class WalletEngine {
   /** Of the transfers that are being replayed. */
   #payers = new Int32Array(0);
   #receivers = new Int32Array(0);
+  /** Of the transfers that are prepared: their ids, four big-endian integers each. */
+  readonly #ids = new Int32Array(4 * PREPARED_TRANSFERS);
 
   /** `hashKey` is random where strangers choose ids. */
   constructor(hashKey: HashKey = [0, 0]) {
@@ -65,15 +70,37 @@ export class WalletEngine {
   }
 
   /**
-   * Hot path: decides and applies a transfer of the message at once, in the ledger's default `currency`. Comes
-   * to what execute(), apply() and outcome() come to with plainCommand(), or to undefined and no change: then
-   * they decide.
+   * Prepares for transfer() of those of the message's `commands` that are plain transfers, from `first` on,
+   * PREPARED_TRANSFERS at most: one by one their ids would each wait for memory.
    */
-  transfer(message: Uint8Array, plain: PlainTransfer, currency: Currency): Committed | undefined {
-    const { at, payer, receiver, amount } = plain;
+  prepare(message: Uint8Array, commands: readonly (Command | PlainTransfer)[], first: number): void {
+    const ids = this.#ids;
+    const count = Math.min(PREPARED_TRANSFERS, commands.length - first);
+    for (let i = 0; i < count; i++) {
+      const command = commands[first + i];
+      if (command?.kind !== "plain_transfer") continue;
+      for (let part = 0; part < 4; part++) {
+        const at = command.at + ID_AT + 4 * part;
+        ids[4 * i + part] =
+          ((message[at] as number) << 24) |
+          ((message[at + 1] as number) << 16) |
+          ((message[at + 2] as number) << 8) |
+          (message[at + 3] as number);
+      }
+    }
+    this.#index.look(ids, count);
+  }
+
+  /**
+   * Hot path: decides and applies a transfer at once, in the ledger's default `currency`; it is the `number`-th of
+   * those that are prepared. Comes to what execute(), apply() and outcome() come to with plainCommand(), or to
+   * undefined and no change: then they decide.
+   */
+  transfer(plain: PlainTransfer, number: number, currency: Currency): Committed | undefined {
+    const { payer, receiver, amount } = plain;
     const from = this.accounts.balance(payer);
     const to = this.accounts.balance(receiver);
-    if (!this.#index.isNew(message, at + ID_AT) || !move(from, to, amount)) return undefined;
+    if (!this.#index.isNew(this.#ids, number) || !move(from, to, amount)) return undefined;
     const seq = this.ledger.seq + 2;
     this.ledger.seq = seq;
     this.#index.recordTransfer(payer, receiver, amount, currency, seq);
@@ -103,7 +130,7 @@ export class WalletEngine {
       const receiver = receivers[i] as number;
       const amount = amounts[i] as number;
       const from = accounts.balance(payer);
-      if (!this.#index.isNewId(ids, i) || !move(from, accounts.balance(receiver), amount)) return i;
+      if (!this.#index.isNew(ids, i) || !move(from, accounts.balance(receiver), amount)) return i;
       ledger.seq += 2;
       this.#index.recordTransfer(payer, receiver, amount, from.currency, ledger.seq);
     }
