@@ -35,7 +35,6 @@ export function respond(answer: Answer, more?: Readonly<Record<string, string>>)
     return new Response(body, { status, headers: PROBLEM_HEADERS });
   const headers = headersOf("application/problem+json", { ...more, ...(replayed && REPLAYED) });
   if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
-  if (status === 408) headers.set("connection", "close"); // the rest of the body may still come
   return new Response(body, { status, headers });
 }
 

@@ -32,6 +32,9 @@ export interface RouteOptions extends BodyLimits {
 
 const BALANCE = "/v1/wallet/balance/";
 
+/** Of a body that is late the rest may still come. */
+const CLOSE = { connection: "close" };
+
 const METRICS_HEADERS = headersOf("text/plain; version=0.0.4; charset=utf-8");
 
 export function createRoutes(wallet: WalletService, options: RouteOptions): readonly Route[] {
@@ -49,7 +52,7 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
       if (!isJson(request.headers.get("content-type")))
         return respond(problem("unsupported_media_type", "Send application/json."));
       const body = await bodies.read(request, busy);
-      if (!(body instanceof Uint8Array)) return respond(body);
+      if (!(body instanceof Uint8Array)) return respond(body, body.status === 408 ? CLOSE : undefined);
       // A body may take its time, and its key be revoked meanwhile.
       if (caller.ended) return unauthorized("wrong key");
       return respond(await serve(body, caller.within));
