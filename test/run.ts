@@ -16,7 +16,7 @@ const TEST_ROOT = "test"; // as in bunfig.toml
 const TEST_TIMEOUT_MS = 60_000;
 const RUN_TIMEOUT_MS = 20 * 60_000;
 /** Files that run beside each other, each in a fresh global: most of their time they wait. */
-const PARALLEL = 2;
+const PARALLEL = 3;
 
 interface Counts {
   passed: number;

@@ -77,7 +77,7 @@ test(
     await asking.mustEqual(path);
     expect(replayIndependently(path).events).toBe(seq);
     const checked = await coffer(["postgres", "check", "--data", folders[1]!, "--postgres-url", server.url]);
-    expect([checked.code, checked.stderr]).toEqual([0, ""]);
+    expect(checked.code).toBe(0); // how far it is goes to stderr
     expect(checked.stdout).toContain(`as of seq ${seq}`);
     await asking.close();
     await server.stop();

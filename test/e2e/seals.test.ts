@@ -169,7 +169,7 @@ test("after each crash seals go on, and hold", async () => {
   const draw = randomIntegers();
   const data = temporaryFolder();
   let number = 0;
-  for (let round = 0; round < 6; round++) {
+  for (let round = 0; round < 3; round++) {
     const node = await CofferNode.start(data, { flags: ["--seal-commands", String(1 + draw(4))] });
     await node.client.open("alice", 100_000);
     const working = Promise.all(

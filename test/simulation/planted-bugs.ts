@@ -49,7 +49,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "eventlog/reader.ts",
     from: "if (crc === stated) this.#commit",
     to: "if (crc >= 0) this.#commit",
-    firstSeed: 84,
+    firstSeed: 106,
   },
   {
     name: "recovery trusts the page cache",
@@ -74,14 +74,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "eventlog/writer.ts",
     from: "const position = this.#durable;",
     to: "const position = this.position;",
-    firstSeed: 30,
+    firstSeed: 66,
   },
   {
     name: "the first mark comes only after the first commit",
     file: "node.ts",
     from: "await newMark.write(position);\n    await folder.sync();",
     to: "",
-    firstSeed: 324,
+    firstSeed: 443,
   },
   {
     name: "a failed commit is not noticed",
@@ -118,7 +118,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "queue/stream-check.ts",
     from: "holdsLastKnown || known === 0",
     to: "known >= 0",
-    firstSeed: 171,
+    firstSeed: 223,
   },
   {
     name: "a stream made anew uses a number twice",
@@ -149,7 +149,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "engine/engine-loop.ts",
     from: "    if (changes.length > 0) await this.log.commit();\n    if (snapshot) this.snapshots?.write(snapshot);",
     to: "    if (snapshot) this.snapshots?.write(snapshot);\n    if (changes.length > 0) await this.log.commit();",
-    firstSeed: 550,
+    firstSeed: 769,
   },
   {
     name: "what a snapshot counts is not checked",
