@@ -304,10 +304,11 @@ test("with any bit of it flipped", async () => {
     transfer("a", "b", 300, { id: id(2) }),
     transfer("a", "b", 20, { id: id(3) }),
   ];
-  const { bytes } = written(commands, () => 1);
+  const { bytes, ends } = written(commands, () => 1);
   expect((await expectSame(bytes)).short).toBe(1);
   for (let at = 0; at < bytes.length; at++) {
-    for (let bit = 0; bit < 8; bit++) {
+    // Of the opening and the deposit, which are no transfers, one bit a byte is enough.
+    for (const bit of at < ends[1]!.bytes ? [draw(8)] : [0, 1, 2, 3, 4, 5, 6, 7]) {
       const flipped = Buffer.from(bytes);
       flipped[at] = (flipped[at] as number) ^ (1 << bit);
       const { state } = await expectSame(flipped);
