@@ -2,7 +2,16 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { readConfig, WrongSetting } from "../config.ts";
 import { makeKey } from "../keys/key.ts";
-import { isKeyName, KEYS_NAME, MAX_KEYS, NAME_MUST, readKeys, writeKeys } from "../keys/key-file.ts";
+import {
+  isKeyName,
+  KEYS_NAME,
+  MAX_KEYS,
+  makeKeysLock,
+  NAME_MUST,
+  NotTheOwner,
+  readKeys,
+  writeKeys,
+} from "../keys/key-file.ts";
 import type { KeyRecord } from "../ports/keys.ts";
 import { loadRuntime } from "../runtime/runtime.ts";
 import type { CliCommand } from "./cli.ts";
@@ -80,12 +89,13 @@ async function change(
   next: (known: readonly KeyRecord[]) => readonly KeyRecord[],
 ): Promise<void> {
   const { lock } = await loadRuntime();
-  const path = join(data, "keys.lock");
+  const path = orFailed(() => makeKeysLock(data));
   for (const until = performance.now() + LOCK_PATIENCE_MS; ; ) {
     const held = lock(path);
     if (held) {
       try {
-        writeKeys(data, next(readKeys(data) ?? []));
+        const keys = next(readKeys(data) ?? []);
+        orFailed(() => writeKeys(data, keys));
       } finally {
         held.release();
       }
@@ -93,5 +103,13 @@ async function change(
     }
     if (performance.now() > until) throw new CommandFailed(`${path} is held by another process`);
     await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+  }
+}
+
+function orFailed<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw error instanceof NotTheOwner ? new CommandFailed(error.message) : error;
   }
 }

@@ -5,16 +5,35 @@
  * What is not understood is refused, further fields too: a newer version may have put a restriction there.
  */
 
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { AccountPrefix } from "../domain/account-prefix.ts";
 import { type KeyRecord, SCOPES } from "../ports/keys.ts";
 import { InvalidInput, type JsonValue, parseJson, pointer } from "../wire/strict-json.ts";
 
 export const KEYS_NAME = "keys.json";
+/** Held by whoever changes the keys. Where it is, there are keys, or there were. */
+export const KEYS_LOCK_NAME = "keys.lock";
 /** How many keys a ledger can have. */
 export const MAX_KEYS = 4_096;
 const MODE = 0o600;
+const GROUP_READS = 0o040;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const NAME_MUST = "must be 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit";
@@ -22,6 +41,11 @@ export const NAME_MUST = "must be 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a
 /** The file is there, and cannot be read or understood. The message names it. */
 export class BrokenKeyFile extends Error {
   override readonly name = "BrokenKeyFile";
+}
+
+/** What is made could not be given to whom the keys belong. Nothing was changed. */
+export class NotTheOwner extends Error {
+  override readonly name = "NotTheOwner";
 }
 
 export function isKeyName(text: string): boolean {
@@ -45,19 +69,17 @@ export function readKeys(data: string): readonly KeyRecord[] | undefined {
   }
 }
 
-/** Resolves nothing before the disk has it. One at a time: whoever calls holds the lock. */
+/**
+ * Resolves nothing before the disk has it. One at a time: whoever calls holds the lock. The file belongs to whom the
+ * one before belonged, or else the folder: a node could not read one that root has made for itself. Throws
+ * NotTheOwner.
+ */
 export function writeKeys(data: string, keys: readonly KeyRecord[]): void {
   const path = join(data, KEYS_NAME);
   const next = `${path}.new`;
   rmSync(next, { force: true }); // what a crash left may have another mode
-  const fd = openSync(next, "wx", MODE);
-  try {
-    const bytes = Buffer.from(`${JSON.stringify(keys, undefined, 2)}\n`);
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  const bytes = Buffer.from(`${JSON.stringify(keys, undefined, 2)}\n`);
+  make(next, statSync(path, { throwIfNoEntry: false }) ?? statSync(data), bytes);
   renameSync(next, path);
   const folder = openSync(data, "r");
   try {
@@ -65,6 +87,52 @@ export function writeKeys(data: string, keys: readonly KeyRecord[]): void {
   } finally {
     closeSync(folder);
   }
+}
+
+/** Makes the file that is to be locked, where it is missing; its path. Throws NotTheOwner. */
+export function makeKeysLock(data: string): string {
+  const path = join(data, KEYS_LOCK_NAME);
+  if (existsSync(path)) return path;
+  const next = `${path}.${process.pid}`;
+  rmSync(next, { force: true });
+  make(next, statSync(join(data, KEYS_NAME), { throwIfNoEntry: false }) ?? statSync(data), Buffer.alloc(0));
+  try {
+    linkSync(next, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    rmSync(next);
+  }
+  return path;
+}
+
+/** Makes a file on disk that belongs to whom `like` belongs; leaves none where that fails. */
+function make(path: string, like: Stats, bytes: Buffer): void {
+  const fd = openSync(path, "wx", MODE);
+  try {
+    giveTo(like, fd, path);
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    fsyncSync(fd);
+  } catch (error) {
+    rmSync(path);
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function giveTo(like: Stats, fd: number, path: string): void {
+  const { uid, gid } = fstatSync(fd);
+  const isForGroup = like.isFile() && (like.mode & GROUP_READS) !== 0;
+  try {
+    if (uid !== like.uid || (isForGroup && gid !== like.gid)) fchownSync(fd, like.uid, like.gid);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new NotTheOwner(
+      `${path} cannot be given to user ${like.uid}, whose keys they are (${code}): run coffer keys as the node's user; nothing was changed`,
+    );
+  }
+  if (isForGroup) fchmodSync(fd, MODE | GROUP_READS);
 }
 
 type Check = (text: string) => boolean;

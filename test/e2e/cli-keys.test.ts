@@ -1,7 +1,7 @@
 /** coffer keys: what it prints, keeps, refuses, and what becomes of two at once. */
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
 import { contentsOf, temporaryFolder } from "../support/folders.ts";
@@ -41,6 +41,19 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     expect(keysIn(data).map(({ name }) => name)).toEqual(["till"]);
     await coffer(["keys", "revoke", "till", "--data", data], runtime);
     expect(keysIn(data)).toEqual([]);
+  });
+
+  test.skipIf(process.geteuid?.() !== 0)("root makes them for the user of the node", async () => {
+    const data = temporaryFolder();
+    chownSync(data, 65_533, 65_533);
+    for (const args of [
+      ["add", "shop", "--scope", "read"],
+      ["revoke", "shop"],
+    ]) {
+      expect((await coffer(["keys", ...args, "--data", data], runtime)).code).toBe(0);
+      const owners = ["keys.json", "keys.lock"].map((name) => statSync(join(data, name)).uid);
+      expect(owners).toEqual([65_533, 65_533]);
+    }
   });
 
   test("of many added at once none is lost", async () => {

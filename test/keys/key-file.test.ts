@@ -1,10 +1,17 @@
 /** keys.json: what is read of it, and what is refused. */
 
 import { expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeKey } from "../../src/keys/key.ts";
-import { BrokenKeyFile, MAX_KEYS, readKeys, writeKeys } from "../../src/keys/key-file.ts";
+import {
+  BrokenKeyFile,
+  MAX_KEYS,
+  makeKeysLock,
+  NotTheOwner,
+  readKeys,
+  writeKeys,
+} from "../../src/keys/key-file.ts";
 import type { KeyRecord } from "../../src/ports/keys.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
@@ -53,6 +60,56 @@ test("it is replaced as a whole, and a link that waits for it is not followed", 
   writeFileSync(join(data, "holder"), ""); // so that the number is not given again
   writeKeys(data, [record("shop")]);
   expect(statSync(join(data, "keys.json")).ino).not.toBe(before);
+});
+
+const isRoot = process.geteuid?.() === 0;
+/** Whom a node runs as where the test is root; else nobody can be given anything. */
+const NODE = isRoot ? 65_533 : (process.geteuid?.() as number);
+const ownerOf = (path: string) => [statSync(path).uid, statSync(path).mode & 0o777];
+
+test("it belongs to whom the folder belongs, and then to whom it belonged, whoever writes it", () => {
+  const data = temporaryFolder();
+  const file = join(data, "keys.json");
+  if (isRoot) chownSync(data, NODE, NODE);
+  const lock = makeKeysLock(data);
+  writeKeys(data, [record("shop")]);
+  expect([ownerOf(lock), ownerOf(file)]).toEqual([
+    [NODE, 0o600],
+    [NODE, 0o600],
+  ]);
+  if (isRoot) chownSync(data, 0, 0);
+  writeKeys(data, []);
+  expect(ownerOf(file)).toEqual([NODE, 0o600]);
+  expect(makeKeysLock(data)).toBe(lock);
+  expect(readdirSync(data).sort()).toEqual(["keys.json", "keys.lock"]);
+});
+
+test("a group that was let read it goes on reading it", () => {
+  const data = temporaryFolder();
+  const file = join(data, "keys.json");
+  writeKeys(data, [record("shop")]);
+  chmodSync(file, 0o644);
+  if (isRoot) chownSync(file, 0, NODE);
+  const { gid } = statSync(file);
+  writeKeys(data, []);
+  expect([statSync(file).gid, statSync(file).mode & 0o777]).toEqual([gid, 0o640]);
+});
+
+test.skipIf(!isRoot)("where it cannot be given to its owner nothing is changed", () => {
+  const data = temporaryFolder();
+  writeKeys(data, [record("shop")]);
+  const before = readKeys(data);
+  for (const path of [data, join(data, "keys.json")]) chownSync(path, 0, 0);
+  chmodSync(data, 0o777);
+  chmodSync(join(data, "keys.json"), 0o604);
+  process.seteuid?.(NODE);
+  try {
+    expect(() => writeKeys(data, [])).toThrow(/cannot be given to user 0.*nothing was changed/);
+    expect(() => makeKeysLock(data)).toThrow(NotTheOwner);
+  } finally {
+    process.seteuid?.(0);
+  }
+  expect([readKeys(data), readdirSync(data)]).toEqual([before, ["keys.json"]]);
 });
 
 const GOOD = record("shop", "shop-");
