@@ -9,7 +9,8 @@
  * names. Until the new mark is on disk the old one counts, and what stands behind it is cut by the next backup.
  *
  * Seals come last, and only those that were there before the log's end was looked up: so they never stand ahead of
- * the copy, whenever it is interrupted.
+ * the copy, whenever it is interrupted. Where the last seal of the copy is not at its place any more the chain is
+ * another one, which must not go on behind it: each seal has the hash of the one before, so the last tells of all.
  */
 
 import type { AppendFile, DataFolder, ReadableFile } from "../ports/append-file.ts";
@@ -56,7 +57,9 @@ export async function backUp(
   const from = copiedBefore(log, target);
   const seals = source.open(SEALS_NAME, false);
   try {
+    await seals?.sync(); // nothing is copied that the file could still lose
     const sealed = seals ? endOfLines(seals, seals.size()) : 0;
+    if (seals) expectSameChain(seals, sealed, target);
     // The mark before the log: it may only move on meanwhile.
     const mark = LogMark.read(source);
     const finding = await copyLog(log, mark, from, target, progress);
@@ -143,6 +146,32 @@ async function writeMark(target: DataFolder, position: LogPosition): Promise<voi
     mark.close();
   }
   await target.sync();
+}
+
+/** Throws NotABackup where the copy's seals are not the first of `seals`, which end at `end`. */
+function expectSameChain(seals: ReadableFile, end: number, target: DataFolder): void {
+  const copy = target.open(SEALS_NAME, false);
+  if (!copy) return;
+  try {
+    const to = endOfLines(copy, copy.size());
+    const from = endOfLines(copy, Math.max(0, to - 1)); // where its last seal begins
+    if (to <= end && bytesOf(copy, from, to).equals(bytesOf(seals, from, to))) return;
+  } finally {
+    copy.close();
+  }
+  throw new NotABackup(
+    `${target.path(SEALS_NAME)} is of another chain of seals than the ledger's: find out why; then move it out of this folder, keep it, and back up again, or back up to a new folder`,
+  );
+}
+
+function bytesOf(file: ReadableFile, from: number, to: number): Buffer {
+  const bytes = Buffer.alloc(to - from);
+  for (let at = 0; at < bytes.length; ) {
+    const read = file.read(bytes.subarray(at), from + at);
+    if (read === 0) throw new Error(`${SEALS_NAME} ended at byte ${from + at} while it was read`);
+    at += read;
+  }
+  return bytes;
 }
 
 /** Appends to the copy what it does not have of the first `end` bytes. */

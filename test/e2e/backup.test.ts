@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -82,6 +83,33 @@ function copyOf(ledger: string): string {
   for (const name of ["events.log", "events.mark"]) cpSync(join(ledger, name), join(data, name));
   return data;
 }
+
+test("seals that were begun anew do not go on behind those of an earlier backup", async () => {
+  const data = temporaryFolder();
+  const to = join(temporaryFolder(), "backup");
+  const seals = join(data, "events.seals");
+  const run = async (count: number, sealCommands = 1) => {
+    const node = await CofferNode.start(data, { flags: ["--seal-commands", `${sealCommands}`] });
+    for (let number = 0; number < count; number++) await node.client.deposit("alice", 1);
+    expect(await node.stop()).toBe(0);
+  };
+  await run(3);
+  await backUp(data, to);
+  await run(3);
+  await backUp(data, to);
+  expect(readFileSync(join(to, "events.seals"))).toEqual(readFileSync(seals));
+  renameSync(seals, join(temporaryFolder(), "kept"));
+  await run(30, 2); // by one command a seal it would be the same chain once more
+  const before = contentsOf(to);
+  const { code, stdout, stderr } = await coffer(["backup", "--data", data, "--to", to]);
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toContain("events.seals is of another chain of seals than the ledger's");
+  expect(contentsOf(to)).toEqual(before);
+  renameSync(join(to, "events.seals"), join(temporaryFolder(), "kept"));
+  await backUp(data, to);
+  expect(readFileSync(join(to, "events.seals"))).toEqual(readFileSync(seals));
+  expect(await coffer(["verify", "--seals", "--data", to])).toMatchObject({ code: 0 });
+});
 
 test("backups taken while transfers run hold everything that was acknowledged before, and nothing torn", async () => {
   const node = await CofferNode.start(temporaryFolder());

@@ -72,6 +72,7 @@ test("the log is synced before it is copied; the copy, before its mark; seals co
   await backUp(disk, log, target, quietly);
   log.close();
   expect(disk.of("sync", LOG_NAME)).toHaveLength(1);
+  expect(disk.of("sync", SEALS_NAME)).toHaveLength(1);
   expect(disk.of("write", LOG_NAME)).toEqual([]);
   const order = target.operations.filter((operation) => operation.do === "write" || operation.do === "sync");
   const steps = order.map((operation) => `${operation.do} ${operation.name}`);
