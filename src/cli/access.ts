@@ -1,10 +1,11 @@
 /** Who may call a node, and over what, before it starts. */
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { isLoopback, WrongSetting } from "../config.ts";
 import type { Access, ServeConfig } from "../host.ts";
-import { KEYS_NAME } from "../keys/key-file.ts";
+import { KEYS_LOCK_NAME, KEYS_NAME } from "../keys/key-file.ts";
 import { KeyWatch } from "../keys/key-watch.ts";
 import type { NodeLog } from "../node.ts";
 import type { TlsPair } from "../runtime/runtime.ts";
@@ -13,16 +14,26 @@ import type { TlsPair } from "../runtime/runtime.ts";
 export function readAccess(config: ServeConfig): Access {
   const tls = readTls(config);
   const keys = new KeyWatch(config.data);
-  if (keys.inForce === "everyone" && !isLoopback(config.host)) {
-    throw new WrongSetting(
-      `--host ${config.host} is not loopback, and ${config.data} has no ${KEYS_NAME}: make a key first, with coffer keys add NAME --scope read|write|admin --data ${config.data}`,
-    );
+  if (keys.inForce === "everyone") {
+    const { host, data } = config;
+    const add = `coffer keys add NAME --scope read|write|admin --data ${data}`;
+    if (!isLoopback(host))
+      throw new WrongSetting(
+        `--host ${host} is not loopback, and ${data} has no ${KEYS_NAME}: make a key first, with ${add}`,
+      );
+    const lock = join(data, KEYS_LOCK_NAME);
+    if (existsSync(lock))
+      throw new WrongSetting(
+        `${data} has had keys, and has no ${KEYS_NAME}: put it back, or make keys with ${add}; remove ${lock} only where everyone on this machine may do everything`,
+      );
   }
   return { keys, tls };
 }
 
 /** Tells what is open that need not be. */
-export function warnOf({ keys, tls }: Access, { host }: ServeConfig, log: NodeLog): void {
+export function warnOf({ keys, tls }: Access, { host, port }: ServeConfig, log: NodeLog): void {
+  if (keys.inForce === "everyone")
+    log.warn({ host, port }, "no keys are asked for: whoever reaches this address may do everything");
   if (keys.inForce !== "everyone" && !tls && !isLoopback(host))
     log.warn(
       { host },

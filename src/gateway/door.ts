@@ -13,6 +13,9 @@ const UNAUTHORIZED = {
   "wrong key": [problem("unauthorized", "There is no such key."), 'Bearer error="invalid_token"'],
 } as const;
 
+/** What a browser on this machine calls it. Any other name may be one that a web page has pointed here. */
+const LOCAL_URL = /^https?:\/\/(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?\//i;
+
 const ANYONE: Caller = { scope: "read", within: undefined, ended: false };
 
 /** The answer to whom nobody knows. */
@@ -28,7 +31,10 @@ export function createDoor(
 ): (request: Request) => Response | Promise<Response> {
   if (admits === "everyone") return (request) => serve(request, ANYONE);
   const { scope, bound } = admits;
+  const isLocal = localUrls();
   return (request) => {
+    if (callers.everyone && !isLocal(request.url))
+      return respond(problem("forbidden", "Without keys only callers of localhost are let in."));
     const caller = callers.everyone ?? callers.callerOf(request.headers.get("authorization"));
     if (typeof caller === "string") return unauthorized(caller);
     if (!includes(caller.scope, scope))
@@ -38,6 +44,18 @@ export function createDoor(
     if (caller.within && !bound)
       return respond(problem("forbidden", "The key is bound to some accounts; this is about all of them."));
     return serve(request, caller);
+  };
+}
+
+/** Tells requests by a name of this machine, most of them by one look: they mostly begin as the one before. */
+function localUrls(): (url: string) => boolean {
+  let known = "http://localhost/";
+  return (url) => {
+    if (url.startsWith(known)) return true;
+    const [origin] = LOCAL_URL.exec(url) ?? [];
+    if (origin === undefined) return false;
+    known = origin;
+    return true;
   };
 }
 

@@ -69,7 +69,7 @@ function withLongHost(request: Request): Request {
   const { url } = request;
   const path = url.indexOf("/", "https://".length);
   const isFound = url.startsWith("/") || path >= "https://abc".length;
-  return isFound ? request : new Request(`https://localhost${url.slice(path)}`, request);
+  return isFound ? request : new Request(`https://short.invalid${url.slice(path)}`, request);
 }
 
 /** Browsers that were here by HTTPS come by nothing else for a year (RFC 6797). */

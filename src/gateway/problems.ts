@@ -6,7 +6,7 @@ import type { Answer } from "./answers.ts";
 const TITLES = {
   invalid_request: [400, "The request is not valid"],
   unauthorized: [401, "A key is needed"],
-  forbidden: [403, "The key is not good for this"],
+  forbidden: [403, "The caller may not do this"],
   not_found: [404, "There is nothing here"],
   account_not_found: [404, "The account was never opened"],
   method_not_allowed: [405, "The method is not allowed here"],

@@ -5,7 +5,7 @@
  * |---|---|---|
  * | is not there and never was | no keys are asked for | the same |
  * | is there, even without a key | its keys count | its keys count |
- * | is gone | no keys are asked for | nobody is let in until it is there again |
+ * | is gone | the node does not start while there is a keys.lock | nobody is let in until it is there again |
  * | is broken, or cannot be read | the node does not start | the last good keys count; none where there were none |
  *
  * The last good keys go on because an editor that writes in place is seen half way: each such change would shut

@@ -240,6 +240,27 @@ test("the keys stand in no log, not even at the level debug", async () => {
   for (const key of Object.values(keys)) expect(printed).not.toContain(key.slice(-43));
 });
 
+test("a start without keys is warned of, and where there were some it is refused", async () => {
+  const data = temporaryFolder();
+  const warning = /no keys are asked for: whoever reaches this address may do everything/;
+  for (let start = 0; start < 2; start++) {
+    const open = await CofferNode.start(data);
+    await open.process.line(warning);
+    expect(await open.stop()).toBe(0);
+  }
+  const key = await addKey(data, "all", "read");
+  renameSync(join(data, "keys.json"), join(data, "away"));
+  const { code, stdout, stderr } = await coffer(["serve", "--data", data, "--port", "0"]);
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toContain("has had keys, and has no keys.json: put it back, or make keys");
+  renameSync(join(data, "away"), join(data, "keys.json"));
+  const closed = await CofferNode.start(data);
+  expect((await closed.client.get("/v1/ledger")).status).toBe(401);
+  expect((await new WalletClient(closed.url, { key }).get("/v1/ledger")).status).toBe(200);
+  expect(closed.process.stderr.join("\n")).not.toMatch(warning);
+  expect(await closed.stop()).toBe(0);
+});
+
 describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
   test("keys come, go and break under a running node, and kept connections follow", async () => {
     const data = temporaryFolder();

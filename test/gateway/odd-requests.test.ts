@@ -1,8 +1,9 @@
 /** Requests that look odd and are good: each is accepted, and reads as what it says. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode } from "../support/coffer.ts";
+import { addKey, CofferNode } from "../support/coffer.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { newId } from "../support/ledger-specs.ts";
 import {
@@ -202,10 +203,11 @@ const WAYS: readonly (readonly [what: string, request: (body: string) => RawRequ
   ["a content type with capitals", (body) => sent(body, ["Content-Type", "Application/JSON"])],
   ["a content type with a space before", (body) => sent(body, ["Content-Type", "application/json ; x=1"])],
   ["HTTP/1.0 without a host", (body) => ({ ...sent(body, JSON_TYPE, ["Host", ""]), version: "1.0" })],
-  ["a host with a name of one letter", (body) => sent(body, JSON_TYPE, ["Host", "a"])],
-  ["a host with a short name", (body) => sent(body, JSON_TYPE, ["Host", "api"])],
-  ["a host with a short name and a port", (body) => sent(body, JSON_TYPE, ["Host", "db:80"])],
+  ["a host in capitals", (body) => sent(body, JSON_TYPE, ["Host", "LOCALHOST"])],
+  ["a host with a port", (body) => sent(body, JSON_TYPE, ["Host", "localhost:80"])],
+  ["a host that is another loopback address", (body) => sent(body, JSON_TYPE, ["Host", "127.1.2.3:8080"])],
   ["a host that is an IPv6 address", (body) => sent(body, JSON_TYPE, ["Host", "[::1]"])],
+  ["a host that is an IPv6 address with a port", (body) => sent(body, JSON_TYPE, ["Host", "[::1]:8080"])],
   [
     "the target as a whole URL",
     (body) => ({ ...sent(body, JSON_TYPE), target: `http://localhost${TRANSFER}` }),
@@ -237,6 +239,38 @@ for (const [what, request] of WAYS) {
     expect(moved(id)).toEqual([`${payer} 30`, `${receiver} 30`]);
   });
 }
+
+test("without keys another name is 403, for a web page may have pointed it here; with a key any name is good", async () => {
+  const data = temporaryFolder();
+  const key = await addKey(data, "all", "write");
+  const keyed = await CofferNode.start(data);
+  const bearer = ["Authorization", `Bearer ${key}`] as const;
+  const body = '{"from_account":"nobody","to_account":"b","amount":1}';
+  const lines = () => readFileSync(join(node.data, "events.log"), "latin1");
+  const before = lines();
+  for (const host of [
+    ...[
+      "a",
+      "api",
+      "db:80",
+      "wallet.example.com",
+      "10.0.0.1",
+      "localhost.example.com",
+      "127.0.0.1.example.com",
+    ],
+    ...["localhost.", "0.0.0.0", "[::]", "[::2]:80", "example.com:127"],
+  ]) {
+    const request = sent(body, JSON_TYPE, ["Host", host]);
+    const refused = await rawRequest(node.url, request);
+    expect([host, refused?.status, JSON.parse(refused?.text ?? "").code]).toEqual([host, 403, "forbidden"]);
+    const health = { method: "GET", target: "/health/live", headers: [["Host", host]] } as const;
+    expect([host, (await rawRequest(node.url, health))?.status]).toEqual([host, 200]);
+    const headers = [...(request.headers ?? []), bearer];
+    expect([host, (await rawRequest(keyed.url, { ...request, headers }))?.status]).toEqual([host, 422]);
+  }
+  expect(lines()).toBe(before);
+  expect(await keyed.stop()).toBe(0);
+});
 
 test("requests on one connection, one of them byte by byte, are answered one after the other", async () => {
   const [payer, receiver] = names("payer", "receiver");

@@ -44,9 +44,13 @@ const ANSWERS: Readonly<Record<string, () => Answer>> = {
 const ANYONE: Caller = { scope: "admin", within: undefined, ended: false };
 
 /** HTTP over a wallet that answers everything with `answer`. */
-function httpOf(answer: () => Answer, secure: boolean, who: Caller | "no key" | "wrong key" = ANYONE) {
+function httpOf(
+  answer: () => Answer,
+  secure: boolean,
+  who: Caller | "no key" | "wrong key" = ANYONE,
+  callers: Callers = { everyone: undefined, callerOf: () => who },
+) {
   const wallet = new Proxy({}, { get: () => () => answer() }) as WalletService;
-  const callers: Callers = { everyone: undefined, callerOf: () => who };
   return createHttp(wallet, {
     callers,
     secure,
@@ -126,6 +130,20 @@ describe.each([
       }
     });
   }
+
+  test("a host that is not this machine, without keys", async () => {
+    const callers: Callers = { everyone: ANYONE, callerOf: () => "no key" };
+    const http = httpOf(ANSWERS["200"]!, secure, ANYONE, callers);
+    for (const [host, status] of [
+      ["localhost", 200],
+      ["a", 403],
+      ["localhost:1", 200],
+      ["evil.example", 403],
+    ] as const) {
+      const url = `${secure ? "https" : "http"}://${host}/v1/ledger`;
+      expect([host, (await http.fetch(new Request(url))).status]).toEqual([host, status]);
+    }
+  });
 
   test("a host that is none", async () => {
     const http = httpOf(ANSWERS["200"]!, secure);
