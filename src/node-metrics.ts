@@ -194,6 +194,10 @@ export class NodeMetrics {
     this.#gauge("coffer_sealed_seq", "The last event that the newest seal covers", () => {
       return node.seals()?.newest?.seq;
     });
+    this.#gauge("coffer_seal_timestamp_seconds", "The time of that event, since 1970", () => {
+      const newest = node.seals()?.newest;
+      return newest && newest.at / 1_000;
+    });
     this.#gauge(
       "coffer_sealing_halted",
       "1 where nothing is sealed until the node is started again, else 0; its log says why",

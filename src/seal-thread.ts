@@ -18,6 +18,7 @@ export interface ToSealer {
 export type FromSealer =
   | { readonly type: "opened"; readonly newest: Seal | undefined; readonly cut: number }
   | { readonly type: "sealed"; readonly newest: Seal }
+  | { readonly type: "held" }
   | { readonly type: "halted"; readonly why: string }
   | { readonly type: "stopped" };
 
@@ -65,6 +66,9 @@ export class SealThread {
         return;
       case "sealed":
         this.#newest(message.newest);
+        return;
+      case "held":
+        this.log.error({}, "another process has held events.seals for a minute: nothing is sealed meanwhile");
         return;
       case "halted":
         this.#halt(message.why);

@@ -25,6 +25,7 @@ const sealing = new Sealing(
     lock: () => runtime.lock(folder.path(SEALS_NAME)),
     opened: (newest, cut) => tell({ type: "opened", newest, cut }),
     sealed: (newest) => tell({ type: "sealed", newest }),
+    held: () => tell({ type: "held" }),
   },
   sealCommands,
 );

@@ -18,6 +18,10 @@ const AT_LATEST_MS = 60_000;
 /** Pauses, in times of what the work before took: while the log grows, and while it does not. */
 const BUSY_REST = 24;
 const QUIET_REST = 1;
+/** However long the work took: a disk that was slow once says nothing of the next time. */
+const MAX_REST_MS = 5_000;
+/** Others hold the lock for as long as one seal takes. For how long until it is told, and told again. */
+const HELD_TELL_MS = 60_000;
 
 export interface SealingParts {
   readonly folder: DataFolder;
@@ -28,6 +32,8 @@ export interface SealingParts {
   /** The seals were opened, and `cut` bytes of a torn line taken off. */
   opened(newest: Seal | undefined, cut: number): void;
   sealed(newest: Seal): void;
+  /** For a minute the lock was not had: another process has it. Called each minute while it is so. */
+  held(): void;
 }
 
 export class Sealing {
@@ -37,6 +43,8 @@ export class Sealing {
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   /** Since when the oldest command that is not sealed has been read. */
   #unsealedSinceMs = 0;
+  /** Since when the lock was not had, or since it was told; undefined where it was had when last asked for. */
+  #heldSinceMs: number | undefined;
   #stopping = false;
   #wake = () => {};
 
@@ -55,7 +63,9 @@ export class Sealing {
       if (!worked && isLast) return;
       const took = clock.nowMs() - startedMs;
       if (!this.#stopping)
-        await this.#pause(worked ? took * (this.#grows ? BUSY_REST : QUIET_REST) : LOOK_INTERVAL_MS);
+        await this.#pause(
+          worked ? Math.min(took * (this.#grows ? BUSY_REST : QUIET_REST), MAX_REST_MS) : LOOK_INTERVAL_MS,
+        );
     }
   }
 
@@ -108,13 +118,25 @@ export class Sealing {
   async #locked(run: () => Promise<void>): Promise<boolean> {
     if (!this.#sealer) this.parts.folder.open(SEALS_NAME, true)?.close(); // the lock would give it other rights
     const lock = this.parts.lock();
-    if (!lock) return false;
+    if (!lock) {
+      this.#tellHeld();
+      return false;
+    }
+    this.#heldSinceMs = undefined;
     try {
       await run();
       return true;
     } finally {
       lock.release();
     }
+  }
+
+  #tellHeld(): void {
+    const nowMs = this.parts.clock.nowMs();
+    this.#heldSinceMs ??= nowMs;
+    if (nowMs - this.#heldSinceMs < HELD_TELL_MS) return;
+    this.#heldSinceMs = nowMs;
+    this.parts.held();
   }
 
   #pause(delayMs: number): Promise<void> {

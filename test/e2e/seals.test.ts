@@ -63,7 +63,11 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     );
     const { body: served } = await node.client.get("/v1/seal");
     expect(served).toMatchObject({ commands: 5, ledger_id: (await node.client.ledger()).ledger_id });
-    expect(await metricsOf(node)).toEqual([`coffer_sealed_seq ${served.seq}`, "coffer_sealing_halted 0"]);
+    expect(await metricsOf(node)).toEqual([
+      `coffer_sealed_seq ${served.seq}`,
+      `coffer_seal_timestamp_seconds ${served.at / 1_000}`,
+      "coffer_sealing_halted 0",
+    ]);
     expect(await node.stop()).toBe(0);
     expect(independent(data)).toMatchObject({ bytes: fileOf(data, "events.log").length, commands: 14 });
     expect(independent(data).hashes[1]).toBe(served.hash);

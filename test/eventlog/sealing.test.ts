@@ -37,7 +37,7 @@ async function start(sealCommands: number) {
   const folder = temporaryFolder();
   const clock = new ManualClock();
   const sealed: Seal[] = [];
-  const parts = { isLocked: false, opened: 0 };
+  const parts = { isLocked: false, opened: 0, held: 0, tookMs: 0, takesMs: 0 };
   /** As a node does that has so many commands on disk, and knows it. */
   const marked = (commands: number) =>
     writeFileSync(join(folder, MARK_NAME), MARKS[commands - 1] as Uint8Array);
@@ -48,10 +48,18 @@ async function start(sealCommands: number) {
     {
       folder: atOnce(new DiskFolder(folder)),
       log: file,
-      clock,
-      lock: () => (parts.isLocked ? undefined : { release: () => {} }),
+      clock: {
+        nowMs: () => clock.nowMs() + parts.tookMs,
+        after: (delayMs, run) => clock.after(delayMs, run),
+        soon: (run) => clock.soon(run),
+      },
+      lock: () => {
+        parts.tookMs += parts.takesMs;
+        return parts.isLocked ? undefined : { release: () => {} };
+      },
       opened: () => void parts.opened++,
       sealed: (newest) => void sealed.push(newest),
+      held: () => void parts.held++,
     },
     sealCommands,
   );
@@ -124,6 +132,51 @@ test("nothing is sealed before there is a mark, or while another process seals",
   await looks(clock);
   expect(commands()).toEqual([10, 10, 10]);
   sealing.stop();
+  await running;
+});
+
+test("who holds the seals for a minute is told of, each minute, and then sealing goes on", async () => {
+  const { clock, sealing, marked, commands, parts } = await start(10);
+  marked(20);
+  const running = sealing.run();
+  await looks(clock);
+  expect(commands()).toEqual([10, 10]);
+  marked(30);
+  parts.isLocked = true;
+  const seconds = async (count: number) => {
+    for (let second = 0; second < count; second++) await clock.advance(1_000);
+  };
+  await seconds(55);
+  expect(parts.held).toBe(0);
+  await seconds(10);
+  expect(parts.held).toBe(1);
+  await seconds(60);
+  expect([parts.held, commands()]).toEqual([2, [10, 10]]);
+  parts.isLocked = false;
+  await looks(clock);
+  expect(commands()).toEqual([10, 10, 10]);
+  marked(40);
+  parts.isLocked = true;
+  await seconds(50);
+  expect(parts.held).toBe(2); // the minute begins anew
+  parts.isLocked = false;
+  sealing.stop();
+  await clock.advance(0);
+  await running;
+});
+
+test("it rests for some seconds at most, however slow the disk was", async () => {
+  const { clock, sealing, marked, commands, parts } = await start(10);
+  marked(10);
+  parts.takesMs = 60_000;
+  const running = sealing.run();
+  await looks(clock);
+  parts.takesMs = 0;
+  expect(commands()).toEqual([]);
+  await clock.advance(3_000);
+  expect(commands()).toEqual([10]);
+  sealing.stop();
+  await clock.advance(0);
   await running;
 });
 
