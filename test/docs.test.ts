@@ -1,8 +1,9 @@
-/** What docs/operations.md quotes is what the program says. */
+/** What docs/operations.md quotes is what the program says, and ARCHITECTURE.md's table of scopes what routes ask for. */
 
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { createRoutes } from "../src/gateway/routes.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const SRC = join(ROOT, "src");
@@ -28,6 +29,21 @@ test("every metric, and every metric stands there", () => {
   );
   expect([...new Set(named)].filter((name) => !there.has(name))).toEqual([]);
   expect([...there].filter((name) => !named.includes(name))).toEqual([]);
+});
+
+test("who may ask for which route", () => {
+  const architecture = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
+  const [, table] = /\| scope \| routes \|\n\|---\|---\|\n((?:\|.*\n)+)/.exec(architecture) ?? [];
+  const told = (table ?? "").split("\n").flatMap((line) => {
+    const [, scope, routes] = /^\| `?(\w+)`? \| (.*) \|$/.exec(line) ?? [];
+    return (routes?.split(", ") ?? []).map((route) => `${scope} ${route.replaceAll("`", "")}`);
+  });
+  const asked = createRoutes({} as never, {} as never).map(({ path, description: { admits } }) =>
+    admits === "everyone"
+      ? `everyone ${path}`
+      : `${admits.scope} ${path}${admits.bound ? "" : " (not bound)"}`,
+  );
+  expect(told.sort()).toEqual(asked.sort());
 });
 
 test("every flag", () => {

@@ -8,6 +8,8 @@ import { Listener } from "./bun-listener.ts";
 import { connectTo } from "./bun-postgres.ts";
 import { CannotListen, type HttpAddress, type HttpHandler, type Runtime } from "./runtime.ts";
 
+/** TLS 1.2, by its number on the wire. */
+const MIN_TLS = { minVersion: 0x0303 };
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 /** Where Bun keeps the files that a compiled executable carries. */
@@ -91,7 +93,7 @@ function listen(handler: HttpHandler, address: HttpAddress) {
       hostname: address.host,
       port: address.port,
       reusePort: address.shared,
-      ...(address.tls && { tls: { ...address.tls } }),
+      ...(address.tls && { tls: { ...address.tls, ...MIN_TLS } }),
       development: false, // else what throws is shown to callers, with its source
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       // The gateway counts bodies itself, to answer with a problem where one is too large.

@@ -80,7 +80,9 @@ async function listen(handler: HttpHandler, address: HttpAddress): Promise<Serve
     answer(handler, message, response).catch(() => message.destroy()); // the connection was cut
   };
   const { tls } = address;
-  const server = tls ? createSecureServer({ ...limits, ...tls }, serve) : createServer(limits, serve);
+  const server = tls
+    ? createSecureServer({ ...limits, ...tls, minVersion: "TLSv1.2" }, serve)
+    : createServer(limits, serve);
   server.maxConnections = address.maxConnections;
   server.timeout = IDLE_TIMEOUT_MS;
   server.listen(address.port, address.host);

@@ -1,9 +1,11 @@
 /** HTTPS, and what of certificates and keys is refused. */
 
 import { beforeAll, describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, createServer as createTlsServer, type SecureVersion } from "node:tls";
 import { type Certificate, makeCertificate } from "../support/certificate.ts";
 import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
 import { contentsOf, temporaryFolder } from "../support/folders.ts";
@@ -45,6 +47,24 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     expect(printed).not.toContain(secret);
     expect(await node.stop()).toBe(0);
     expect(await connects(new URL(url))).toBe(false);
+  });
+
+  test("TLS before version 1.2 is refused", async () => {
+    const node = await CofferNode.start(temporaryFolder(), { runtime, flags: certificate.flags });
+    const url = new URL(node.url);
+    const lax = createTlsServer({
+      cert: certificate.cert,
+      key: readFileSync(certificate.keyFile),
+      minVersion: "TLSv1",
+    }).listen(0, "127.0.0.1");
+    await once(lax, "listening");
+    const laxUrl = new URL(`https://127.0.0.1:${(lax.address() as AddressInfo).port}`);
+    for (const version of ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] as const) {
+      expect([version, await connects(laxUrl, version)]).toEqual([version, true]); // so the caller speaks it
+      expect([version, await connects(url, version)]).toEqual([version, version >= "TLSv1.2"]);
+    }
+    lax.close();
+    expect(await node.stop()).toBe(0);
   });
 
   test("keys beyond loopback without TLS are warned of", async () => {
@@ -102,10 +122,12 @@ test("a host of any length is found by HTTPS", async () => {
   expect(await node.stop()).toBe(0);
 });
 
-/** Whether anyone listens there by TLS. */
-function connects({ hostname, port }: URL): Promise<boolean> {
+/** Whether anyone listens there by TLS, of this version alone where it is given. */
+function connects({ hostname, port }: URL, version?: SecureVersion): Promise<boolean> {
+  const only = version && { minVersion: version, maxVersion: version };
   return new Promise((resolve) => {
-    const socket = connectTls({ host: hostname, port: Number(port), ca: certificate.cert }, () => {
+    const options = { host: hostname, port: Number(port), ca: certificate.cert, ...only };
+    const socket = connectTls(options, () => {
       socket.destroy();
       resolve(true);
     });
