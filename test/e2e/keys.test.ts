@@ -276,6 +276,8 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
       eventually(`the status is ${status}`, async () => (await ledger(key)) === status);
 
     expect(await ledger()).toBe(200);
+    const pointedHere = { ...get("/v1/ledger"), headers: [["Host", "shop.example.com"]] } as const;
+    expect((await rawRequest(running.url, pointedHere))?.status).toBe(403);
     const first = await addKey(data, "first", "write");
     await becomes(401);
     expect(await ledger(first)).toBe(200);
