@@ -40,7 +40,7 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
     return tell(respond(problem("internal_error", "The node's log says more.")));
   });
   for (const route of routes) {
-    const enter = measured(createDoor(route, options.callers), options.measure(route.path));
+    const enter = measured(createDoor(route, options.callers), options.measure(route.path), options.failed);
     app.route(route.method, route.path, ({ request }) => enter(request), { parse: "none" });
   }
   const fetch: Http["fetch"] = (request) => {
@@ -51,16 +51,24 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   return { fetch: secure ? async (request) => onlySecurely(await fetch(withLongHost(request))) : fetch };
 }
 
-/** Tells each answer that is given. */
-function measured(enter: Http["fetch"], answered: Answered): Http["fetch"] {
+/** Tells each answer that is given, and answers where the route fails. */
+function measured(enter: Http["fetch"], answered: Answered, failed: HttpOptions["failed"]): Http["fetch"] {
   return (request) => {
     const startedMs = performance.now();
     const tell = (response: Response): Response => {
       answered(response.status, startedMs);
       return response;
     };
-    const response = enter(request);
-    return response instanceof Promise ? response.then(tell) : tell(response);
+    const fail = (error: unknown): Response => {
+      failed(error);
+      return tell(respond(problem("internal_error", "The node's log says more.")));
+    };
+    try {
+      const response = enter(request);
+      return response instanceof Promise ? response.then(tell, fail) : tell(response);
+    } catch (error) {
+      return fail(error);
+    }
   };
 }
 
