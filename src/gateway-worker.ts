@@ -54,6 +54,8 @@ watchLoop(systemClock, measures.loopLag, () =>
     waitingCommands: gateway.waiting,
     readModelLag: Math.max(0, seqOnDisk() - gateway.balances.seq),
     heapBytes: process.memoryUsage().heapUsed,
+    connections: server?.connections ?? 0,
+    full: server?.full ? 1 : 0,
   }),
 );
 try {

@@ -106,6 +106,8 @@ export class Host {
   #wasLetIn = false;
   #diskWatch: ReturnType<typeof setInterval> | undefined;
   #freeBytes: number | undefined;
+  /** Whether there were too many connections when it was last looked. */
+  #keepsOut = false;
   #stopLoopWatch: () => void = () => {};
   #session: NatsSession | undefined;
   #sessions = 0;
@@ -405,9 +407,18 @@ export class Host {
       if (full !== wasFull)
         this.log.warn({ free, minFreeBytes }, full ? "the disk is full" : "the disk has room again");
       wasFull = full;
+      this.#lookAtConnections();
     };
     look();
     this.#diskWatch = setInterval(look, DISK_CHECK_INTERVAL_MS);
+  }
+
+  #lookAtConnections(): void {
+    const full = this.#measures.some(({ told }) => told.full > 0);
+    if (full === this.#keepsOut) return;
+    this.#keepsOut = full;
+    const { maxConnections } = this.config;
+    this.log.warn({ maxConnections }, full ? "nobody else is let in" : "there is room for connections again");
   }
 
   #requestFailed(error: unknown): void {

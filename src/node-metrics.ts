@@ -130,6 +130,16 @@ export class NodeMetrics {
         return KINDS.map((kind) => [{ kind }, durations.get(kind) as Histogram] as const);
       },
     );
+    // Every gateway tells of the whole process.
+    const most = (of: (gateway: GatewayMeasures) => number) => Math.max(0, ...gateways.map(of));
+    this.#gauge("coffer_http_connections", "Open connections of callers", () =>
+      most(({ told }) => told.connections),
+    );
+    this.#gauge(
+      "coffer_http_connections_full",
+      "1 while there are so many that nobody else is let in, and 10 seconds after",
+      () => most(({ told }) => told.full),
+    );
     this.#metrics.gauge("coffer_waiting_commands", "Commands that wait for their outcome", () =>
       samples(this.#gateways(({ told }) => told.waitingCommands)),
     );

@@ -37,7 +37,7 @@ const STATUSES = 500;
 const ALARMING = [500, 503, 504];
 
 const COUNTERS = NAMES.length * STATUSES;
-const GAUGES = ["waitingCommands", "readModelLag", "heapBytes"] as const;
+const GAUGES = ["waitingCommands", "readModelLag", "heapBytes", "connections", "full"] as const;
 const CELLS = COUNTERS + KINDS.length * cellsOf(ANSWER_TIMES) + cellsOf(LAGS) + GAUGES.length;
 
 export class GatewayMeasures {
@@ -109,7 +109,7 @@ export class GatewayMeasures {
 
   /** What was told last. */
   get told(): Readonly<Record<(typeof GAUGES)[number], number>> {
-    const [waitingCommands = 0, readModelLag = 0, heapBytes = 0] = this.#gauges;
-    return { waitingCommands, readModelLag, heapBytes };
+    const [waitingCommands = 0, readModelLag = 0, heapBytes = 0, connections = 0, full = 0] = this.#gauges;
+    return { waitingCommands, readModelLag, heapBytes, connections, full };
   }
 }

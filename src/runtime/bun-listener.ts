@@ -31,20 +31,37 @@ const UNREAD_TIMEOUT_MS = 30_000;
 const BUFFER_BYTES = 128 << 10;
 /** How often is looked. What comes in between, with what waits to be accepted, must find open files. */
 const LOOK_MS = 20;
-/** What the node itself may have open, beside connections. */
-const OWN_FILES = 64;
-/** Of all open files, what may be taken by connections: the rest is for what comes between two looks. */
+/** How often connections are told from the node's own files, where there are many of them. */
+const COUNT_MS = 1_000;
+/** Of all open files, what may be taken: the rest is for what comes between two looks. */
 const SHARE_OF_FILES = 1 / 2;
 /** From this share of the most on, connections are closed behind their answers. */
 const CROWDED = 0.8;
 /** Below this share whoever knocks is let in again. */
 const ROOM_AGAIN = 0.95;
+/** For so long it is told that somebody was kept out. */
+const FULL_TOLD_MS = 10_000;
+/** Of a socket's address, as much as tells its family and port. */
+const ADDRESS_BYTES = 128;
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** What the kernel writes its answers to. */
+const address = new DataView(new ArrayBuffer(ADDRESS_BYTES));
+const value = new Int32Array(1);
+const length = new Uint32Array(1);
 
 type Libc = ReturnType<typeof openLibc>["symbols"];
 
 export class Listener {
+  #connections = 0;
   #crowded = false;
   #full = false;
+  /** When somebody was last kept out. */
+  #fullMs = Number.NEGATIVE_INFINITY;
+  /** Open files that are no connections, as of the last count. */
+  #own = 0;
+  #countedMs = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Makes a server listen, and bounds its connections; other threads must not begin to listen meanwhile. */
@@ -58,19 +75,30 @@ export class Listener {
   }
 
   private constructor(
-    private readonly libc?: Libc,
+    libc?: Libc,
     private readonly files: readonly number[] = [],
     maxConnections = 0,
   ) {
     if (!libc) return;
-    const most = Math.min(maxConnections + OWN_FILES, Math.floor(maxOpenFiles() * SHARE_OF_FILES));
+    const port = portOf(libc, files[0] as number);
+    const mostFiles = Math.floor(maxOpenFiles() * SHARE_OF_FILES);
     for (const file of files) {
       set(libc, file, IPPROTO_TCP, TCP_USER_TIMEOUT, new Int32Array([UNREAD_TIMEOUT_MS]));
       for (const buffer of [SO_SNDBUF, SO_RCVBUF])
         set(libc, file, SOL_SOCKET, buffer, new Int32Array([BUFFER_BYTES]));
     }
-    this.#timer = setInterval(() => this.#look(most), LOOK_MS);
+    this.#timer = setInterval(() => this.#look(libc, port, maxConnections, mostFiles), LOOK_MS);
     this.#timer.unref();
+  }
+
+  /** How many there are, over all listeners of this process; 0 where they are not bounded here. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** Whether somebody is kept out, or was a moment ago. */
+  get full(): boolean {
+    return performance.now() - this.#fullMs < FULL_TOLD_MS;
   }
 
   /** Whether there are so many connections that each should be closed behind its answer. */
@@ -83,15 +111,28 @@ export class Listener {
     clearInterval(this.#timer);
   }
 
-  #look(most: number): void {
+  /**
+   * The node's own files come and go, with its threads and its connections to others. To tell them from callers'
+   * costs calls for each, so that is done now and then, and before anybody is kept out.
+   */
+  #look(libc: Libc, port: number, maxConnections: number, mostFiles: number): void {
+    const nowMs = performance.now();
     const open = openFiles();
-    this.#crowded = open > most * CROWDED;
-    const full = open > (this.#full ? most * ROOM_AGAIN : most);
-    if (full === this.#full || !this.libc) return;
+    const mostNow = () => Math.min(maxConnections, Math.max(mostFiles - this.#own, 1));
+    if (nowMs - this.#countedMs > COUNT_MS || (!this.#full && open - this.#own > mostNow())) {
+      this.#countedMs = nowMs;
+      this.#own = open - connectionsAt(libc, port);
+    }
+    this.#connections = Math.max(0, open - this.#own);
+    const most = mostNow();
+    this.#crowded = this.#connections > most * CROWDED;
+    const full = this.#connections > (this.#full ? most * ROOM_AGAIN : most);
+    if (full) this.#fullMs = nowMs;
+    if (full === this.#full) return;
     this.#full = full;
     const program = new BigUint64Array([1n, BigInt(ptr(DROP_ALL))]);
     const option = full ? SO_ATTACH_FILTER : SO_DETACH_FILTER;
-    for (const file of this.files) set(this.libc, file, SOL_SOCKET, option, program);
+    for (const file of this.files) set(libc, file, SOL_SOCKET, option, program);
   }
 }
 
@@ -100,6 +141,7 @@ function openLibc() {
   return dlopen(LIBC, {
     setsockopt: { args: [i32, i32, i32, pointer, u32], returns: i32 },
     getsockopt: { args: [i32, i32, i32, pointer, pointer], returns: i32 },
+    getsockname: { args: [i32, pointer, pointer], returns: i32 },
   });
 }
 
@@ -116,16 +158,29 @@ function set(
 
 /** The files of this process that are listening sockets. */
 function listening(libc: Libc): number[] {
-  const value = new Int32Array(1);
-  const length = new Uint32Array(1);
-  return readdirSync(OPEN_FILES)
-    .map(Number)
-    .filter((file) => {
-      length[0] = value.byteLength;
-      return (
-        libc.getsockopt(file, SOL_SOCKET, SO_ACCEPTCONN, ptr(value), ptr(length)) === 0 && value[0] === 1
-      );
-    });
+  return openFileNumbers().filter((file) => listens(libc, file));
+}
+
+/** The port that a socket has on this side; 0 where it is none of TCP's. */
+function portOf(libc: Libc, file: number): number {
+  length[0] = ADDRESS_BYTES;
+  if (libc.getsockname(file, ptr(address), ptr(length)) !== 0) return 0;
+  const isInternet = [AF_INET, AF_INET6].includes(address.getUint16(0, true));
+  return isInternet ? address.getUint16(2) : 0;
+}
+
+function listens(libc: Libc, file: number): boolean {
+  length[0] = value.byteLength;
+  return libc.getsockopt(file, SOL_SOCKET, SO_ACCEPTCONN, ptr(value), ptr(length)) === 0 && value[0] === 1;
+}
+
+/** How many connections to this port the process has. */
+function connectionsAt(libc: Libc, port: number): number {
+  return openFileNumbers().filter((file) => portOf(libc, file) === port && !listens(libc, file)).length;
+}
+
+function openFileNumbers(): number[] {
+  return readdirSync(OPEN_FILES).map(Number);
 }
 
 /** Since Linux 6.2 the folder's size is the number of its files; before, it is 0. */

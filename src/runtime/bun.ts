@@ -54,7 +54,17 @@ export const bunRuntime: Runtime = {
       listener.stop();
       return server.stop(cut);
     };
-    return { port: server.port ?? address.port, stop: () => stop(false), cut: () => stop(true) };
+    return {
+      port: server.port ?? address.port,
+      get connections() {
+        return listener.connections;
+      },
+      get full() {
+        return listener.full;
+      },
+      stop: () => stop(false),
+      cut: () => stop(true),
+    };
   },
 
   natsServer(folder) {

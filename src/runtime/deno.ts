@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { CannotListen, type HttpAddress, type HttpHandler, type Runtime } from "./runtime.ts";
@@ -41,7 +41,18 @@ export const denoRuntime: Runtime = {
   async serve(handler, address) {
     const server = await listen(handler, address);
     const closed = once(server, "close");
+    let connections = 0;
+    server.on(address.tls ? "secureConnection" : "connection", (socket: Socket) => {
+      connections++;
+      socket.once("close", () => connections--);
+    });
     return {
+      get connections() {
+        return connections;
+      },
+      get full() {
+        return connections >= address.maxConnections;
+      },
       port: (server.address() as AddressInfo).port,
       stop: async () => {
         server.close();

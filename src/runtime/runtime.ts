@@ -9,6 +9,10 @@ export interface FileLock {
 
 export interface HttpServer {
   readonly port: number;
+  /** How many connections there are, over all threads. */
+  readonly connections: number;
+  /** Whether somebody is kept out because there are too many, or was a moment ago. */
+  readonly full: boolean;
   /** Accepts no more connections; resolves when the requests under way are answered. */
   stop(): Promise<void>;
   /** Cuts what is still open. */

@@ -108,6 +108,9 @@ test.concurrent.each(RUNTIMES)(
 const MOST = 50;
 /** What the node may have open itself, what may wait to be accepted, and what may come between two looks. */
 const MORE = 64 + 512 + 500;
+/** Their files are many more than FEW. */
+const THREADS = 32;
+const FEW = 10;
 const KNOCKING = 3_000;
 
 /** The answer to one request on a connection; undefined where none comes soon, or the connection is cut. */
@@ -160,6 +163,41 @@ test.each(RUNTIMES)(
     expect(await node.stop()).toBe(0);
   },
 );
+
+test("what the node itself has open is no connection; when there are too many, and when not, is told", async () => {
+  const node = await CofferNode.start(join(temporaryFolder(), "data"), {
+    flags: ["--max-connections", String(FEW), "--gateway-threads", String(THREADS)],
+  });
+  const { url, process: running } = node;
+  expect(openFiles(node)).toBeGreaterThan(FEW + 64);
+  const says = (text: string) => running.stderr.some((line) => line.includes(text));
+  const metric = async (name: string) => {
+    const { text } = await node.client.get("/metrics");
+    return Number(new RegExp(`^${name} ([0-9]+)$`, "m").exec(text)?.[1]);
+  };
+  for (let times = 0; times < FEW * 2; times++) {
+    const socket = await opened(url);
+    expect(await ask(socket)).toStartWith("HTTP/1.1 200");
+    socket.destroy();
+  }
+  await eventually("only connections count", async () => {
+    const open = await metric("coffer_http_connections");
+    return open > 0 && open < FEW;
+  });
+  expect(await metric("coffer_http_connections_full")).toBe(0);
+  expect(says("nobody else is let in")).toBe(false);
+  const sockets = await Promise.all(Array.from({ length: FEW * 2 }, () => opened(url)));
+  await eventually("it says that it is full", async () => says("nobody else is let in"));
+  const late = connect({ host: new URL(url).hostname, port: Number(new URL(url).port) }).on(
+    "error",
+    () => {},
+  );
+  expect(await ask(late)).toBeUndefined();
+  for (const socket of [late, ...sockets]) socket.destroy();
+  await eventually("there is room again", async () => says("there is room for connections again"));
+  expect(await metric("coffer_http_connections_full")).toBe(0);
+  expect(await node.stop()).toBe(0);
+});
 
 const MAX_BODY_BYTES = 4 << 20;
 /** So many of the largest bodies fit into what bodies under way may take. */
