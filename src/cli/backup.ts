@@ -84,7 +84,11 @@ function isNew(data: string, target: string): boolean {
     throw new CommandFailed(`${target} is a ledger of its own: a node has run on it`);
   if (names.length > 0 && !names.includes(LOG_NAME))
     throw new CommandFailed(`${target} is neither empty nor a backup`);
-  return names.length === 0;
+  if (names.length > 0) return false;
+  // What is new is renamed into its place, and nothing can be in place of a mount point.
+  if (statSync(target).dev !== statSync(dirname(target)).dev)
+    throw new CommandFailed(`${target} is where a disk is mounted: name a folder below it`);
+  return true;
 }
 
 function isSameFile(a: string, b: string): boolean {

@@ -14,7 +14,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { CofferNode, coffer, RUNTIME_NAMES, RUNTIMES, replay } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { contentsOf, temporaryFolder } from "../support/folders.ts";
@@ -345,6 +345,16 @@ test("a disk that fills up makes no backup, and leaves an earlier one as it was"
   const before = contentsOf(to);
   expect((await coffer(["backup", "--data", large, "--to", to])).stderr).toContain("ENOSPC");
   expect(contentsOf(to)).toEqual(before);
+});
+
+test("a mount point is refused before anything is copied, and a folder below it is not", async () => {
+  const disk = await SmallDisk.mount("64m");
+  const { code, stdout, stderr } = await coffer(["backup", "--data", small, "--to", disk.folder]);
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toStartWith(`coffer backup: ${disk.folder} `);
+  expect(stderr).toEndWith("name a folder below it");
+  expect(readdirSync(dirname(disk.folder))).toEqual(["disk"]);
+  await backUp(small, join(disk.folder, "to"));
 });
 
 describe("what must not be written over is refused, and left as it is:", () => {
