@@ -3,6 +3,7 @@
  * what is small is bounded by the number of connections, so that nobody's batches shut it out.
  */
 
+import { MAX_BATCH_TRANSFERS } from "../wire/requests.ts";
 import type { Answer } from "./answers.ts";
 import { problem } from "./problems.ts";
 
@@ -24,6 +25,8 @@ const EMPTY = new Uint8Array();
 export class Bodies {
   /** Of large bodies under way: what they take, or have announced. */
   #bytes = 0;
+  /** The most commands that they may bring. */
+  #commands = 0;
 
   constructor(
     private readonly limits: BodyLimits,
@@ -36,15 +39,18 @@ export class Bodies {
 
   /**
    * The whole body, or why there is none. A length that is announced is believed, and enforced by the server.
-   * `busy` tells why so many commands more are refused just now. A large body is not read where those that
-   * it may bring, with those that are being read, would only be refused then.
+   * `busy` tells why so many commands more are refused just now, behind `others`. A large body is not read where
+   * those that it may bring, behind those that are being read, would only be refused then.
    */
-  async read(request: Request, busy: (commands: number) => string | undefined): Promise<Uint8Array | Answer> {
+  async read(
+    request: Request,
+    busy: (commands: number, others: number) => string | undefined,
+  ): Promise<Uint8Array | Answer> {
     const announced = Number(request.headers.get("content-length") ?? Number.NaN);
     if (announced > this.limits.maxBodyBytes) return this.#tooLarge();
     try {
       if (announced <= SMALL_BODY_BYTES) return new Uint8Array(await request.arrayBuffer());
-      const why = announced > SMALL_BODY_BYTES ? busy((this.#bytes + announced) / COMMAND_BYTES) : undefined;
+      const why = announced > SMALL_BODY_BYTES ? busy(commandsIn(announced), this.#commands) : undefined;
       if (why !== undefined) return problem("overloaded", why);
       return request.body ? await this.#readLarge(request, announced) : EMPTY;
     } catch {
@@ -69,6 +75,7 @@ export class Bodies {
       // Of one that is late: it fails when its connection is cut.
       reading.catch(() => {});
       this.#bytes -= share.bytes;
+      this.#commands -= commandsIn(share.bytes);
       share.bytes = Number.NaN;
     }
   }
@@ -94,6 +101,7 @@ export class Bodies {
     const more = bytes - share.bytes;
     if (!(this.#bytes + more <= this.limits.maxBodiesBytes)) return false;
     this.#bytes += more;
+    this.#commands += commandsIn(bytes) - commandsIn(share.bytes);
     share.bytes = bytes;
     return true;
   }
@@ -105,4 +113,9 @@ export class Bodies {
   #tooMany(): Answer {
     return problem("overloaded", `large bodies of ${this.#bytes} bytes are under way`);
   }
+}
+
+/** The most commands that so large a body may bring, as most are written. */
+function commandsIn(bytes: number): number {
+  return Math.min(Math.ceil(bytes / COMMAND_BYTES), MAX_BATCH_TRANSFERS);
 }

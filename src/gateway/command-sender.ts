@@ -102,10 +102,10 @@ export class CommandSender {
     return this.#waiting;
   }
 
-  /** Why about so many commands would be refused just now; undefined where they would not, or always are. */
-  busy(count: number): string | undefined {
+  /** Why about so many commands would be refused behind `others`; undefined where not, or where they always are. */
+  busy(count: number, others = 0): string | undefined {
     if (count > this.options.maxWaitingCommands) return undefined;
-    return this.#refusal(count, this.clock.nowMs());
+    return this.#refusal(count + others, this.clock.nowMs());
   }
 
   /** Never rejects. */

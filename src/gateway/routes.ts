@@ -39,7 +39,7 @@ const METRICS_HEADERS = headersOf("text/plain; version=0.0.4; charset=utf-8");
 
 export function createRoutes(wallet: WalletService, options: RouteOptions): readonly Route[] {
   const bodies = new Bodies(options);
-  const busy = (commands: number) => wallet.busy(commands);
+  const busy = (commands: number, others: number) => wallet.busy(commands, others);
   const post = (
     path: string,
     description: RouteDescription,

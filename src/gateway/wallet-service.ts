@@ -49,8 +49,8 @@ export class WalletService {
   ) {}
 
   /** Why about so many commands more would be refused just now; undefined where they would not. */
-  busy(commands: number): string | undefined {
-    return this.sender.busy(commands);
+  busy(commands: number, others: number): string | undefined {
+    return this.sender.busy(commands, others);
   }
 
   transfer(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {

@@ -90,3 +90,30 @@ test("while commands are refused a large body is not read, and a small one is", 
   small.end();
   expect(await bodies.read(small.request, () => "busy")).toHaveLength(1);
 });
+
+test("a large body asks for what it may bring itself, behind what others may bring: a whole batch each at most", async () => {
+  const bodies = new Bodies({ maxBodyBytes: 4 << 20, maxBodiesBytes: 16 << 20 });
+  const asked: number[][] = [];
+  const begin = (length: number) => {
+    const one = upload(length);
+    const read = bodies.read(one.request, (commands, others) => {
+      asked.push([commands, others]);
+      return undefined;
+    });
+    return { one, read };
+  };
+  const first = begin(4 << 20);
+  const second = begin(4 << 20);
+  const third = begin(LARGE);
+  expect(asked).toEqual([
+    [8_192, 0],
+    [8_192, 8_192],
+    [LARGE / 128, 16_384],
+  ]);
+  for (const { one, read } of [first, second, third]) {
+    one.fail();
+    expect(await read).toMatchObject({ status: 400 });
+  }
+  begin(LARGE);
+  expect(asked.at(-1)).toEqual([LARGE / 128, 0]);
+});

@@ -393,6 +393,13 @@ describe("what waits is bounded", () => {
     expect(later.sent?.state).toBe("done");
   });
 
+  test("in number: behind others who take all the room, who would fit alone is busy", async () => {
+    expect(sender.busy(MAX_WAITING)).toBeUndefined();
+    expect(sender.busy(1, MAX_WAITING)).toBeDefined();
+    // It is never let in, and told so elsewhere.
+    expect(sender.busy(MAX_WAITING + 1, MAX_WAITING)).toBeUndefined();
+  });
+
   test("in time: behind those to whom nothing comes back, nobody waits", async () => {
     const first = send(pay());
     await quiet();
