@@ -2,14 +2,15 @@
  * Whether one more request may wait: by how long it would wait, not by how many do.
  *
  * What waits is weighed, and each outcome tells how fast weight goes through: as much is let in as goes
- * through in MAX_WAIT_MS. Where nothing comes back any more, nobody is let in behind those who wait.
+ * through in MAX_WAIT_MS. Where nothing comes back any more, only now and then one is let in behind those who
+ * wait, to see whether that is still so: what never comes back must not keep out who would.
  */
 
 import { MAX_FRAME_COMMANDS } from "../wire/frame.ts";
 
 /** Whoever would wait longer is not let in: a quarter of a second of the one that it may take, for speed may halve meanwhile. */
 export const MAX_WAIT_MS = 250;
-/** Where nothing has come back for so long, the queue stands still. */
+/** Where nothing has come back for so long, the queue stands still; then one is let in each time that it is over. */
 export const STANDSTILL_MS = 500;
 /** What a request weighs beside its commands, which weigh 1 each: as measured, one alone costs as much as nine of a batch. */
 export const REQUEST_WEIGHT = 8;
@@ -23,6 +24,8 @@ export class Admission {
   #room = LEAST_ROOM;
   /** When something came back, or began to wait where nothing did. */
   #movedMs = 0;
+  /** When somebody was last let in. */
+  #enteredMs = 0;
 
   /** The weight of what waits. */
   get waiting(): number {
@@ -32,7 +35,8 @@ export class Admission {
   /** Why a request of this weight cannot wait now; undefined where it can. Whoever is alone always can. */
   refusal(weight: number, nowMs: number): string | undefined {
     if (this.#waiting === 0) return undefined;
-    if (nowMs - this.#movedMs > STANDSTILL_MS) return `no outcome has come for ${STANDSTILL_MS} ms`;
+    if (nowMs - this.#movedMs > STANDSTILL_MS && nowMs - this.#enteredMs <= STANDSTILL_MS)
+      return `no outcome has come for ${STANDSTILL_MS} ms`;
     if (this.#waiting + weight > this.#room)
       return `whoever came now would wait longer than ${MAX_WAIT_MS} ms`;
     return undefined;
@@ -40,6 +44,7 @@ export class Admission {
 
   enter(weight: number, nowMs: number): void {
     if (this.#waiting === 0) this.#movedMs = nowMs;
+    this.#enteredMs = nowMs;
     this.#waiting += weight;
   }
 

@@ -1,7 +1,7 @@
 /** How much is let in, by what outcomes tell of the speed at which it goes through. */
 
 import { expect, test } from "bun:test";
-import { Admission, LEAST_ROOM, MAX_WAIT_MS } from "../../src/gateway/admission.ts";
+import { Admission, LEAST_ROOM, MAX_WAIT_MS, STANDSTILL_MS } from "../../src/gateway/admission.ts";
 
 const BATCH = 1_000;
 /** Far more than one machine carries. */
@@ -69,4 +69,27 @@ test("a queue that is slow because it is far away still gets eight whole batches
   admission.enter(1, nowMs);
   expect(admission.refusal(LEAST_ROOM - 1, nowMs)).toBeUndefined();
   expect(admission.refusal(LEAST_ROOM, nowMs)).toBeDefined();
+});
+
+test("in a standstill one is let in now and then, and who comes back opens the door again", () => {
+  const admission = new Admission();
+  // This one never comes back.
+  admission.enter(9, 0);
+  let letIn = 0;
+  const end = STANDSTILL_MS * 10;
+  for (let nowMs = 1; nowMs <= end; nowMs++) {
+    if (nowMs <= STANDSTILL_MS || admission.refusal(9, nowMs) !== undefined) continue;
+    admission.enter(9, nowMs);
+    letIn++;
+  }
+  expect(letIn).toBe(9);
+  admission.came(18, end - 1, end);
+  admission.leave(9);
+  for (let at = 0; at < MANY; at++) {
+    const nowMs = end + 1 + at * (STANDSTILL_MS + 1);
+    expect(admission.refusal(9, nowMs)).toBeUndefined();
+    admission.enter(9, nowMs);
+    admission.came(18, nowMs, nowMs + 1);
+    admission.leave(9);
+  }
 });
