@@ -82,7 +82,7 @@ bench: build/coffer ## measure rates, latencies, starts and growth beside refere
 	@$(BIN)/bun bench/run.ts
 
 .PHONY: overload
-overload: build/coffer ## five times the load that a node carries, for 30 s, singly and in batches; needs wrk
+overload: build/coffer ## more load than a node carries, for 30 s, singly and in batches; needs wrk
 	@$(need_wrk)
 	@$(BIN)/bun bench/overload.ts
 
