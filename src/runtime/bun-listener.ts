@@ -31,8 +31,11 @@ const UNREAD_TIMEOUT_MS = 30_000;
 const BUFFER_BYTES = 128 << 10;
 /** How often is looked. What comes in between, with what waits to be accepted, must find open files. */
 const LOOK_MS = 20;
-/** How often connections are told from the node's own files, where there are many of them. */
+/** How often connections are told from the node's own files, which takes 2 µs for each file. */
 const COUNT_MS = 1_000;
+/** Of the time, what that may take; and what it may take where somebody is about to be kept out. */
+const COUNT_SHARE = 1 / 100;
+const URGENT_SHARE = 1 / 10;
 /** Of all open files, what may be taken: the rest is for what comes between two looks. */
 const SHARE_OF_FILES = 1 / 2;
 /** From this share of the most on, connections are closed behind their answers. */
@@ -62,6 +65,8 @@ export class Listener {
   /** Open files that are no connections, as of the last count. */
   #own = 0;
   #countedMs = Number.NEGATIVE_INFINITY;
+  /** How long the last count took. */
+  #countMs = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Makes a server listen, and bounds its connections; other threads must not begin to listen meanwhile. */
@@ -119,14 +124,20 @@ export class Listener {
     const nowMs = performance.now();
     const open = openFiles();
     const mostNow = () => Math.min(maxConnections, Math.max(mostFiles - this.#own, 1));
-    if (nowMs - this.#countedMs > COUNT_MS || (!this.#full && open - this.#own > mostNow())) {
-      this.#countedMs = nowMs;
+    const sinceMs = nowMs - this.#countedMs;
+    const isUrgent = !this.#full && open - this.#own > mostNow() && sinceMs > this.#countMs / URGENT_SHARE;
+    const counts = isUrgent || sinceMs > Math.max(COUNT_MS, this.#countMs / COUNT_SHARE);
+    if (counts) {
       this.#own = open - connectionsAt(libc, port);
+      this.#countedMs = performance.now();
+      this.#countMs = this.#countedMs - nowMs;
     }
     this.#connections = Math.max(0, open - this.#own);
     const most = mostNow();
     this.#crowded = this.#connections > most * CROWDED;
-    const full = this.#connections > (this.#full ? most * ROOM_AGAIN : most);
+    const tooMany = this.#connections > (this.#full ? most * ROOM_AGAIN : most);
+    // What looks like connections may be new files of the node.
+    const full = tooMany && (this.#full || counts || open > mostFiles);
     if (full) this.#fullMs = nowMs;
     if (full === this.#full) return;
     this.#full = full;
