@@ -12,6 +12,8 @@ import process from "node:process";
 import { XMLParser, XMLValidator } from "fast-xml-parser";
 
 const REPORT = "build/junit.xml";
+/** How long each file took: the next run begins with the slowest. */
+const TIMINGS = "build/timings.json";
 const TEST_ROOT = "test"; // as in bunfig.toml
 const TEST_TIMEOUT_MS = 60_000;
 const RUN_TIMEOUT_MS = 20 * 60_000;
@@ -66,6 +68,8 @@ function runBun(args: readonly string[]): Promise<string> {
     [
       "test",
       `--parallel=${PARALLEL}`,
+      `--timings=${TIMINGS}`,
+      "--update-timings",
       `--timeout=${TEST_TIMEOUT_MS}`,
       "--reporter=junit",
       `--reporter-outfile=${REPORT}`,
