@@ -42,7 +42,12 @@ export function createDoor(
         "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
       });
     if (caller.within && !bound)
-      return respond(problem("forbidden", "The key is bound to some accounts; this is about all of them."));
+      return respond(
+        problem(
+          "forbidden",
+          "The key is bound to some accounts: it may neither make money nor ask about all of them.",
+        ),
+      );
     return serve(request, caller);
   };
 }

@@ -251,7 +251,11 @@ function payerForbidden(index: number): Answer {
 }
 
 function forbidden(path: string): Answer {
-  return problem("forbidden", "is not for a key that is bound to other accounts", { path });
+  return problem(
+    "forbidden",
+    "is more than a key may that is bound to accounts: they alone pay, and no money is made",
+    { path },
+  );
 }
 
 /** In lower case, as ids are told. */
