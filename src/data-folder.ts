@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { v4 } from "uuid";
 import { DiskFolder } from "./eventlog/disk.ts";
 import { SNAPSHOTS } from "./eventlog/snapshot-files.ts";
-import { type NodeLog, NodeRefused } from "./node.ts";
+import { NodeRefused } from "./node.ts";
+import type { NodeLog } from "./ports/node-log.ts";
 import type { FileLock, Runtime } from "./runtime/runtime.ts";
 
 export const NODE_NAME = "node";

@@ -11,7 +11,8 @@ import { KeyRing } from "./keys/key-ring.ts";
 import { GatewayMeasures } from "./metrics/gateway-measures.ts";
 import { watchLoop } from "./metrics/loop-lag.ts";
 import type { ToGateway } from "./ports/link.ts";
-import { CannotListen, type HttpServer, loadRuntime } from "./runtime/runtime.ts";
+import { loadRuntime } from "./runtime/load.ts";
+import { CannotListen, type HttpServer } from "./runtime/runtime.ts";
 import { systemClock } from "./system-clock.ts";
 
 if (!parentPort) throw new TypeError("a gateway's thread is started by coffer serve");

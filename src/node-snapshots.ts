@@ -14,9 +14,9 @@ import {
   noteDamage,
   SnapshotFiles,
 } from "./eventlog/snapshot-files.ts";
-import type { NodeLog } from "./node.ts";
 import type { DataFolder, FileFolder } from "./ports/append-file.ts";
 import type { LogPosition } from "./ports/log-position.ts";
+import type { NodeLog } from "./ports/node-log.ts";
 
 export interface SnapshotParts {
   readonly folder: DataFolder;

@@ -27,6 +27,7 @@ import type { Clock } from "./ports/clock.ts";
 import type { CommandMessages, CommandQueue, QueueState } from "./ports/command-queue.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
 import type { LogPosition } from "./ports/log-position.ts";
+import type { NodeLog } from "./ports/node-log.ts";
 import { NatsQueue, QueueRefused } from "./queue/nats-queue.ts";
 import type { PublishAnswer, StreamSession } from "./queue/stream-session.ts";
 import { buildFrame, CommandWriter } from "./wire/frame.ts";
@@ -54,13 +55,6 @@ export interface NodeSettings {
   readonly acceptGap: boolean;
   /** A snapshot is taken behind so many commands; 0 for none. */
   readonly snapshotCommands: number;
-}
-
-/** Where a node tells what it does. */
-export interface NodeLog {
-  info(facts: object, message: string): void;
-  warn(facts: object, message: string): void;
-  error(facts: object, message: string): void;
 }
 
 /** The node cannot start, or must not go on; the message says why. */

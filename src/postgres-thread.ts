@@ -2,9 +2,9 @@
 
 import { Worker } from "node:worker_threads";
 import type { Config } from "./config.ts";
-import type { NodeLog } from "./node.ts";
 import { TOPICS, type Topic } from "./ports/balance-changes.ts";
 import type { LogPosition } from "./ports/log-position.ts";
+import type { NodeLog } from "./ports/node-log.ts";
 import type { PartitionProgress } from "./projection/postgres/partition-writer.ts";
 
 export const POSTGRES_SETTINGS = [

@@ -10,7 +10,7 @@ import { LedgerSource } from "./projection/postgres/ledger-source.ts";
 import { PostgresWriter } from "./projection/postgres/postgres-writer.ts";
 import { BALANCE_CHANGES, BalanceChangeSource } from "./queue/balance-change-source.ts";
 import { endpointOf, NatsSession } from "./queue/nats-session.ts";
-import { loadRuntime } from "./runtime/runtime.ts";
+import { loadRuntime } from "./runtime/load.ts";
 import { systemClock } from "./system-clock.ts";
 
 if (!parentPort) throw new TypeError("the PostgreSQL writer's thread is started by coffer serve");

@@ -1,7 +1,7 @@
 /** The engine's view of the thread that seals the log. Whatever happens to it, the wallet goes on. */
 
 import { Worker } from "node:worker_threads";
-import type { NodeLog } from "./node.ts";
+import type { NodeLog } from "./ports/node-log.ts";
 import type { Seal } from "./ports/seals.ts";
 
 /** What the thread is started with. */

@@ -5,7 +5,7 @@ import { DiskFolder } from "./eventlog/disk.ts";
 import { LOG_NAME } from "./eventlog/recovery.ts";
 import { SEALS_NAME } from "./eventlog/seal.ts";
 import { Sealing } from "./eventlog/sealing.ts";
-import { loadRuntime } from "./runtime/runtime.ts";
+import { loadRuntime } from "./runtime/load.ts";
 import type { FromSealer, SealThreadData, ToSealer } from "./seal-thread.ts";
 import { systemClock } from "./system-clock.ts";
 

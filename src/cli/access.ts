@@ -7,7 +7,7 @@ import { isLoopback, WrongSetting } from "../config.ts";
 import type { Access, ServeConfig } from "../host.ts";
 import { KEYS_LOCK_NAME, KEYS_NAME } from "../keys/key-file.ts";
 import { KeyWatch } from "../keys/key-watch.ts";
-import type { NodeLog } from "../node.ts";
+import type { NodeLog } from "../ports/node-log.ts";
 import type { TlsPair } from "../runtime/runtime.ts";
 
 /** Throws WrongSetting, and BrokenKeyFile. */

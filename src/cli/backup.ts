@@ -18,9 +18,8 @@ import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
 import { NodeRefused } from "../node.ts";
 import type { AppendFile } from "../ports/append-file.ts";
 import { crcText } from "../ports/log-position.ts";
-import { loadRuntime } from "../runtime/runtime.ts";
-import type { CliCommand } from "./cli.ts";
-import { CommandFailed } from "./command-failed.ts";
+import { loadRuntime } from "../runtime/load.ts";
+import { type CliCommand, CommandFailed } from "./command.ts";
 import { type Progress, showProgress } from "./progress.ts";
 
 const SETTINGS = ["data", "to", "json"] as const;

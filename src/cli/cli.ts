@@ -1,25 +1,7 @@
 /** The commands of coffer: what each is called, takes and says. */
 
-import { type SettingName, settingsHelp, WrongSetting } from "../config.ts";
-import type { WorkerScripts } from "../host.ts";
-import { isExplained } from "./command-failed.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
-
-/** What the executable carries besides its main program. */
-export interface Program {
-  readonly workerScripts: WorkerScripts;
-}
-
-export interface CliCommand {
-  readonly name: string;
-  /** What stands behind the name besides flags. */
-  readonly usage: string;
-  readonly help: string;
-  readonly settings: readonly SettingName[];
-  /** Returns the exit code. */
-  run(args: readonly string[], env: Env, program: Program): Promise<number>;
-}
+import { settingsHelp, WrongSetting } from "../config.ts";
+import { type CliCommand, type Env, isExplained, type Program } from "./command.ts";
 
 /** Loaded only when it is asked for, so that `version` does not load a server. */
 const COMMANDS: Readonly<Record<string, () => Promise<CliCommand>>> = {

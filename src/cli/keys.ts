@@ -13,9 +13,8 @@ import {
   writeKeys,
 } from "../keys/key-file.ts";
 import type { KeyRecord } from "../ports/keys.ts";
-import { loadRuntime } from "../runtime/runtime.ts";
-import type { CliCommand } from "./cli.ts";
-import { CommandFailed } from "./command-failed.ts";
+import { loadRuntime } from "../runtime/load.ts";
+import { type CliCommand, CommandFailed } from "./command.ts";
 
 const SETTINGS = ["data", "scope", "account"] as const;
 /** For how long other commands may hold the file. */

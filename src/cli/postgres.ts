@@ -14,10 +14,9 @@ import { migrateWith, SchemaRefused } from "../projection/postgres/migrate.ts";
 import { CATCH_UP_BATCH_SIZE } from "../projection/postgres/pace.ts";
 import { PostgresWriter } from "../projection/postgres/postgres-writer.ts";
 import { emptyLedger, partitionStates } from "../projection/postgres/state.ts";
-import { loadRuntime } from "../runtime/runtime.ts";
+import { loadRuntime } from "../runtime/load.ts";
 import { systemClock } from "../system-clock.ts";
-import type { CliCommand } from "./cli.ts";
-import { CommandFailed } from "./command-failed.ts";
+import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
 
 const SETTINGS = [

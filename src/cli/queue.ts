@@ -2,8 +2,7 @@ import { connect } from "@nats-io/transport-node";
 import { readConfig, WrongSetting } from "../config.ts";
 import { endpointOf } from "../queue/nats-session.ts";
 import { NodeRegistry } from "../queue/node-registry.ts";
-import type { CliCommand } from "./cli.ts";
-import { CommandFailed } from "./command-failed.ts";
+import { type CliCommand, CommandFailed } from "./command.ts";
 
 const SETTINGS = ["natsUrl"] as const;
 /** What NATS takes as a key. */

@@ -1,6 +1,6 @@
 import { readConfig } from "../config.ts";
 import { damageText } from "../eventlog/recovery.ts";
-import type { CliCommand } from "./cli.ts";
+import type { CliCommand } from "./command.ts";
 import { digestOf, readBehindSnapshot, readWholeLog, totalsOf } from "./read-log.ts";
 
 const SETTINGS = ["data", "fromSnapshot", "json"] as const;

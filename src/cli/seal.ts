@@ -5,9 +5,9 @@ import { DamagedLog, LOG_NAME } from "../eventlog/recovery.ts";
 import { SEALS_NAME } from "../eventlog/seal.ts";
 import { Sealer, SealsDoNotFit } from "../eventlog/sealer.ts";
 import { type Seal, sealText } from "../ports/seals.ts";
-import { type FileLock, loadRuntime } from "../runtime/runtime.ts";
-import type { CliCommand } from "./cli.ts";
-import { CommandFailed } from "./command-failed.ts";
+import { loadRuntime } from "../runtime/load.ts";
+import type { FileLock } from "../runtime/runtime.ts";
+import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
 
 const OPTIONS = ["data", "json"] as const;

@@ -6,10 +6,10 @@ import { DamagedLog } from "../eventlog/recovery.ts";
 import { Host, SERVE_SETTINGS, textOf } from "../host.ts";
 import { NodeRefused } from "../node.ts";
 import { QueueRefused } from "../queue/nats-queue.ts";
-import { CannotListen, loadRuntime } from "../runtime/runtime.ts";
+import { loadRuntime } from "../runtime/load.ts";
+import { CannotListen } from "../runtime/runtime.ts";
 import { readAccess, warnOf } from "./access.ts";
-import type { CliCommand } from "./cli.ts";
-import { isExplained } from "./command-failed.ts";
+import { type CliCommand, isExplained } from "./command.ts";
 
 export const serve: CliCommand = {
   name: "serve",

@@ -7,8 +7,7 @@ import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
 import { SEALS_NAME } from "../eventlog/seal.ts";
 import { BrokenSnapshot, readSnapshot, snapshotNames } from "../eventlog/snapshot-files.ts";
 import { sealText } from "../ports/seals.ts";
-import type { CliCommand } from "./cli.ts";
-import { CommandFailed } from "./command-failed.ts";
+import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
 import { type LogSummary, readBehindSnapshot, readWholeLog, snapshotFolder, totalsOf } from "./read-log.ts";
 

@@ -1,8 +1,8 @@
 import packageJson from "../../package.json" with { type: "json" };
 import { readConfig } from "../config.ts";
 import { LOG_FORMAT } from "../domain/commands.ts";
-import { loadRuntime } from "../runtime/runtime.ts";
-import type { CliCommand } from "./cli.ts";
+import { loadRuntime } from "../runtime/load.ts";
+import type { CliCommand } from "./command.ts";
 
 export const version: CliCommand = {
   name: "version",

@@ -5,8 +5,13 @@
 
 import { type Caller, type Callers, SCOPES, type Scope } from "../ports/keys.ts";
 import { respond } from "./messages.ts";
+import type { DescribedRoute } from "./openapi.ts";
 import { problem } from "./problems.ts";
-import type { Route } from "./routes.ts";
+
+/** One that takes GET answers HEAD too. */
+export interface Route extends DescribedRoute {
+  serve(request: Request, caller: Caller): Response | Promise<Response>;
+}
 
 const UNAUTHORIZED = {
   "no key": [problem("unauthorized", "Send a key, as Authorization: Bearer KEY."), "Bearer"],

@@ -3,10 +3,10 @@
 import { Elysia } from "elysia";
 import type { Callers } from "../ports/keys.ts";
 import type { Answered } from "../ports/measures.ts";
-import { createDoor } from "./door.ts";
+import { createDoor, type Route } from "./door.ts";
 import { respond, targetOf } from "./messages.ts";
 import { problem } from "./problems.ts";
-import { createRoutes, type Route, type RouteOptions } from "./routes.ts";
+import { createRoutes, type RouteOptions } from "./routes.ts";
 import type { WalletService } from "./wallet-service.ts";
 
 export interface HttpOptions extends RouteOptions {

@@ -1,23 +1,17 @@
 /** What can be asked over HTTP, version 1: every path with its method. */
 
 import type { AccountPrefix } from "../domain/account-prefix.ts";
-import type { Caller } from "../ports/keys.ts";
 import { type Seal, sealText } from "../ports/seals.ts";
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
 import { Bodies, type BodyLimits } from "./bodies.ts";
 import type { RouteDescription } from "./descriptions.ts";
 import * as describe from "./descriptions.ts";
-import { unauthorized } from "./door.ts";
+import { type Route, unauthorized } from "./door.ts";
 import { headersOf, isJson, respond, targetOf } from "./messages.ts";
-import { type DescribedRoute, openApi } from "./openapi.ts";
+import { openApi } from "./openapi.ts";
 import { problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
-
-/** One that takes GET answers HEAD too. */
-export interface Route extends DescribedRoute {
-  serve(request: Request, caller: Caller): Response | Promise<Response>;
-}
 
 export interface RouteOptions extends BodyLimits {
   /** Why the node is not ready; undefined where it is. */

@@ -67,10 +67,3 @@ export interface Runtime {
   /** How to connect to the PostgreSQL server of a URL; undefined where the runtime has no client for it. */
   readonly postgres: ((url: string) => SqlConnect) | undefined;
 }
-
-/** The runtime that this process has. */
-export async function loadRuntime(): Promise<Runtime> {
-  // Imported late: each of the two names things that the other refuses even to load.
-  if ("Deno" in globalThis) return (await import("./deno.ts")).denoRuntime;
-  return (await import("./bun.ts")).bunRuntime;
-}

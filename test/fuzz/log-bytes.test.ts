@@ -7,8 +7,7 @@
 import { expect, spyOn, test } from "bun:test";
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Program } from "../../src/cli/cli.ts";
-import { CommandFailed } from "../../src/cli/command-failed.ts";
+import { CommandFailed, type Program } from "../../src/cli/command.ts";
 import { readBehindSnapshot } from "../../src/cli/read-log.ts";
 import { verify } from "../../src/cli/verify.ts";
 import { restore } from "../../src/engine/snapshot.ts";

@@ -1,8 +1,9 @@
 /** /openapi.json as a gateway publishes it; run as a program it prints it, for the linter. */
 
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import type { Route } from "../../src/gateway/door.ts";
 import { createHttp, type HttpOptions } from "../../src/gateway/http.ts";
-import { createRoutes, type Route } from "../../src/gateway/routes.ts";
+import { createRoutes } from "../../src/gateway/routes.ts";
 import type { WalletService } from "../../src/gateway/wallet-service.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: documents are looked at field by field
