@@ -7,28 +7,23 @@ import { v4 } from "uuid";
 import type { Config } from "./config.ts";
 import { freeBytes, makeFolder, nodeName, snapshotFolder, takeLock } from "./data-folder.ts";
 import { DiskFolder } from "./eventlog/disk.ts";
-import { problem } from "./gateway/problems.ts";
-import { GatewayThread } from "./gateway-thread.ts";
-import type { KeyWatch } from "./keys/key-watch.ts";
-import type { GatewayLink } from "./link/gateway-link.ts";
+import { type Access, Gateways } from "./gateways.ts";
 import { checkLinesInThread } from "./log-check-thread.ts";
-import { GatewayMeasures } from "./metrics/gateway-measures.ts";
 import { watchLoop } from "./metrics/loop-lag.ts";
 import { LedgerNode, NodeRefused } from "./node.ts";
 import { type MeasuredQueue, NodeMetrics } from "./node-metrics.ts";
-import type { LinkAnswer } from "./ports/link.ts";
 import type { NodeLog } from "./ports/node-log.ts";
 import { PostgresThread } from "./postgres-thread.ts";
 import { EmbeddedServer } from "./queue/embedded-server.ts";
-import { endpointOf, isNotLetIn, NatsSession } from "./queue/nats-session.ts";
+import { endpointOf, isNotLetIn } from "./queue/nats-endpoint.ts";
+import { NatsSession } from "./queue/nats-session.ts";
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
 import type { StreamState } from "./queue/stream-session.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
-import type { FileLock, Runtime, TlsPair } from "./runtime/runtime.ts";
+import type { FileLock, Runtime } from "./runtime/runtime.ts";
 import { SealThread } from "./seal-thread.ts";
 import { systemClock } from "./system-clock.ts";
-import { MAX_FRAME_COMMANDS } from "./wire/frame.ts";
 
 export const SERVE_SETTINGS = [
   "data",
@@ -62,13 +57,6 @@ export const SERVE_SETTINGS = [
 
 export type ServeConfig = Config<(typeof SERVE_SETTINGS)[number]>;
 
-/** Who may call, and over what. */
-export interface Access {
-  readonly keys: KeyWatch;
-  /** Undefined for plain HTTP. */
-  readonly tls: TlsPair | undefined;
-}
-
 /** The programs of threads. They are found in main.ts only. */
 export interface WorkerScripts {
   readonly gateway: URL;
@@ -79,30 +67,19 @@ export interface WorkerScripts {
 
 const POSITION_INTERVAL_MS = 1_000;
 const DISK_CHECK_INTERVAL_MS = 1_000;
-/** What requests by NATS may take, of those that wait for an answer; each has some weight beside its bytes. */
-const MAX_ASKED_BYTES = 1 << 26;
-const ASKED_OVERHEAD_BYTES = 1 << 10;
-/** What large bodies that are under way may take, over all gateways. */
-const MAX_BODIES_BYTES = 1 << 26;
 /** Connections may be kept open without a request: at a stop the last answers get a moment to leave. */
 const LAST_ANSWERS_MS = 250;
 
 export class Host {
   readonly #name: string;
   readonly #node: LedgerNode<NatsSession>;
-  readonly #gateways: { readonly thread: GatewayThread; readonly link: GatewayLink }[] = [];
-  /** The seq up to which gateways may have answered; they all look at it before they read. */
-  readonly #answered = new SharedArrayBuffer(8);
+  readonly #gateways: Gateways;
   readonly #purge: StreamPurge;
   readonly #positions: Positions;
-  /** Of each gateway. */
-  readonly #measures: GatewayMeasures[] = [];
   readonly #metrics: NodeMetrics;
   #server: EmbeddedServer | undefined;
   #postgres: PostgresThread | undefined;
   #seals: SealThread | undefined;
-  #asked = 0;
-  #askedBytes = 0;
   #recovered = false;
   #wasLetIn = false;
   #diskWatch: ReturnType<typeof setInterval> | undefined;
@@ -140,7 +117,6 @@ export class Host {
     private readonly lock: FileLock,
   ) {
     this.#name = nodeName(config.data);
-    const answered = new BigInt64Array(this.#answered);
     const outside = config.natsUrl !== undefined;
     this.#purge = new StreamPurge(this.#name, outside, config.streamReplicas, (level, message, facts) =>
       log[level](facts, message),
@@ -165,15 +141,19 @@ export class Host {
       log,
       (sequence) => this.#purge.marked(sequence),
       (position) => {
-        Atomics.store(answered, 0, BigInt(position.seq));
+        this.#gateways.mayAnswer(position.seq);
         this.#postgres?.grown(position);
       },
       () => this.#postgres?.taking(this.#node.taking),
     );
+    this.#gateways = new Gateways(config, access, runtime, scripts.gateway, this.#node, {
+      failedRequest: (error) => log.error({ error }, "a request failed"),
+      metrics: () => this.#metrics.text(),
+    });
     this.#metrics = new NodeMetrics({
       runtime,
       measures: this.#node.measures,
-      gateways: this.#measures,
+      gateways: this.#gateways.measures,
       taking: () => this.#node.taking,
       durable: () => (this.#recovered ? this.#node.durable : undefined),
       counters: () => this.#node.counters,
@@ -194,10 +174,8 @@ export class Host {
   /** Starts everything; resolves with the HTTP port when the node is ready. Rejects where it cannot start. */
   async start(): Promise<number> {
     this.#stopLoopWatch = watchLoop(systemClock, this.#node.measures.loopLag);
-    const port = await this.#startGateways();
-    this.access.keys.start(this.log, (keys) => {
-      for (const { link } of this.#gateways) link.tellKeys(keys);
-    });
+    const port = await this.#gateways.start();
+    this.access.keys.start(this.log, (keys) => this.#gateways.tell((link) => link.tellKeys(keys)));
     await this.#node.recover();
     this.#recovered = true;
     this.#startSealing();
@@ -212,7 +190,7 @@ export class Host {
       this.#postgres.taking(this.#node.taking);
     }
     // They have been told that commands are taken; whoever reads the port's line may send some at once.
-    await this.#callGateways("sync");
+    await this.#gateways.call("sync");
     return port;
   }
 
@@ -228,10 +206,10 @@ export class Host {
 
   /** Finishes what is under way, syncs, and ends every part. */
   async stop(): Promise<void> {
-    const answered = this.#callGateways("stop_accepting");
+    const answered = this.#gateways.call("stop_accepting");
     const { shutdownTimeoutMs } = this.config;
     const drained = this.#node.drain(shutdownTimeoutMs / 2);
-    await this.#callGateways("sync");
+    await this.#gateways.call("sync");
     this.log.info({}, "stopping");
     await drained;
     // A lock that is not given back in time runs out by itself.
@@ -240,13 +218,13 @@ export class Host {
     await this.#node.stop(shutdownTimeoutMs / 8);
     await Promise.race([this.#seals?.stop(), after(shutdownTimeoutMs / 8)]);
     await this.#seals?.end();
-    await this.#callGateways("close");
+    await this.#gateways.call("close");
     clearInterval(this.#diskWatch);
     this.access.keys.close();
     this.#stopLoopWatch();
     await Promise.race([answered, after(LAST_ANSWERS_MS)]);
-    await this.#callGateways("cut");
-    await Promise.all(this.#gateways.map(({ thread }) => thread.end()));
+    await this.#gateways.call("cut");
+    await this.#gateways.end();
     await this.#server?.stop(shutdownTimeoutMs / 4);
     this.lock.release();
   }
@@ -256,64 +234,13 @@ export class Host {
     this.#server?.kill();
   }
 
-  /** Starts the threads that serve HTTP; resolves with the port. */
-  async #startGateways(): Promise<number> {
-    const { host, maxBodyBytes, maxConnections, outcomeTimeoutMs, maxWaitingCommands } = this.config;
-    const threads = this.config.gatewayThreads ?? this.runtime.gatewayThreads.byDefault;
-    let { port } = this.config;
-    const { keys, tls } = this.access;
-    const shared = threads > 1;
-    const share = Math.ceil(maxWaitingCommands / threads);
-    if (shared && port > 0) await this.#refuseOthers(port);
-    for (let number = 0; number < threads; number++) {
-      const origin = crypto.getRandomValues(new Uint8Array(16));
-      const measures = new GatewayMeasures();
-      this.#measures.push(measures);
-      const thread = new GatewayThread(
-        this.scripts.gateway,
-        {
-          origin,
-          answered: this.#answered,
-          measures: measures.memory,
-          address: { host, port, shared, maxConnections, tls },
-          keys: keys.inForce,
-          bodies: { maxBodyBytes, maxBodiesBytes: Math.max(maxBodyBytes, MAX_BODIES_BYTES / threads) },
-          settings: {
-            outcomeTimeoutMs,
-            maxWaitingCommands: Math.max(share, Math.min(maxWaitingCommands, MAX_FRAME_COMMANDS)),
-          },
-        },
-        (error) => this.#node.fail(error),
-      );
-      const link = this.#node.join(Buffer.from(origin).toString("hex"), thread, {
-        failedRequest: (error) => this.#requestFailed(error),
-        metrics: () => this.#metrics.text(),
-      });
-      this.#gateways.push({ thread, link });
-      port = await Promise.race([thread.listening, this.failed]);
-    }
-    return port;
-  }
-
-  /** A port that threads share could be shared with another process: it must be free before. */
-  async #refuseOthers(port: number): Promise<void> {
-    const { host, maxConnections } = this.config;
-    const address = { host, port, shared: false, maxConnections, tls: undefined };
-    const nobody = { fetch: () => new Response(null, { status: 503 }) };
-    await (await this.runtime.serve(nobody, address)).cut();
-  }
-
   #startSealing(): void {
     const { data, sealCommands } = this.config;
     if (sealCommands === 0) return;
     const isNew = this.#node.durable.seq === 0;
-    this.#seals = new SealThread(this.scripts.seal, { data, sealCommands }, isNew, this.log, (newest) => {
-      for (const { link } of this.#gateways) link.sealed(newest);
-    });
-  }
-
-  async #callGateways(call: Parameters<GatewayLink["call"]>[0]): Promise<void> {
-    await Promise.all(this.#gateways.map(({ link }) => link.call(call)));
+    this.#seals = new SealThread(this.scripts.seal, { data, sealCommands }, isNew, this.log, (newest) =>
+      this.#gateways.tell((link) => link.sealed(newest)),
+    );
   }
 
   #embeddedServer(): EmbeddedServer {
@@ -371,27 +298,9 @@ export class Host {
   #serveNats(session: NatsSession): void {
     serveTransfers(
       session.connection,
-      (request, maxAnswerBytes) => this.#ask(request, maxAnswerBytes),
-      (error) => this.#requestFailed(error),
+      (request, maxAnswerBytes) => this.#gateways.ask(request, maxAnswerBytes),
+      (error) => this.log.error({ error: textOf(error) }, "a request failed"),
     );
-  }
-
-  async #ask(request: Uint8Array, maxAnswerBytes: number): Promise<LinkAnswer> {
-    const bytes = request.length + ASKED_OVERHEAD_BYTES;
-    if (this.#askedBytes + bytes > MAX_ASKED_BYTES)
-      return problem("overloaded", `requests of ${this.#askedBytes} bytes wait for an answer`);
-    this.#askedBytes += bytes;
-    try {
-      return await this.#nextGateway().ask(request, maxAnswerBytes);
-    } finally {
-      this.#askedBytes -= bytes;
-    }
-  }
-
-  /** Requests by NATS go to the gateways in turn. */
-  #nextGateway(): GatewayLink {
-    this.#asked = (this.#asked + 1) % this.#gateways.length;
-    return (this.#gateways[this.#asked] as { link: GatewayLink }).link;
   }
 
   /** Below `minFreeBytes` commands stay where they are safe: with their callers and on the queue. */
@@ -415,15 +324,11 @@ export class Host {
   }
 
   #lookAtConnections(): void {
-    const full = this.#measures.some(({ told }) => told.full > 0);
+    const full = this.#gateways.measures.some(({ told }) => told.full > 0);
     if (full === this.#keepsOut) return;
     this.#keepsOut = full;
     const { maxConnections } = this.config;
     this.log.warn({ maxConnections }, full ? "nobody else is let in" : "there is room for connections again");
-  }
-
-  #requestFailed(error: unknown): void {
-    this.log.error({ error: textOf(error) }, "a request failed");
   }
 }
 

@@ -9,7 +9,8 @@ import { type FromPostgres, type PostgresThreadData, type ToPostgres, topicsOf }
 import { LedgerSource } from "./projection/postgres/ledger-source.ts";
 import { PostgresWriter } from "./projection/postgres/postgres-writer.ts";
 import { BALANCE_CHANGES, BalanceChangeSource } from "./queue/balance-change-source.ts";
-import { endpointOf, NatsSession } from "./queue/nats-session.ts";
+import { endpointOf } from "./queue/nats-endpoint.ts";
+import { NatsSession } from "./queue/nats-session.ts";
 import { loadRuntime } from "./runtime/load.ts";
 import { systemClock } from "./system-clock.ts";
 

@@ -32,6 +32,7 @@ const WIRES = [
   "gateway-node.ts",
   "gateway-thread.ts",
   "gateway-worker.ts",
+  "gateways.ts",
   "postgres-thread.ts",
   "postgres-worker.ts",
   "data-folder.ts",

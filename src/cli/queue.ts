@@ -1,6 +1,6 @@
 import { connect } from "@nats-io/transport-node";
 import { readConfig, WrongSetting } from "../config.ts";
-import { endpointOf } from "../queue/nats-session.ts";
+import { endpointOf } from "../queue/nats-endpoint.ts";
 import { NodeRegistry } from "../queue/node-registry.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 

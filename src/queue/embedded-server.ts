@@ -6,8 +6,8 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import type { NatsEndpoint } from "./nats-endpoint.ts";
 import { QueueRefused } from "./nats-queue.ts";
-import type { NatsEndpoint } from "./nats-session.ts";
 
 const MAX_PAYLOAD_BYTES = 8 << 20;
 const START_TIMEOUT_MS = 30_000;

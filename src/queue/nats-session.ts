@@ -18,16 +18,9 @@ import {
   RetentionPolicy,
   StorageType,
 } from "@nats-io/jetstream";
-import {
-  connect,
-  createInbox,
-  errors,
-  headers,
-  type Msg,
-  type NatsConnection,
-  nanos,
-} from "@nats-io/transport-node";
+import { connect, createInbox, headers, type Msg, type NatsConnection, nanos } from "@nats-io/transport-node";
 import type { QueueMessage } from "../ports/command-queue.ts";
+import type { NatsEndpoint } from "./nats-endpoint.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "./stream-session.ts";
 
 export const STREAM = "COFFER_COMMANDS";
@@ -44,32 +37,6 @@ const MISSED_HEARTBEAT_MS = 3_000;
 const HEADER_ALLOWANCE_BYTES = 1_024;
 /** Messages that are received and not yet taken; beyond it the server's flow control has failed us. */
 const MAX_BUFFERED_MESSAGES = 262_144;
-
-export interface NatsEndpoint {
-  readonly servers: string | string[];
-  readonly token?: string;
-  readonly user?: string;
-  readonly pass?: string;
-}
-
-/**
- * The endpoint of comma-separated NATS URLs, with the user and password, or the token, that they carry. The
- * first one's count: a cluster has one set.
- */
-export function endpointOf(urls: string): NatsEndpoint {
-  const parsed = urls.split(",").map((url) => new URL(url.includes("://") ? url : `nats://${url}`));
-  const [first] = parsed;
-  const servers = parsed.map(({ protocol, host }) => `${protocol}//${host}`);
-  const user = decodeURIComponent(first?.username ?? "");
-  if (user === "") return { servers };
-  const pass = decodeURIComponent(first?.password ?? "");
-  return pass === "" ? { servers, token: user } : { servers, user, pass };
-}
-
-/** Whether a server refused the user and password, or the token. */
-export function isNotLetIn(error: unknown): boolean {
-  return error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError;
-}
 
 export interface StreamNames {
   readonly stream: string;
