@@ -184,11 +184,12 @@ export class TransactionIndex implements DecidedTransactions {
     const table = new Int32Array(slotsFor(this.size));
     const mask = table.length - 1;
     const shift = Math.log2(table.length / PARTS_OF_TABLE);
-    const hashes = new Int32Array(ENTERED_TOGETHER);
+    const together = Math.min(ENTERED_TOGETHER, this.size);
+    const hashes = new Int32Array(together);
     const ends = new Int32Array(PARTS_OF_TABLE);
-    const order = new Int32Array(ENTERED_TOGETHER);
-    for (let first = 0; first < this.size; first += ENTERED_TOGETHER) {
-      const count = Math.min(ENTERED_TOGETHER, this.size - first);
+    const order = new Int32Array(together);
+    for (let first = 0; first < this.size; first += together) {
+      const count = Math.min(together, this.size - first);
       ends.fill(0);
       for (let i = 0; i < count; i++) {
         const number = first + i;

@@ -62,7 +62,8 @@ export function openingOf(file: ReadableFile): LedgerOpened | undefined {
     if (first?.type === "LedgerOpened") opened ??= first;
   };
   const lines = Buffer.allocUnsafe(WINDOW_BYTES);
-  new LogScan({ command }, LOG_BEGIN).take(lines, file.read(lines, 0));
+  const firstLine = lines.subarray(0, file.read(lines, 0)).indexOf("\n") + 1;
+  new LogScan({ command }, LOG_BEGIN).take(lines, firstLine);
   return opened;
 }
 

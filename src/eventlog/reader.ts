@@ -51,7 +51,9 @@ export interface LogReading {
   readonly break: (LogBreak & { readonly committed: boolean }) | undefined;
 }
 
+/** A log is read in pieces of so much; a smaller one in one piece. */
 const CHUNK_BYTES = 1 << 20;
+const MIN_CHUNK_BYTES = 1 << 12;
 /** No command's lines are longer than this; a longer run without a line's or a command's end is a break. */
 export const MAX_COMMAND_LINES_BYTES = 16 << 20;
 const NEWLINE = 10;
@@ -98,15 +100,17 @@ async function feed(
   take: (buffer: Buffer, length: number) => number | undefined,
   progress: (bytes: number) => void = () => {},
 ): Promise<number> {
-  let buffer = Buffer.allocUnsafe(2 * CHUNK_BYTES);
+  // Of a small log in one piece, and what grows behind it meanwhile in further ones.
+  const chunk = Math.min(CHUNK_BYTES, Math.max(MIN_CHUNK_BYTES, file.size() - start));
+  let buffer = Buffer.allocUnsafe(2 * chunk);
   let length = 0;
   for (let at = start; length <= MAX_COMMAND_LINES_BYTES; ) {
-    if (buffer.length - length < CHUNK_BYTES) {
+    if (buffer.length - length < chunk) {
       const larger = Buffer.allocUnsafe(buffer.length * 2);
       buffer.copy(larger, 0, 0, length);
       buffer = larger;
     }
-    const read = file.read(buffer.subarray(length, length + CHUNK_BYTES), at + length);
+    const read = file.read(buffer.subarray(length, length + chunk), at + length);
     if (read === 0) break;
     length += read;
     const done = take(buffer, length);

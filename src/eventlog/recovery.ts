@@ -200,9 +200,9 @@ function rewrite(file: AppendFile, from: number, to: number): void {
 const COPY_BYTES = 1 << 20;
 
 function copy(source: AppendFile, from: number, to: number, target: AppendFile, targetAt: number): void {
-  const buffer = new Uint8Array(COPY_BYTES);
+  const buffer = new Uint8Array(Math.max(0, Math.min(COPY_BYTES, to - from)));
   for (let at = from; at < to; ) {
-    const read = source.read(buffer.subarray(0, Math.min(COPY_BYTES, to - at)), at);
+    const read = source.read(buffer.subarray(0, Math.min(buffer.length, to - at)), at);
     if (read === 0) throw new Error(`the file ended at byte ${at} while it was copied`);
     writeAll(target, buffer.subarray(0, read), targetAt + at - from);
     at += read;

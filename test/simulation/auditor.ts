@@ -57,7 +57,8 @@ export class Auditor {
       throw new Violation("what was durable in events.log has changed or is gone");
     }
     let at = this.#bytes.length;
-    for (let lines: Line[] = [], start = at; ; ) {
+    let end = at;
+    for (let lines: Line[] = []; ; ) {
       const newline = durable.indexOf(10, at);
       if (newline < 0) break;
       const text = Buffer.from(durable.subarray(at, newline)).toString("latin1");
@@ -70,14 +71,14 @@ export class Auditor {
       lines.push(line);
       at = newline + 1;
       if (line.crc === undefined) continue;
-      const body = durable.subarray(start, newline - ',"crc":"00000000"}'.length);
+      const body = durable.subarray(end, newline - ',"crc":"00000000"}'.length);
       if (crc32(body, this.#crc).toString(16).padStart(8, "0") !== line.crc) break;
       this.#command(lines, line);
       this.#crc = Number.parseInt(line.crc, 16);
-      this.#bytes = durable.slice(0, at);
       lines = [];
-      start = at;
+      end = at;
     }
+    if (end > this.#bytes.length) this.#bytes = durable.slice(0, end);
   }
 
   /** A caller was told how its command ended: it must stand so in the durable log, now. */

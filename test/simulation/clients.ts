@@ -17,8 +17,11 @@ export interface Request {
   send(wallet: WalletService): Promise<Answer>;
 }
 
-/** What a caller asks next. `history` is what was asked before, by anyone. */
-export function nextRequest(random: Random, history: Asked[]): Request {
+/** What was asked before, by anyone, of each kind. */
+export type History = Readonly<Record<Asked["kind"], Asked[]>>;
+
+/** What a caller asks next, which is added to `history`. */
+export function nextRequest(random: Random, history: History): Request {
   if (random.chance(0.3)) {
     const count = random.between(1, MAX_BATCH);
     const asked = Array.from({ length: count }, () => ask(random, history, "transfer"));
@@ -40,8 +43,8 @@ export function nextRequest(random: Random, history: Asked[]): Request {
   };
 }
 
-function ask(random: Random, history: Asked[], kind: Asked["kind"]): Asked {
-  const old = history.filter((asked) => asked.kind === kind);
+function ask(random: Random, history: History, kind: Asked["kind"]): Asked {
+  const old = history[kind];
   if (old.length > 0 && random.chance(0.25)) {
     const before = random.chance(0.7)
       ? (old[old.length - 1 - random.below(Math.min(8, old.length))] as Asked)
@@ -65,7 +68,7 @@ function ask(random: Random, history: Asked[], kind: Asked["kind"]): Asked {
           : to,
     amount,
   };
-  history.push(asked);
+  old.push(asked);
   return asked;
 }
 

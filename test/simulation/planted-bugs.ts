@@ -118,7 +118,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "queue/stream-check.ts",
     from: "holdsLastKnown || known === 0",
     to: "known >= 0",
-    firstSeed: 223,
+    firstSeed: 338,
   },
   {
     name: "a stream made anew uses a number twice",
@@ -149,7 +149,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "engine/engine-loop.ts",
     from: "    if (changes.length > 0) await this.log.commit();\n    if (snapshot) this.snapshots?.write(snapshot);",
     to: "    if (snapshot) this.snapshots?.write(snapshot);\n    if (changes.length > 0) await this.log.commit();",
-    firstSeed: 769,
+    firstSeed: 1_134,
   },
   {
     name: "what a snapshot counts is not checked",

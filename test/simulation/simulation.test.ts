@@ -48,11 +48,11 @@ describe("the simulator finds that", () => {
         path,
         source.replace(from, () => to),
       );
-      const run = new TestProcess(process.execPath, [
-        join(copy, "test", "simulation", "run.ts"),
-        String(firstSeed),
-        String(MAX_SEEDS_FOR_A_BUG),
-      ]);
+      const run = new TestProcess(
+        process.execPath,
+        [join(copy, "test", "simulation", "run.ts"), String(firstSeed), String(MAX_SEEDS_FOR_A_BUG)],
+        { BUN_JSC_useFTLJIT: "0" }, // it runs for too short a time to gain from it
+      );
       expect(await run.exited).toBe(1);
       await run.line(/^seed [0-9]+ fails:/);
     },

@@ -18,8 +18,8 @@ import type { BalancesView } from "../../src/ports/balances.ts";
 import type { ToEngine, ToGateway } from "../../src/ports/link.ts";
 import type { LogPosition } from "../../src/ports/log-position.ts";
 import type { NodeLog } from "../../src/ports/node-log.ts";
-import { type Asked, Auditor, Violation } from "./auditor.ts";
-import { nextRequest, type Request, toldOf } from "./clients.ts";
+import { Auditor, Violation } from "./auditor.ts";
+import { type History, nextRequest, type Request, toldOf } from "./clients.ts";
 import { Dead, SimulatedDisk } from "./disk.ts";
 import { MAX_DELAY_MS, SimulatedPort } from "./port.ts";
 import { Random } from "./random.ts";
@@ -68,7 +68,7 @@ export class Simulation {
   readonly #disk: SimulatedDisk;
   readonly #server: SimulatedServer;
   readonly #auditor = new Auditor();
-  readonly #history: Asked[] = [];
+  readonly #history: History = { transfer: [], deposit: [], withdraw: [], open_account: [] };
   /** What happened, for whoever has to find out why a seed fails. */
   readonly trace: string[] = [];
   readonly #faults: boolean;
