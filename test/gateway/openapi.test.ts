@@ -1,6 +1,7 @@
 /** /openapi.json beside what the gateway does: its schemas take what its validators take, and no code is missing. */
 
 import { describe, expect, test } from "bun:test";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import { parseAccount, parseCurrency, parseTransactionId, WORLD } from "../../src/domain/names.ts";
 import { REJECTIONS } from "../../src/domain/rejections.ts";
@@ -29,6 +30,18 @@ describe("the document", () => {
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
     );
     expect(told).toEqual(ROUTES.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`));
+  });
+
+  test("has no schema that JSON schema does not know", () => {
+    const ajv = new Ajv2020({ strict: false });
+    const check = (node: Json, name = "") => {
+      if (typeof node !== "object" || node === null) return;
+      if (name === "schema")
+        expect([ajv.validateSchema(node), ajv.errorsText()]).toEqual([true, "No errors"]);
+      for (const [key, value] of Object.entries<Json>(node))
+        check(value, name === "schemas" ? "schema" : key);
+    };
+    check(document);
   });
 
   test("knows every problem code, and says of each that can be where it can be", () => {
