@@ -10,7 +10,7 @@ import type { DecidedTransaction, DecidedTransactions } from "../domain/ledger.t
 import type { TransactionId } from "../domain/names.ts";
 import { placeOf, TransactionRecords } from "./transaction-records.ts";
 
-const FIRST_TABLE_SLOTS = 1 << 16;
+const FIRST_TABLE_SLOTS = 1 << 12;
 /** The most that is taken on trust. */
 const MAX_EXPECTED_SLOTS = 1 << 28;
 /** The table grows from this load on; the larger one is ready at GROWTH_LOAD × (1 + 1 / MOVED_PER_RECORD). */

@@ -1,8 +1,8 @@
 /**
  * What was decided about each transaction, 44 bytes a record, in the order in which it was decided.
  *
- * Records lie in segments that are never moved; none ever changes. Names of accounts and currencies stand beside
- * them, each once.
+ * Records lie in segments of one size, of which the first grows up to it; none ever changes. Names of accounts and
+ * currencies stand beside them, each once.
  */
 
 import { money } from "../domain/amount.ts";
@@ -13,6 +13,8 @@ import { REJECTIONS } from "../domain/rejections.ts";
 
 export const RECORD_INTS = 11;
 const SEGMENT_RECORDS = 1 << 15;
+/** How large the first segment begins: a small ledger needs no more. */
+const FIRST_RECORDS = 1 << 8;
 
 // The layout of a record, in 32-bit integers.
 const ID = 0; // 4
@@ -76,6 +78,8 @@ export class TransactionRecords {
   readonly currencies = new Names<DecidedTransaction["currency"]>();
   readonly #segments: Int32Array<ArrayBuffer>[] = [];
   #size = 0;
+  /** For how many records there are segments. */
+  #room = 0;
 
   get size(): number {
     return this.#size;
@@ -200,6 +204,7 @@ export class TransactionRecords {
     ) {
       this.#segments.push(copied);
       this.#size += SEGMENT_RECORDS;
+      this.#room = this.#size;
       return;
     }
     for (let at = 0; at < copied.length; ) {
@@ -222,8 +227,19 @@ export class TransactionRecords {
 
   /** The segment of the next record. */
   #segment(): Int32Array {
-    if (this.#size % SEGMENT_RECORDS === 0 && this.#size / SEGMENT_RECORDS === this.#segments.length)
-      this.#segments.push(new Int32Array(SEGMENT_RECORDS * RECORD_INTS));
+    if (this.#size === this.#room) this.#makeRoom();
     return this.segmentOf(this.#size);
+  }
+
+  #makeRoom(): void {
+    if (this.#room >= SEGMENT_RECORDS) {
+      this.#segments.push(new Int32Array(SEGMENT_RECORDS * RECORD_INTS));
+      this.#room += SEGMENT_RECORDS;
+      return;
+    }
+    this.#room = Math.max(FIRST_RECORDS, 2 * this.#room);
+    const larger = new Int32Array(this.#room * RECORD_INTS);
+    larger.set(this.#segments[0] ?? []);
+    this.#segments[0] = larger;
   }
 }

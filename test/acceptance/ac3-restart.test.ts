@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { CofferNode, RUNTIME_NAMES, replay } from "../support/coffer.ts";
+import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { replayIndependently } from "../support/independent-replay.ts";
 import { randomIntegers, SEED } from "../support/seed.ts";
@@ -74,7 +75,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
       expect(await balancesOf(node, tellers.accounts)).toEqual(loggedBalances(node, tellers.accounts));
       const enough = tellers.acknowledged + 100 + randomIntegers(SEED + crash)(200);
       const working = tellers.work(node.client, 100_000, AT_ONCE);
-      while (tellers.acknowledged < enough) await new Promise(setImmediate);
+      await eventually("more were answered", () => tellers.acknowledged >= enough);
       await node.crash();
       tellers.stop();
       await working;

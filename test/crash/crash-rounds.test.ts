@@ -6,6 +6,7 @@
 import { expect, test } from "bun:test";
 import process from "node:process";
 import { CofferNode } from "../support/coffer.ts";
+import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { expectWhole } from "../support/node-checks.ts";
 import { randomIntegers, SEED } from "../support/seed.ts";
@@ -26,7 +27,7 @@ test(
     for (let round = 0; round < ROUNDS; round++) {
       const enough = tellers.acknowledged + random(MAX_ANSWERS_BEFORE);
       const working = tellers.work(node.client, Number.MAX_SAFE_INTEGER, AT_ONCE);
-      while (tellers.acknowledged < enough) await new Promise(setImmediate);
+      await eventually("more were answered", () => tellers.acknowledged >= enough);
       const victim = VICTIMS[random(VICTIMS.length)];
       const nats = await node.natsPid();
       if (victim !== "coffer" && victim !== "both, coffer first") process.kill(nats, "SIGKILL");

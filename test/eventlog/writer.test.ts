@@ -241,6 +241,7 @@ describe("the mark", () => {
       marked.push(mark()?.seq ?? 0);
     }
     expect(marked).toEqual([1, 1, 5, 5]);
+    await eventually("the last one is told", () => log.marked.length > 1); // written is not yet synced
     expect(log.marked.map(({ seq }) => seq)).toEqual([1, 5]);
     await log.close();
   });

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { CofferNode } from "../support/coffer.ts";
+import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { type LogLine, replayIndependently } from "../support/independent-replay.ts";
 import { randomIntegers, SEED } from "../support/seed.ts";
@@ -28,7 +29,7 @@ test.each([1, 3])(
       const before = history.length;
       const clients = Array.from({ length: CLIENTS }, () => client(node.client, random, history));
       const enough = before + (CLIENTS * OPERATIONS_OF_A_CLIENT) / 2;
-      while (history.length < enough) await new Promise(setImmediate);
+      await eventually("more were answered", () => history.length >= enough);
       if (phase < PHASES - 1) {
         await node.crash();
         await Promise.all(clients);
