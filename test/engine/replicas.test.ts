@@ -1,10 +1,9 @@
 /** Several nodes on one NATS: they write one log, and watch each other. */
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { NatsConnection } from "@nats-io/transport-node";
 import { CofferNode } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
@@ -16,25 +15,8 @@ import { Tellers } from "../support/tellers.ts";
 
 const POSITIONS = "coffer.positions";
 
-let server: NatsServer;
-let connection: NatsConnection;
-const nodes: CofferNode[] = [];
-
-beforeAll(async () => {
-  server = await NatsServer.start(temporaryFolder());
-  connection = await server.connect();
-});
-afterAll(async () => {
-  await connection.close();
-  await Promise.all(nodes.map((node) => node.crash()));
-  await server.crash();
-});
-
-async function start(on: NatsServer = server, data = temporaryFolder()): Promise<CofferNode> {
-  const node = await CofferNode.start(data, { flags: ["--nats-url", on.url] });
-  nodes.push(node);
-  return node;
-}
+const start = (on: NatsServer, data = temporaryFolder()): Promise<CofferNode> =>
+  CofferNode.start(data, { flags: ["--nats-url", on.url] });
 
 const logOf = ({ data }: CofferNode) => readFileSync(join(data, "events.log"), "latin1");
 
@@ -63,7 +45,8 @@ const wrong = (claim: Claim): Claim => ({
 test("two nodes write one log, whoever's callers ask, also where one of them was killed meanwhile", async () => {
   const draw = randomIntegers(SEED);
   const tellers = new Tellers(draw);
-  const [one, first] = await Promise.all([start(), start()]);
+  const server = await NatsServer.start(temporaryFolder());
+  const [one, first] = await Promise.all([start(server), start(server)]);
   let other = first;
   for (let times = 0; times < 2; times++) {
     await Promise.all([tellers.work(one.client, 100, 8), tellers.work(other.client, 100, 8)]);
@@ -84,10 +67,13 @@ test("two nodes write one log, whoever's callers ask, also where one of them was
   expect(await one.stop()).toBe(0);
   await expectWhole(other, tellers);
   expect(logOf(one)).toBe(logOf(other));
+  await server.crash();
 });
 
 test("a request of a NATS client is served by one of the nodes, and its answer is true of both", async () => {
-  const [one, other] = await Promise.all([start(), start()]);
+  const server = await NatsServer.start(temporaryFolder());
+  const connection = await server.connect();
+  const [one, other] = await Promise.all([start(server), start(server)]);
   await one.client.open("ann", 100);
   const pay = () => ({ transaction_id: randomUUID(), from_account: "ann", to_account: "ben", amount: 1 });
   const payments = Array.from({ length: 40 }, pay);
@@ -104,6 +90,8 @@ test("a request of a NATS client is served by one of the nodes, and its answer i
     await eventually("ben has it all", async () => (await client.balance("ben").catch(() => 0)) === 40);
   await eventually("the logs are one", () => logOf(one) === logOf(other));
   expect(await Promise.all([one.stop(), other.stop()])).toEqual([0, 0]);
+  await connection.close();
+  await server.crash();
 });
 
 describe("positions", () => {
