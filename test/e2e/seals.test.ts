@@ -1,11 +1,11 @@
 /** Seals from outside: a node seals by itself and serves the newest; `coffer seal` and `verify --seals`. */
 
-import { describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { LogMark } from "../../src/eventlog/mark.ts";
-import { CofferNode, coffer, RUNTIME_NAMES, RUNTIMES, type RuntimeName } from "../support/coffer.ts";
+import { CofferNode, coffer, RUNTIME_NAMES, RUNTIMES } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { checkSealsIndependently, commandsOf, forge } from "../support/independent-seals.ts";
@@ -35,12 +35,21 @@ async function transfers(node: CofferNode, from: number, to: number): Promise<vo
     });
 }
 
-async function someLedger(runtime?: RuntimeName): Promise<string> {
-  const node = await CofferNode.start(temporaryFolder(), { ...(runtime && { runtime }), flags: FLAGS });
+let stopped: string;
+
+beforeAll(async () => {
+  const node = await CofferNode.start(temporaryFolder(), { flags: FLAGS });
   await node.client.open("alice", 100_000);
   await transfers(node, 1, 40);
   expect(await node.stop()).toBe(0);
-  return node.data;
+  stopped = node.data;
+});
+
+/** A copy of a ledger that was stopped, of 42 commands. */
+function someLedger(): string {
+  const data = temporaryFolder();
+  cpSync(stopped, data, { recursive: true });
+  return data;
 }
 
 /** The samples of /metrics that are about seals. */
@@ -87,13 +96,10 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     await node.client.open("alice", 100_000);
     await transfers(node, 1, 5);
     const { seq } = await node.client.ledger();
-    let sealed = "";
-    await eventually("the mark has come to the log's end", async () => {
-      const { code, stdout, stderr } = await coffer(["seal", "--data", node.data, "--json"], runtime);
-      if (code !== 0) throw new Error(stderr);
-      sealed = stdout;
-      return JSON.parse(stdout).seq === seq;
-    });
+    const marked = () => LogMark.read(new DiskFolder(node.data))?.seq === seq;
+    await eventually("the mark has come to the log's end", marked);
+    const { code, stdout: sealed } = await coffer(["seal", "--data", node.data, "--json"], runtime);
+    expect([code, JSON.parse(sealed).seq]).toEqual([0, seq]);
     await eventually("it is served", async () => (await node.client.get("/v1/seal")).text === sealed);
     await transfers(node, 6, 9);
     expect(await node.stop()).toBe(0);
@@ -123,7 +129,7 @@ async function alter(data: string, pattern: RegExp, replacement: string): Promis
 }
 
 test("whoever alters a command, the log's crcs, its mark and its snapshots is found by seals alone", async () => {
-  const data = await someLedger();
+  const data = someLedger();
   const before = fileOf(data, "events.log").toString("latin1").split(id(17))[0] as string;
   await alter(data, /"amount":17([,}].*)"amount":17,/s, '"amount":99$1"amount":99,');
   const { code, stderr } = await verify(data, "--seals");
@@ -135,7 +141,7 @@ test("whoever alters a command, the log's crcs, its mark and its snapshots is fo
 });
 
 test("a node whose log is not as its last seal says tells it, seals no more, and goes on", async () => {
-  const data = await someLedger();
+  const data = someLedger();
   await alter(data, /"account":"b3"/, '"account":"b4"');
   const seals = fileOf(data, "events.seals");
   const node = await CofferNode.start(data, { flags: ["--seal-commands", "50"] });
@@ -195,7 +201,7 @@ test("after each crash seals go on, and hold", async () => {
 });
 
 test("coffer seal seals what stands before the log's mark, which recovery never cuts", async () => {
-  const data = await someLedger();
+  const data = someLedger();
   rmSync(join(data, "events.seals"));
   const log = fileOf(data, "events.log");
   const before = commandsOf(log).slice(0, 20).join("").length;
@@ -211,7 +217,7 @@ test("coffer seal seals what stands before the log's mark, which recovery never 
 
 test("coffer seal may be killed at any moment, and run twice at once", async () => {
   const draw = randomIntegers();
-  const data = await someLedger();
+  const data = someLedger();
   const [opening = "", ...others] = commandsOf(fileOf(data, "events.log"));
   const log = forge([
     opening,
@@ -236,7 +242,7 @@ test("coffer seal may be killed at any moment, and run twice at once", async () 
 
 describe("verify --seals", () => {
   test("needs seals, and a seal that was kept must be among them", async () => {
-    const data = await someLedger();
+    const data = someLedger();
     const { hashes } = independent(data);
     expect((await verify(data, "--seal", hashes[0] as string)).code).toBe(0);
     const unknown = await verify(data, "--seal", "0".repeat(64));
@@ -248,7 +254,7 @@ describe("verify --seals", () => {
   });
 
   test("passes over a torn line, and tells what is not sealed", async () => {
-    const data = await someLedger();
+    const data = someLedger();
     const { length } = fileOf(data, "events.seals");
     truncateSync(join(data, "events.seals"), length - 1);
     const { code, stdout, stderr } = await verify(data, "--seals");
@@ -258,7 +264,7 @@ describe("verify --seals", () => {
   });
 
   test("still looks at every seq, crc and total, and at snapshots", async () => {
-    const data = await someLedger();
+    const data = someLedger();
     writeFileSync(join(data, "events.log"), '{"seq":1\n', { flag: "a" });
     const { code, stderr } = await verify(data, "--seals");
     expect([code, stderr]).toEqual([1, expect.stringMatching(/events\.log: line [0-9]+, byte/)]);
@@ -275,7 +281,7 @@ test("a node that is told to seal nothing does not, and knows none", async () =>
 });
 
 test("a log that was never sealed is sealed from its first line, and that is told", async () => {
-  const data = await someLedger();
+  const data = someLedger();
   rmSync(join(data, "events.seals"));
   const node = await CofferNode.start(data, { flags: FLAGS });
   await node.process.line(/"there are no seals: the log is sealed from its first line, as it stands now"/);
@@ -287,7 +293,7 @@ test("coffer seal tells where there is nothing to seal", async () => {
   const empty = temporaryFolder();
   const { code, stderr } = await coffer(["seal", "--data", empty]);
   expect([code, stderr]).toEqual([1, expect.stringContaining("events.log is not there")]);
-  const data = await someLedger();
+  const data = someLedger();
   rmSync(join(data, "events.mark"));
   const unmarked = await coffer(["seal", "--data", data]);
   expect([unmarked.code, unmarked.stderr]).toEqual([1, expect.stringContaining("events.mark says nothing")]);

@@ -1,7 +1,7 @@
 /** When a node refuses to start: it says why, changes nothing, and leaves nothing behind. */
 
-import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CofferNode, RUNTIME_NAMES, type RuntimeName } from "../support/coffer.ts";
 import { contentsOf, temporaryFolder } from "../support/folders.ts";
@@ -13,15 +13,23 @@ const TRANSFERS = 20;
 
 const logOf = (data: string) => join(data, "events.log");
 
-/** A folder with a ledger of some transfers, cleanly stopped. */
-async function stoppedLedger(flags: readonly string[] = []): Promise<string> {
-  const node = await CofferNode.start(temporaryFolder(), { flags });
+let stopped: string;
+
+beforeAll(async () => {
+  const node = await CofferNode.start(temporaryFolder());
   await node.client.open("alice", 1_000);
   await node.client.open("bob");
   for (let i = 0; i < TRANSFERS; i++)
     await node.client.transfer({ from_account: "alice", to_account: "bob", amount: 1 + i });
   expect(await node.stop()).toBe(0);
-  return node.data;
+  stopped = node.data;
+});
+
+/** A folder with a ledger of some transfers, cleanly stopped. */
+function stoppedLedger(): string {
+  const data = temporaryFolder();
+  cpSync(stopped, data, { recursive: true });
+  return data;
 }
 
 /** Starts a node that must not come up; returns its exit code and the reason that it gave. */
@@ -65,7 +73,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
   });
 
   test("a log with a damaged byte before its mark is refused: file, line and byte are named", async () => {
-    const data = await stoppedLedger();
+    const data = stoppedLedger();
     const bytes = readFileSync(logOf(data));
     const line = 12;
     const offset =
@@ -87,7 +95,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
 });
 
 test("a log that is shorter than its mark is refused, and nothing is changed", async () => {
-  const data = await stoppedLedger();
+  const data = stoppedLedger();
   const size = readFileSync(logOf(data)).length;
   truncateSync(logOf(data), size - 1);
   const before = contentsOf(data);
@@ -96,7 +104,7 @@ test("a log that is shorter than its mark is refused, and nothing is changed", a
 });
 
 test("a log of a newer format is refused, and nothing is changed", async () => {
-  const data = await stoppedLedger();
+  const data = stoppedLedger();
   const log = readFileSync(logOf(data), "latin1");
   writeFileSync(logOf(data), log.replace('"format":1', '"format":2'), "latin1");
   const before = contentsOf(data);
@@ -105,7 +113,7 @@ test("a log of a newer format is refused, and nothing is changed", async () => {
 });
 
 test("settings of the opening cannot be changed later; the same ones again are welcome", async () => {
-  const data = await stoppedLedger();
+  const data = stoppedLedger();
   const log = readFileSync(logOf(data), "latin1");
   expect(await refused(data, ["--currency", "EUR"])).toMatch(/--currency .*EUR.*USD/);
   expect(await refused(data, ["--strict"])).toMatch(/--strict/);
@@ -161,7 +169,7 @@ test("until a node is ready it says so, and takes no commands", async () => {
   const port = await freePort();
   // Its nats-server cannot be reached, so it never is.
   const flags = ["--nats-url", "nats://127.0.0.1:1", "--port", String(port)];
-  const node = CofferNode.launch(await stoppedLedger(), { flags });
+  const node = CofferNode.launch(stoppedLedger(), { flags });
   await node.process.line(/"queue away"/);
   const client = new WalletClient(`http://127.0.0.1:${port}`);
   expect(await client.get("/health/ready")).toMatchObject({ status: 503, body: { code: "not_ready" } });

@@ -178,17 +178,18 @@ describe("a log that was torn", () => {
 
 describe("after the mark", () => {
   const MARKED = 6;
+  let mark: Buffer;
+
+  beforeAll(async () => {
+    mark = await markOf(endBefore(MARKED));
+  });
 
   /** Damages the log from `from` up to `to` by what `damage` makes of each byte. */
   async function expectCut(from: number, to: number, damage: (byte: number) => number): Promise<void> {
     const bytes = Buffer.from(log.bytes);
     for (let at = from; at < to; at++) bytes[at] = damage(bytes[at] as number);
     const changed = bytes.findIndex((byte, at) => byte !== log.bytes[at]);
-    await expectRecovered(
-      bytes,
-      await markOf(endBefore(MARKED)),
-      changed < 0 ? log.bytes.length : lastEnd(changed),
-    );
+    await expectRecovered(bytes, mark, changed < 0 ? log.bytes.length : lastEnd(changed));
   }
 
   test("zeros, wherever they begin and end", async () => {
