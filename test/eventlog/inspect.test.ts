@@ -5,7 +5,7 @@ import { NewerFormat } from "../../src/eventlog/line.ts";
 import { inspectLog, type LogFinding, recoverLog } from "../../src/eventlog/recovery.ts";
 import type { AppendFile } from "../../src/ports/append-file.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { memoryFolder } from "../support/folders.ts";
 import {
   collector,
   filesOf,
@@ -73,7 +73,7 @@ test("recovery has all of the log on disk before it is done, and what it cuts be
   const { bytes, ends } = await writeLog(place(someCommands(25, randomIntegers())));
   const [marked, last] = [ends.at(-5), ends.at(-2)];
   if (!marked || !last) throw new Error("the log is too short");
-  const folder = temporaryFolder();
+  const folder = memoryFolder();
   putFiles(folder, {
     "events.log": bytes.subarray(0, bytes.length - 1),
     "events.mark": await markOf(marked),
@@ -98,7 +98,7 @@ test("recovery has all of the log on disk before it is done, and what it cuts be
 
 test("recovery without a mark writes all of the log once more", async () => {
   const { bytes } = await writeLog(place(someCommands(9_000, randomIntegers()), 500));
-  const folder = temporaryFolder();
+  const folder = memoryFolder();
   putFiles(folder, { "events.log": bytes });
   const disk = new FaultyDisk(folder);
   disk.takes = 100_000;
@@ -120,7 +120,7 @@ test.each(["write", "sync", "truncate"] as const)(
     const commands = place(someCommands(25, randomIntegers()));
     const { bytes, ends } = await writeLog(commands);
     const whole = ends.at(-2)?.bytes as number;
-    const folder = temporaryFolder();
+    const folder = memoryFolder();
     // Fails at each of the operations of this kind in turn.
     for (let failing = 1; ; failing++) {
       putFiles(folder, { "events.log": bytes.subarray(0, bytes.length - 1) });

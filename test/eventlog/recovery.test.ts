@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LogPosition } from "../../src/ports/log-position.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { memoryFolder } from "../support/folders.ts";
 import {
   filesOf,
   LogOnDisk,
@@ -22,7 +22,7 @@ import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 const COMMANDS = place(someCommands(25, draw));
-const folder = join(temporaryFolder(), "data");
+const folder = join(memoryFolder(), "data");
 let log: WrittenLog;
 
 beforeAll(async () => {

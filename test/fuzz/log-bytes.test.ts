@@ -19,7 +19,7 @@ import { DamagedLog } from "../../src/eventlog/recovery.ts";
 import { newestSnapshot } from "../../src/eventlog/snapshot-files.ts";
 import type { AppendFile } from "../../src/ports/append-file.ts";
 import { coffer } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { memoryFolder } from "../support/folders.ts";
 import { LogOnDisk, place, someCommands, writeLog } from "../support/log-files.ts";
 import { randomIntegers } from "../support/seed.ts";
 import { someLedger, stateOf } from "../support/snapshots.ts";
@@ -195,7 +195,7 @@ test(
 
 /** A log with the same first commands, and others behind them. */
 async function forkOf(text: string): Promise<string> {
-  const data = temporaryFolder();
+  const data = memoryFolder();
   const commands = commandsIn(text);
   writeFileSync(
     join(data, "events.log"),
@@ -218,7 +218,7 @@ async function forkOf(text: string): Promise<string> {
 
 /** A start: it refuses and changes nothing, or what it cuts was never known to be on disk. */
 async function expectRefusedOrCut(data: string, text: string, now: string): Promise<void> {
-  const copy = temporaryFolder();
+  const copy = memoryFolder();
   for (const name of ["events.log", "events.mark"]) copyFileSync(join(data, name), join(copy, name));
   const path = join(copy, "events.log");
   const opened = await LogOnDisk.open(copy).catch((error: unknown) => error);
@@ -262,7 +262,7 @@ test(
       const text = log.bytes.toString("latin1");
       for (let change = 0; change < CHANGES_OF_A_LOG; change++) {
         const now = changed(text, draw, other);
-        const data = temporaryFolder();
+        const data = memoryFolder();
         const path = join(data, "events.log");
         writeFileSync(path, now, "latin1");
         const opened = await LogOnDisk.open(data).catch((error: unknown) => error);

@@ -16,7 +16,7 @@ import { EventLogWriter } from "../../src/eventlog/writer.ts";
 import type { DataFolder } from "../../src/ports/append-file.ts";
 import type { LoggedCommand } from "../../src/ports/log-feed.ts";
 import { EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
-import { temporaryFolder } from "./folders.ts";
+import { memoryFolder } from "./folders.ts";
 import { deposit, id, openAccount, openLedger, transfer, withdraw } from "./ledger-specs.ts";
 import { ManualClock } from "./manual-clock.ts";
 
@@ -139,7 +139,7 @@ export interface WrittenLog {
 
 /** Writes these commands as a node would, and returns the log. */
 export async function writeLog(commands: readonly Placed[]): Promise<WrittenLog> {
-  const folder = temporaryFolder();
+  const folder = memoryFolder();
   const log = await LogOnDisk.open(folder);
   const ends: LogPosition[] = [];
   for (const placed of commands) {
@@ -168,7 +168,7 @@ export function filesOf(folder: string): Record<string, string> {
 
 /** The bytes of a mark that says this. */
 export async function markOf(position: LogPosition): Promise<Buffer> {
-  const folder = temporaryFolder();
+  const folder = memoryFolder();
   const mark = LogMark.open(new DiskFolder(folder));
   await mark.write(position);
   mark.close();
