@@ -25,7 +25,7 @@ export function readAccess(config: ServeConfig): Access {
     const lock = join(data, KEYS_LOCK_NAME);
     if (existsSync(lock))
       throw new WrongSetting(
-        `${data} has had keys, and has no ${KEYS_NAME}: put it back, or make keys with ${add}; remove ${lock} only where everyone on this machine may do everything`,
+        `${data} has had keys, or the making of its first one was interrupted, and has no ${KEYS_NAME}: put it back, or make a key (again) with ${add}; remove ${lock} only where everyone on this machine may do everything`,
       );
   }
   return { keys, tls };

@@ -1,7 +1,7 @@
 /** Who may ask what: every route with every kind of key, revocation, and what nobody is told. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRoutes } from "../../src/gateway/routes.ts";
 import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
@@ -15,6 +15,7 @@ import {
   rawRequest,
   requestBytes,
 } from "../support/raw-http.ts";
+import { SmallDisk } from "../support/small-disk.ts";
 import { WalletClient } from "../support/wallet-client.ts";
 
 const JSON_TYPE = ["Content-Type", "application/json"] as const;
@@ -252,13 +253,36 @@ test("a start without keys is warned of, and where there were some it is refused
   renameSync(join(data, "keys.json"), join(data, "away"));
   const { code, stdout, stderr } = await coffer(["serve", "--data", data, "--port", "0"]);
   expect([code, stdout]).toEqual([2, ""]);
-  expect(stderr).toContain("has had keys, and has no keys.json: put it back, or make keys");
+  expect(stderr).toContain("has had keys, or the making of its first one was interrupted");
   renameSync(join(data, "away"), join(data, "keys.json"));
   const closed = await CofferNode.start(data);
   expect((await closed.client.get("/v1/ledger")).status).toBe(401);
   expect((await new WalletClient(closed.url, { key }).get("/v1/ledger")).status).toBe(200);
   expect(closed.process.stderr.join("\n")).not.toMatch(warning);
   expect(await closed.stop()).toBe(0);
+});
+
+test("a first key whose making was interrupted opens nothing; its refusal tells to make it again, and that mends it", async () => {
+  const disk = await SmallDisk.mount("96m");
+  const data = join(disk.folder, "data");
+  mkdirSync(data);
+  expect(() => writeFileSync(join(disk.folder, "filler"), Buffer.alloc((96 << 20) + 1))).toThrow("ENOSPC");
+  const add = ["keys", "add", "till", "--scope", "read", "--data", data];
+  expect((await coffer(add)).stderr).toContain("ENOSPC");
+  expect(readdirSync(data)).toEqual(["keys.lock"]);
+  const serve = ["serve", "--data", data, "--port", "0"];
+  const { code, stdout, stderr } = await coffer(serve);
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toContain("or the making of its first one was interrupted");
+  const [, told] = /make a key \(again\) with coffer (keys add NAME .*--data \S+);/.exec(stderr) ?? [];
+  rmSync(join(disk.folder, "filler"));
+  const args = told?.replace("NAME", "till").replace("read|write|admin", "read").split(" ");
+  expect(args).toEqual(add);
+  const key = (await coffer(add)).stdout;
+  const node = await CofferNode.start(data, { flags: ["--min-free-bytes", "0"] });
+  expect((await node.client.get("/v1/ledger")).status).toBe(401);
+  expect((await new WalletClient(node.url, { key }).get("/v1/wallet/balance/bob")).status).toBe(404);
+  expect(await node.stop()).toBe(0);
 });
 
 describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
