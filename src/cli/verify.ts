@@ -57,7 +57,7 @@ async function readSeals(data: string, kept: string | undefined): Promise<Checke
   const log = folder.open(LOG_NAME, false);
   if (!log) throw new CommandFailed(`${folder.path(LOG_NAME)} is not there`);
   const seals = folder.open(SEALS_NAME, false);
-  if (!seals) return `${folder.path(SEALS_NAME)} is not there`;
+  if (!seals) return noSeals(folder.path(SEALS_NAME), kept);
   const progress = showProgress("reading seals", log.size());
   try {
     return await checkSeals(log, seals, (name) => folder.path(name), kept, progress.at);
@@ -69,6 +69,12 @@ async function readSeals(data: string, kept: string | undefined): Promise<Checke
     seals.close();
     log.close();
   }
+}
+
+function noSeals(path: string, kept: string | undefined): string {
+  return kept === undefined
+    ? `${path} is not there: nothing was ever sealed here, or somebody has removed it. Where a seal was kept elsewhere there were some: put back a copy of the file (backups have it), and ask for that seal with --seal HASH`
+    : `${path} is not there, and there was a seal ${kept}: somebody has removed it; a copy of the file (backups have it) tells whether the log was altered`;
 }
 
 function tellSeals({ newest, commands, torn }: CheckedSeals, seq: number): void {

@@ -248,9 +248,21 @@ describe("verify --seals", () => {
     const unknown = await verify(data, "--seal", "0".repeat(64));
     expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining("no seal has the hash 0000")]);
     expect((await verify(data, "--seal", "0")).code).toBe(2);
+  });
+
+  test("fails where there are none, tells that they may have been removed, and what to ask for", async () => {
+    const data = await someLedger();
+    const [hash] = independent(data).hashes;
     rmSync(join(data, "events.seals"));
     const missing = await verify(data, "--seals");
-    expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining("events.seals is not there")]);
+    const told =
+      /events\.seals is not there: nothing was ever sealed here, or somebody has removed it\..*--seal HASH$/;
+    expect([missing.code, missing.stdout, missing.stderr]).toEqual([1, "", expect.stringMatching(told)]);
+    const kept = await verify(data, "--seal", hash as string);
+    expect([kept.code, kept.stdout]).toEqual([1, ""]);
+    expect(kept.stderr).toContain(
+      `events.seals is not there, and there was a seal ${hash}: somebody has removed it`,
+    );
   });
 
   test("passes over a torn line, and tells what is not sealed", async () => {
