@@ -1,5 +1,6 @@
 import { readConfig, SETTINGS } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
+import { lastCommands } from "../eventlog/lookup.ts";
 import { LogMark } from "../eventlog/mark.ts";
 import { DamagedLog, LOG_NAME } from "../eventlog/recovery.ts";
 import { SEALS_NAME } from "../eventlog/seal.ts";
@@ -23,7 +24,7 @@ export const seal: CliCommand = {
   settings: OPTIONS,
   async run(args, env) {
     const { data, json } = readConfig(OPTIONS, args, env);
-    const newest = await sealLog(data);
+    const { newest, left } = await sealLog(data);
     if (json) {
       console.log(sealText(newest));
       return 0;
@@ -32,11 +33,19 @@ export const seal: CliCommand = {
     console.log(`ledger   ${newest.ledger_id}`);
     console.log(`covers   events up to ${newest.seq}, command ${newest.command}, byte ${newest.bytes}`);
     console.log(`hash     ${newest.hash}`);
+    if (left > 0)
+      console.log(`left out ${left} events behind the log's mark: a node moves it about once a second`);
     return 0;
   },
 };
 
-async function sealLog(data: string): Promise<Seal> {
+interface Sealed {
+  readonly newest: Seal;
+  /** Events of whole commands that stand behind it. */
+  readonly left: number;
+}
+
+async function sealLog(data: string): Promise<Sealed> {
   const reading = new DiskFolder(data, false);
   const log = reading.open(LOG_NAME, false);
   if (!log) throw new CommandFailed(`${reading.path(LOG_NAME)} is not there`);
@@ -59,7 +68,8 @@ async function sealLog(data: string): Promise<Seal> {
       progress.at(sealer.newest?.bytes ?? 0);
     } while ((sealer.newest?.bytes ?? 0) < mark.bytes);
     if (!sealer.newest) throw new CommandFailed(`${folder.path(LOG_NAME)} has no command to seal`);
-    return sealer.newest;
+    const [, last] = lastCommands(log, log.size());
+    return { newest: sealer.newest, left: Math.max(0, (last?.seq ?? 0) - sealer.newest.seq) };
   } catch (error) {
     if (error instanceof SealsDoNotFit || error instanceof DamagedLog) throw new CommandFailed(error.message);
     throw error;
