@@ -31,7 +31,8 @@ export const backup: CliCommand = {
   usage: "",
   help: [
     "copies the ledger as it stands on disk, checked on the way, while a node may run; an earlier",
-    "backup is extended by what came since. coffer serve --data DIR goes on from the copy",
+    "backup is extended by what came since. To restore, copy DIR elsewhere, make keys there (they are",
+    "not in it), and coffer serve --data COPY: DIR itself is a backup only while no node runs on it",
   ].join("\n"),
   settings: SETTINGS,
   async run(args, env) {

@@ -16,7 +16,7 @@ import type { KeyRecord } from "../ports/keys.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 
-const SETTINGS = ["data", "scope", "account"] as const;
+const SETTINGS = ["data", "scope", "account", "json"] as const;
 /** For how long other commands may hold the file. */
 const LOCK_PATIENCE_MS = 5_000;
 const LOCK_RETRY_MS = 20;
@@ -44,7 +44,7 @@ export const keys: CliCommand = {
 type Env = Parameters<CliCommand["run"]>[1];
 
 async function add(name: string, args: readonly string[], env: Env): Promise<number> {
-  const { data, scope, account } = readConfig(SETTINGS, args, env);
+  const { data, scope, account, json } = readConfig(SETTINGS, args, env);
   if (scope === undefined) throw new WrongSetting("--scope is needed: read, write or admin");
   mkdirSync(data, { recursive: true, mode: 0o750 });
   const { key, record } = makeKey({ name, scope, account, created: new Date().toISOString() });
@@ -54,7 +54,7 @@ async function add(name: string, args: readonly string[], env: Env): Promise<num
     if (known.length >= MAX_KEYS) throw new CommandFailed(`there are ${MAX_KEYS} keys, and can be no more`);
     return [...known, record];
   });
-  console.log(key);
+  console.log(json ? JSON.stringify({ ...toldOf(record), key }) : key);
   return 0;
 }
 
@@ -70,10 +70,29 @@ async function revoke(name: string, args: readonly string[], env: Env): Promise<
 }
 
 async function list(args: readonly string[], env: Env): Promise<number> {
-  const { data } = readConfig(["data"], args, env);
-  for (const { name, scope, account, created } of knownIn(data))
-    console.log([name, scope, account ?? "*", created].join(" "));
+  const { data, json } = readConfig(["data", "json"], args, env);
+  const told = knownIn(data).map(toldOf);
+  if (json) console.log(JSON.stringify(told));
+  else {
+    const rows = told.map(({ name, scope, account = "*", created }) => [name, scope, account, created]);
+    for (const line of aligned([["NAME", "SCOPE", "ACCOUNTS", "CREATED"], ...rows])) console.log(line);
+  }
   return 0;
+}
+
+/** What may be told of a key: who has its salted hash can try keys. */
+function toldOf({ name, scope, account, created }: KeyRecord) {
+  return { name, scope, account, created };
+}
+
+function aligned(rows: readonly (readonly string[])[]): readonly string[] {
+  const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(width(column)))
+      .join("  ")
+      .trimEnd(),
+  );
 }
 
 function knownIn(data: string): readonly KeyRecord[] {

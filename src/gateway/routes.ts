@@ -29,6 +29,9 @@ const BALANCE = "/v1/wallet/balance/";
 /** Of a body that is late the rest may still come. */
 const CLOSE = { connection: "close" };
 
+const NO_SEAL =
+  "This node knows no seal: nothing is sealed yet, which takes up to a minute, or it is told to seal nothing, or what it found did not fit.";
+
 const METRICS_HEADERS = headersOf("text/plain; version=0.0.4; charset=utf-8");
 
 export function createRoutes(wallet: WalletService, options: RouteOptions): readonly Route[] {
@@ -71,7 +74,7 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
     get("/v1/ledger", describe.LEDGER, () => respondTo(options.read(() => wallet.ledger()))),
     get("/v1/seal", describe.SEAL, () => {
       const newest = options.newestSeal();
-      return respond(newest ? ok(sealText(newest)) : problem("not_found", "This node knows no seal."));
+      return respond(newest ? ok(sealText(newest)) : problem("not_found", NO_SEAL));
     }),
     get(
       "/metrics",

@@ -41,7 +41,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   replay: { data: "", "from-snapshot": "1", json: "yes" },
   verify: { data: "", seals: "1", seal: "0a" },
   seal: { data: "", json: "yes" },
-  keys: { data: "", scope: "all", account: "@world" },
+  keys: { data: "", scope: "all", account: "@world", json: "yes" },
   backup: { data: "", to: "", json: "yes" },
   queue: { "nats-url": "" },
   postgres: {

@@ -21,18 +21,31 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     );
     expect([added.code, added.stderr]).toEqual([0, ""]);
     expect(added.stdout).toMatch(KEY);
-    const second = await coffer(["keys", "add", "till", "--scope", "read"], runtime, { COFFER_DATA: data });
-    expect([second.code, second.stdout === added.stdout]).toEqual([0, false]);
-    for (const { stdout } of [added, second])
-      for (const content of Object.values(contentsOf(data))) expect(content).not.toContain(stdout.slice(-43));
+    const second = await coffer(["keys", "add", "till", "--scope", "read", "--json"], runtime, {
+      COFFER_DATA: data,
+    });
+    const { key: secondKey, ...told } = JSON.parse(second.stdout);
+    expect([second.code, secondKey === added.stdout]).toEqual([0, false]);
+    expect([KEY.test(secondKey), told]).toEqual([
+      true,
+      expect.objectContaining({ name: "till", scope: "read" }),
+    ]);
+    for (const key of [added.stdout, secondKey])
+      for (const content of Object.values(contentsOf(data))) expect(content).not.toContain(key.slice(-43));
     const listed = await coffer(["keys", "list", "--data", data], runtime);
     expect([listed.code, listed.stderr]).toEqual([0, ""]);
-    expect(listed.stdout.split("\n").map((line) => line.split(" ").slice(0, 3))).toEqual([
-      ["shop", "write", "shop-"],
-      ["till", "read", "*"],
+    const [shop, till] = keysIn(data);
+    expect(listed.stdout.split("\n")).toEqual([
+      "NAME  SCOPE  ACCOUNTS  CREATED",
+      `shop  write  shop-     ${shop?.created}`,
+      `till  read   *         ${till?.created}`,
     ]);
+    const asJson = await coffer(["keys", "list", "--json", "--data", data], runtime);
+    expect(JSON.parse(asJson.stdout)).toEqual(
+      [shop, till].map((record) => ({ ...record, id: undefined, salt: undefined, hash: undefined })),
+    );
     for (const { salt, hash, id } of keysIn(data))
-      for (const secret of [salt, hash, id]) expect(listed.stdout).not.toContain(secret!);
+      for (const secret of [salt, hash, id]) expect(listed.stdout + asJson.stdout).not.toContain(secret!);
     expect(await coffer(["keys", "revoke", "shop", "--data", data], runtime)).toEqual({
       code: 0,
       stdout: "",

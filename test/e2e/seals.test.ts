@@ -64,6 +64,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     let node = await CofferNode.start(data, { runtime, flags: FLAGS });
     const none = await node.client.get("/v1/seal");
     expect([none.status, none.body.code]).toEqual([404, "not_found"]);
+    expect(none.body.detail).toStartWith("This node knows no seal: nothing is sealed yet");
     await node.client.open("alice", 100_000);
     await transfers(node, 1, 12);
     await eventually(
