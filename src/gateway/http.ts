@@ -1,7 +1,6 @@
 /** HTTP, version 1, around the routes: their paths, what no route takes, and what goes wrong in one. */
 
 import { Elysia } from "elysia";
-import type { Callers } from "../ports/keys.ts";
 import type { Answered } from "../ports/measures.ts";
 import { createDoor, type Route } from "./door.ts";
 import { respond, targetOf } from "./messages.ts";
@@ -10,7 +9,6 @@ import { createRoutes, type RouteOptions } from "./routes.ts";
 import type { WalletService } from "./wallet-service.ts";
 
 export interface HttpOptions extends RouteOptions {
-  readonly callers: Callers;
   /** Whether it is asked over TLS. */
   readonly secure: boolean;
   /** Something threw that must not: a bug. */

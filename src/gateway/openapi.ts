@@ -18,18 +18,20 @@ const EVERYWHERE: readonly ProblemCode[] = ["invalid_request", "method_not_allow
 const BEHIND_THE_DOOR: readonly ProblemCode[] = ["unauthorized", "forbidden"];
 const CHALLENGE = header("What is missing (RFC 6750).", { type: "string", pattern: "^Bearer" }, false);
 
+const KEY = { type: "http", scheme: "bearer", description: "A key that `coffer keys add` has printed." };
+
 const REPLAYED = header("There, where this is the first outcome of a repeated id.", { const: "true" }, false);
 const RETRY_AFTER = header("In seconds.", { type: "string", pattern: "^[0-9]+$" }, true);
 const ALLOW = header("The methods that are.", { type: "string" }, true);
 
-/** The document, as JSON. */
-export function openApi(routes: readonly DescribedRoute[]): string {
+/** The document, as JSON. `needsKeys`: whether keys are asked for at this node. */
+export function openApi(routes: readonly DescribedRoute[], needsKeys: boolean): string {
   const paths: Record<string, Record<string, Schema>> = {};
   for (const route of routes) {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
     const operations = paths[path] ?? {};
     paths[path] = operations;
-    operations[route.method.toLowerCase()] = operation(route);
+    operations[route.method.toLowerCase()] = operation(route, needsKeys);
   }
   return textOf({
     openapi: "3.1.0",
@@ -44,15 +46,13 @@ export function openApi(routes: readonly DescribedRoute[]): string {
     security: [],
     paths,
     components: {
-      securitySchemes: {
-        key: { type: "http", scheme: "bearer", description: "A key that `coffer keys add` has printed." },
-      },
+      ...(needsKeys && { securitySchemes: { key: KEY } }),
       schemas: SCHEMAS,
     },
   });
 }
 
-function operation({ description }: DescribedRoute): Schema {
+function operation({ description }: DescribedRoute, needsKeys: boolean): Schema {
   const { admits, operationId, summary, parameters, body, answers } = description;
   const responses: Record<string, Schema> = {};
   for (const [status, answer] of Object.entries(answers)) responses[status] = good(answer);
@@ -60,8 +60,7 @@ function operation({ description }: DescribedRoute): Schema {
   return {
     operationId,
     summary,
-    // The second is for a node without keys: it asks for none.
-    ...(admits !== "everyone" && { security: [{ key: [] }, {}] }),
+    ...(needsKeys && admits !== "everyone" && { security: [{ key: [] }] }),
     ...(parameters && {
       parameters: parameters.map((parameter) => ({ ...parameter, required: parameter.in === "path" })),
     }),

@@ -1,6 +1,7 @@
 /** What can be asked over HTTP, version 1: every path with its method. */
 
 import type { AccountPrefix } from "../domain/account-prefix.ts";
+import type { Callers } from "../ports/keys.ts";
 import { type Seal, sealText } from "../ports/seals.ts";
 import { pointer } from "../wire/strict-json.ts";
 import { type Answer, ok } from "./answers.ts";
@@ -14,6 +15,7 @@ import { problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
 
 export interface RouteOptions extends BodyLimits {
+  readonly callers: Callers;
   /** Why the node is not ready; undefined where it is. */
   unready(): string | undefined;
   /** Answers from the read model, when it has what callers were told before. */
@@ -61,7 +63,7 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
     description,
     serve,
   });
-  let document: string | undefined;
+  const documents = new Map<boolean, string>();
   const routes: readonly Route[] = [
     post("/v1/wallet/transfer", describe.TRANSFER, (body, within) => wallet.transfer(body, within)),
     post("/v1/wallet/transfers", describe.TRANSFERS, (body, within) => wallet.transfers(body, within)),
@@ -87,7 +89,9 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
       return respond(why === undefined ? ok('{"status":"ready"}') : problem("not_ready", why));
     }),
     get("/openapi.json", describe.OPENAPI, () => {
-      document ??= openApi(routes);
+      const needsKeys = !options.callers.everyone;
+      const document = documents.get(needsKeys) ?? openApi(routes, needsKeys);
+      documents.set(needsKeys, document);
       return respond(ok(document));
     }),
   ];

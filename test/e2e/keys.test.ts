@@ -299,12 +299,19 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     const becomes = (status: number, key?: string) =>
       eventually(`the status is ${status}`, async () => (await ledger(key)) === status);
 
+    const security = async () => {
+      const { paths } = (await running.client.get("/openapi.json")).body;
+      return ["/v1/ledger", "/health/live"].map((path) => paths[path].get.security);
+    };
+
     expect(await ledger()).toBe(200);
+    expect(await security()).toEqual([undefined, undefined]);
     const pointedHere = { ...get("/v1/ledger"), headers: [["Host", "shop.example.com"]] } as const;
     expect((await rawRequest(running.url, pointedHere))?.status).toBe(403);
     const first = await addKey(data, "first", "write");
     await becomes(401);
     expect(await ledger(first)).toBe(200);
+    expect(await security()).toEqual([[{ key: [] }], undefined]);
     const second = await addKey(data, "second", "write");
     await becomes(200, second);
     // Their bodies are still on their way when the one key is revoked.

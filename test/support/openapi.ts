@@ -5,6 +5,7 @@ import type { Route } from "../../src/gateway/door.ts";
 import { createHttp, type HttpOptions } from "../../src/gateway/http.ts";
 import { createRoutes } from "../../src/gateway/routes.ts";
 import type { WalletService } from "../../src/gateway/wallet-service.ts";
+import type { Caller } from "../../src/ports/keys.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: documents are looked at field by field
 export type Json = any;
@@ -28,8 +29,12 @@ const wallet = {} as WalletService;
 
 export const ROUTES: readonly Route[] = createRoutes(wallet, options);
 
-export async function openApiText(): Promise<string> {
-  const answer = await createHttp(wallet, options).fetch(new Request("http://localhost/openapi.json"));
+/** `caller`: who everyone is where no keys are asked for. */
+export async function openApiText(caller?: Caller): Promise<string> {
+  const callers = { ...options.callers, everyone: caller };
+  const answer = await createHttp(wallet, { ...options, callers }).fetch(
+    new Request("http://localhost/openapi.json"),
+  );
   if (answer.status !== 200) throw new Error(`/openapi.json is answered with ${answer.status}`);
   return await answer.text();
 }
