@@ -199,6 +199,33 @@ test("what the node itself has open is no connection; when there are too many, a
   expect(await node.stop()).toBe(0);
 });
 
+/** More than are told apart in one look, also where that is urgent; below four fifths of the most. */
+const THOUSANDS = 2_300;
+const MOST_THOUSANDS = 3_000;
+
+test("thousands are counted to one, and who comes beyond the most is kept out", async () => {
+  const node = await CofferNode.start(join(temporaryFolder(), "data"), {
+    flags: ["--max-connections", String(MOST_THOUSANDS), "--gateway-threads", "1"],
+  });
+  const connections = async () => {
+    const { text } = await node.client.get("/metrics");
+    return Number(/^coffer_http_connections ([0-9]+)$/m.exec(text)?.[1]);
+  };
+  const sockets: Socket[] = [];
+  const open = async (count: number) => {
+    sockets.push(...(await Promise.all(Array.from({ length: count }, () => opened(node.url)))));
+  };
+  while (sockets.length < THOUSANDS) await open(100);
+  for (const socket of sockets) expect(await ask(socket)).toStartWith("HTTP/1.1 200");
+  // And the one that asks for the metrics.
+  await eventually("all are counted", async () => (await connections()) === THOUSANDS + 1);
+  await open(MOST_THOUSANDS - THOUSANDS);
+  await node.process.line(/nobody else is let in/);
+  for (const socket of sockets) socket.destroy();
+  await node.process.line(/there is room for connections again/);
+  expect(await node.stop()).toBe(0);
+});
+
 const MAX_BODY_BYTES = 4 << 20;
 /** So many of the largest bodies fit into what bodies under way may take. */
 const UNDER_WAY = 16;
