@@ -4,6 +4,8 @@ import {
   fsyncSync,
   openSync,
   readdirSync,
+  readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -23,6 +25,8 @@ import { type CliCommand, CommandFailed } from "./command.ts";
 import { type Progress, showProgress } from "./progress.ts";
 
 const SETTINGS = ["data", "to", "json"] as const;
+/** What is mounted where, a line each, the place in its fifth field (proc(5)). */
+const MOUNTS = "/proc/self/mountinfo";
 /** Behind the name of a folder that is not a backup yet. */
 const UNFINISHED = ".unfinished";
 
@@ -86,9 +90,21 @@ function isNew(data: string, target: string): boolean {
     throw new CommandFailed(`${target} is neither empty nor a backup`);
   if (names.length > 0) return false;
   // What is new is renamed into its place, and nothing can be in place of a mount point.
-  if (statSync(target).dev !== statSync(dirname(target)).dev)
+  if (isMountPoint(target))
     throw new CommandFailed(`${target} is where a disk is mounted: name a folder below it`);
   return true;
+}
+
+/** One of the same file system (a bind mount) only Linux tells. */
+function isMountPoint(path: string): boolean {
+  if (statSync(path).dev !== statSync(dirname(path)).dev) return true;
+  if (!existsSync(MOUNTS)) return false;
+  const plain = (escaped: string) =>
+    escaped.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
+  const points = readFileSync(MOUNTS, "latin1")
+    .split("\n")
+    .map((line) => plain(line.split(" ")[4] ?? ""));
+  return points.includes(Buffer.from(realpathSync(path)).toString("latin1"));
 }
 
 function isSameFile(a: string, b: string): boolean {

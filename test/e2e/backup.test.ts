@@ -14,7 +14,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { CofferNode, coffer, RUNTIME_NAMES, RUNTIMES, replay } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { contentsOf, temporaryFolder } from "../support/folders.ts";
@@ -357,6 +357,28 @@ test("a mount point is refused before anything is copied, and a folder below it 
   expect(stderr).toEndWith("name a folder below it");
   expect(readdirSync(dirname(disk.folder))).toEqual(["disk"]);
   await backUp(small, join(disk.folder, "to"));
+});
+
+test("a folder that is mounted on itself is refused as well, before anything is copied", async () => {
+  const to = join(temporaryFolder(), "a mount \\ größe");
+  mkdirSync(to);
+  const [executable] = RUNTIMES["the compiled executable"];
+  const namespace = process.getuid?.() === 0 ? ["-m"] : ["-r", "-m"];
+  const script = 'mount --bind "$3" "$3" && exec "$1" backup --data "$2" --to "$3"';
+  const child = new TestProcess("unshare", [
+    ...namespace,
+    "bash",
+    "-c",
+    script,
+    "bash",
+    executable,
+    small,
+    to,
+  ]);
+  expect(await child.exited).toBe(1);
+  expect(child.stderr).toEqual([`coffer backup: ${to} is where a disk is mounted: name a folder below it`]);
+  expect(readdirSync(dirname(to))).toEqual([basename(to)]);
+  await backUp(small, to);
 });
 
 describe("what must not be written over is refused, and left as it is:", () => {
