@@ -8,7 +8,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeKeys } from "../src/keys/key-file.ts";
-import { CofferNode } from "../test/support/coffer.ts";
+import { CofferNode, coffer } from "../test/support/coffer.ts";
 import { WalletClient } from "../test/support/wallet-client.ts";
 import type { Bench } from "./bench.ts";
 import type { Load, Result } from "./load.ts";
@@ -53,6 +53,18 @@ export class BenchLedger {
     await ledger.#fund();
     ledger.#first = await ledger.transfers();
     return ledger;
+  }
+
+  /** Another one that holds the same: a node that is started on a backup of this one, which goes on. */
+  async twin(name: string): Promise<BenchLedger> {
+    const data = join(this.#bench.folder, name, "data");
+    const { code, stderr } = await coffer(["backup", "--data", this.data, "--to", data]);
+    if (code !== 0) throw new Error(`the backup failed: ${stderr}`);
+    writeKeys(data, this.#bench.keys);
+    const twin = new BenchLedger(this.#bench, data, CofferNode.launch(data));
+    await twin.#ready();
+    twin.#first = await twin.transfers();
+    return twin;
   }
 
   get url(): string {
@@ -161,13 +173,13 @@ export class BenchLedger {
     const begin = performance.now();
     this.#node = CofferNode.launch(this.data);
     await this.#ready();
-    while ((await this.#node.client.get("/health/ready")).status !== 200) await Bun.sleep(1);
     return (performance.now() - begin) / 1_000;
   }
 
   async #ready(): Promise<void> {
     await this.#node.ready();
     this.#node.client = new WalletClient(this.url, { key: this.#bench.loads.key });
+    while ((await this.#node.client.get("/health/ready")).status !== 200) await Bun.sleep(1);
   }
 
   /** Holds the ledger against the answers. */

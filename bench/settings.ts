@@ -42,22 +42,20 @@ export const OVERLOAD = {
   seconds: 30,
   warmUpSeconds: 3,
   carriedSeconds: 8,
-  restSeconds: 2,
+  /** Afterwards the speed is that of the best of so many rounds. */
   rounds: 3,
+  speedSeconds: 3,
+  restSeconds: 2,
   /**
    * Connections that are carried, and that are too many: as many as a node has without closing any behind an answer.
    * On 2 cores the gateway reads single transfers no faster than they are decided: they wait unread, not in its room.
    */
   single: { connections: 400, offered: 7_600, probesASecond: 200, mustOverload: false },
   /** About as many as may wait. */
-  batch: { connections: 50, offered: 250, probesASecond: 20, mustOverload: true },
-  /** What a node takes where the load is carried, beside what it takes for each transaction. */
-  carriedBytes: 512 << 20,
-  /** What an overload may take beyond what the same load takes where it is carried, and for what it commits. */
-  bytes: 512 << 20,
-  bytesOfTransaction: 64,
+  batch: { connections: 50, offered: 400, probesASecond: 20, mustOverload: true },
   acceptedMs: 1_000,
   refusedMs: 500,
+  /** Of the speed of a node that was just started on the same ledger: what is compared is no growth. */
   speedAfter: 0.9,
 } as const;
 

@@ -16,7 +16,7 @@ import { MAX_FRAME_COMMANDS } from "./wire/frame.ts";
 const MAX_ASKED_BYTES = 1 << 26;
 const ASKED_OVERHEAD_BYTES = 1 << 10;
 /** What large bodies that are under way may take, over all gateways. */
-const MAX_BODIES_BYTES = 1 << 26;
+export const MAX_BODIES_BYTES = 1 << 26;
 
 /** Who may call, and over what. */
 export interface Access {
