@@ -184,6 +184,26 @@ describe("the tables", () => {
     expect(await holdings(database)).toEqual({});
   });
 
+  test("a batch reads its own balances and no others, whatever the table was like when it was planned", async () => {
+    const database = await BalanceDatabase.create("changes");
+    const some = (first: number, count: number, step = 1) =>
+      Array.from({ length: count }, (_, index) => change(`account-${first + index * step}`, 100));
+    await database.write(some(0, 5_000));
+    await database.write(some(5_000, 5_000));
+    for (let batch = 0; batch < 10; batch++) await database.write(some(batch, 200, 50)); // a plan is kept after five
+    const read = async () => {
+      const [counts] = await database.connection.query<{ read: bigint }>(
+        "SELECT seq_tup_read + idx_tup_fetch AS read FROM pg_stat_xact_user_tables WHERE relname = 'account_balances'",
+      );
+      return Number(counts?.read);
+    };
+    await database.connection.run("BEGIN");
+    const before = await read();
+    await database.writeOpen(some(0, 200, 50));
+    expect((await read()) - before).toBe(200);
+    await database.connection.run("COMMIT");
+  });
+
   test("no balance but @world's can go below zero by any other way", async () => {
     const database = await BalanceDatabase.create("ledger");
     await database.write([change("alice", 1)]);

@@ -132,6 +132,6 @@ test("a database that is not in UTF-8 is refused, and so is another number of pa
   await asking.sql`DELETE FROM applied_migrations WHERE number = 2`;
   await asking.sql`DROP TABLE account_balances, balance_change_logs, applied_events`;
   await asking.sql`
-    DROP FUNCTION lowest_balance, is_balance_change_log, make_balance_change_logs, make_staging, shrink_staging`;
+    DROP FUNCTION is_balance_change_log, make_balance_change_logs, make_staging, shrink_staging`;
   await expect(migrateWith(connect, 3)).rejects.toThrow("2 partitions, not 3");
 });

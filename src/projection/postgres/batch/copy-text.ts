@@ -1,7 +1,7 @@
 /** Rows as `COPY … FROM STDIN` takes them in its text format: a line a row, tabs between values. */
 
 import type { BalanceChange, Tenure } from "../../../ports/balance-changes.ts";
-import type { RejectReason } from "./judge.ts";
+import { lowestBalance, MAX, MIN, type RejectReason } from "./judge.ts";
 import type { NetChange, RunningSum } from "./netting.ts";
 
 /** A change, and why it was refused; undefined where it was applied. */
@@ -11,19 +11,27 @@ export interface DecidedChange {
 }
 
 const encoder = new TextEncoder();
+const MAX_TEXT = String(MAX);
+/** No balance fits what leads further up than this. */
+const WHOLE_RANGE = MAX - MIN;
 
 export function stagedRows(keys: Iterable<NetChange>): Uint8Array {
   let rows = "";
   for (const { account, currency, available, frozen, updatedMs } of keys) {
-    rows += `${text(account)}\t${text(currency)}\t${sums(available)}\t${sums(frozen)}\t${updatedMs}\n`;
+    const lowest = lowestBalance(account);
+    rows += `${text(account)}\t${text(currency)}\t${fitting(available, lowest)}\t${fitting(frozen, lowest)}\t${updatedMs}\n`;
   }
   return encoder.encode(rows);
 }
 
-/** Mostly there was one change, and the three are the same. */
-function sums({ net, low, high }: RunningSum): string {
-  const digits = String(net);
-  return low === high ? `${digits}\t${digits}\t${digits}` : `${digits}\t${low}\t${high}`;
+/**
+ * A sum, and from which to which balance it fits. It fits an allowed balance unless the way leads down or up;
+ * where no balance would do, the range is empty.
+ */
+function fitting({ net, low, high }: RunningSum, lowest: bigint): string {
+  const from = low < 0n ? lowest - low : lowest;
+  const to = high > 0n ? String(MAX - high) : MAX_TEXT;
+  return from > MAX || high > WHOLE_RANGE ? `${net}\t1\t0` : `${net}\t${from}\t${to}`;
 }
 
 export function logRows({ topic, partition }: Tenure, decided: readonly DecidedChange[]): Uint8Array {

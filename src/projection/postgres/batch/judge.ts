@@ -1,7 +1,6 @@
 /**
  * What a change does to a balance, in exact arithmetic. The database holds whole batches against these same
- * limits (lowest_balance and 2^63−1 in its statement); where a batch does not pass, changes are judged here,
- * one by one.
+ * limits, as ranges that are staged; where a batch does not pass, changes are judged here, one by one.
  */
 
 import { MAX_MONEY, MIN_MONEY } from "../../../domain/amount.ts";
@@ -25,8 +24,8 @@ export interface Holding {
 
 export const NOTHING: Holding = { available: 0n, frozen: 0n };
 
-const MAX = BigInt(MAX_MONEY);
-const MIN = BigInt(MIN_MONEY);
+export const MAX = BigInt(MAX_MONEY);
+export const MIN = BigInt(MIN_MONEY);
 
 /** The balance after `change`, or why it is refused. */
 export function judge({ available, frozen }: Holding, change: BalanceChange): Holding | RejectReason {
@@ -42,4 +41,8 @@ export function judge({ available, frozen }: Holding, change: BalanceChange): Ho
 
 function isWithin(value: bigint): boolean {
   return value >= MIN && value <= MAX;
+}
+
+export function lowestBalance(account: string): bigint {
+  return account === WORLD ? MIN : 0n;
 }
