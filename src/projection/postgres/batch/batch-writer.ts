@@ -20,8 +20,16 @@ import { type Holding, judge, type RejectReason } from "./judge.ts";
 import { newEventRows, recordNew, sortEvents } from "./known-events.ts";
 import { monthStarts } from "./months.ts";
 import type { NetChange } from "./netting.ts";
-import { makeRoom, prepareStaging, stage, writeKeys } from "./staged-balances.ts";
+import { during, makeRoom, prepareStaging, type StagedKeys, stage, writeKeys } from "./staged-balances.ts";
 import writeLogs from "./write-logs.sql" with { type: "text" };
+
+interface Batch {
+  readonly changes: readonly BalanceChange[];
+  readonly isOurs: (change: BalanceChange) => boolean;
+  /** Those of this partition. */
+  readonly ours: readonly BalanceChange[];
+  readonly staged: StagedKeys;
+}
 
 const NONE: WrittenChanges = { applied: 0, rejected: 0 };
 const NO_ROWS: Uint8Array = new Uint8Array();
@@ -32,10 +40,13 @@ export function batchWriter(partitions: number): ChangeWriter {
     prepare: prepareStaging,
     write: async (tx, tenure, changes) => {
       if (changes.length === 0) return NONE;
-      await makeRoom(tx, tenure, monthStarts(changes));
       const isOurs = ({ account }: BalanceChange) => partitionOf(account, partitions) === tenure.partition;
+      const [, batch] = await during(makeRoom(tx, tenure, monthStarts(changes)), () => {
+        const ours = changes.filter(isOurs);
+        return { changes, isOurs, ours, staged: stage(ours) };
+      });
       const write = tenure.topic === "ledger" ? writeLedger : writeJudged;
-      return await write(tx, tenure, changes, isOurs);
+      return await write(tx, tenure, batch);
     },
   };
 }
@@ -44,12 +55,10 @@ export function batchWriter(partitions: number): ChangeWriter {
 async function writeLedger(
   tx: SqlConnection,
   tenure: Tenure,
-  changes: readonly BalanceChange[],
-  isOurs: (change: BalanceChange) => boolean,
+  { changes, isOurs, ours, staged }: Batch,
 ): Promise<WrittenChanges> {
-  const stray = changes.find((change) => !isOurs(change));
+  const stray = changes.length === ours.length ? undefined : changes.find((change) => !isOurs(change));
   if (stray) throw new Error(`${stray.account} is not of partition ${tenure.partition}`);
-  const staged = stage(changes);
   let rows = NO_ROWS;
   const refused = await writeKeys(tx, tenure, staged, () => {
     rows = logRows(tenure, changes.map(applied));
@@ -72,22 +81,20 @@ async function writeLedger(
 async function writeJudged(
   tx: SqlConnection,
   tenure: Tenure,
-  changes: readonly BalanceChange[],
-  isOurs: (change: BalanceChange) => boolean,
+  { changes, isOurs, ours, staged }: Batch,
 ): Promise<WrittenChanges> {
-  const ours = changes.filter(isOurs);
   let kept = changes;
   let events = NO_ROWS;
   let rows = NO_ROWS;
   await tx.run("SAVEPOINT before_changes");
-  let refused = await writeNew(tx, tenure, ours, () => {
+  let refused = await writeNew(tx, tenure, staged, () => {
     events = newEventRows(tenure.partition, ours);
     rows = logRows(tenure, changes.map(applied));
   });
   if (!(await recordNew(tx, events))) {
     await tx.run("ROLLBACK TO SAVEPOINT before_changes");
     const { fresh, conflicting } = await sortEvents(tx, tenure.partition, ours);
-    refused = await writeNew(tx, tenure, fresh, () => {});
+    refused = await writeNew(tx, tenure, stage(fresh), () => {});
     for (const change of conflicting) refused.set(change, "EVENT_ID_CONFLICT");
     const asked = new Set([...fresh, ...conflicting]);
     kept = changes.filter((change) => asked.has(change) || !isOurs(change));
@@ -110,11 +117,10 @@ async function writeJudged(
 async function writeNew(
   tx: SqlConnection,
   tenure: Tenure,
-  changes: readonly BalanceChange[],
+  staged: StagedKeys,
   meanwhile: () => void,
 ): Promise<Map<BalanceChange, RejectReason>> {
   const reasons = new Map<BalanceChange, RejectReason>();
-  const staged = stage(changes);
   const refused = await writeKeys(tx, tenure, staged, meanwhile);
   if (refused.size === 0) return reasons;
   const accepted: BalanceChange[] = [];

@@ -43,6 +43,11 @@ export async function makeRoom(tx: SqlConnection, tenure: Tenure, months: readon
   await tx.query(beginBatch, [stagingOf(tenure), months]);
 }
 
+/** Does `work` while the database works. */
+export async function during<T, W>(statement: Promise<T>, work: () => W): Promise<readonly [T, W]> {
+  return await Promise.all([statement, turn().then(work)]); // a statement is sent when the event loop turns
+}
+
 /** Keys that are ready to be written. */
 export interface StagedKeys {
   /** Under keyOf(). */
@@ -73,10 +78,10 @@ export async function writeKeys(
     return new Map();
   }
   await tx.copyIn(forTenure(stageBalances, tenure), staged.rows);
-  const [rows] = await Promise.all([
+  const [rows] = await during(
     tx.query<WrittenRow>(forTenure(writeBalances, tenure), [tenure.topic, tenure.partition]),
-    turn().then(meanwhile), // a statement is sent when the event loop turns
-  ]);
+    meanwhile,
+  );
   const refused = new Map<string, Holding>();
   for (const { account_id, currency_code, available, frozen } of rows) {
     if (account_id === null || currency_code === null) continue;
