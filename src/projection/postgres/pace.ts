@@ -1,6 +1,7 @@
 /**
  * How much a writer writes at a time, by how far it is behind. The wallet has the first right to the cores:
- * while its log grows faster than half of what is written, whoever is far behind rests after each batch.
+ * while its log grows faster than half of what is written, whoever is far behind rests after each batch, and takes
+ * no larger ones: a transfer that meets a batch waits for as long as the batch holds a core.
  */
 
 export interface Pace {
@@ -12,7 +13,6 @@ export interface Pace {
 
 /** Who is further behind than this takes such large batches, which cost less a change. */
 export const CATCH_UP_BATCH_SIZE = 5_000;
-const BUSY_BATCH_SIZE = 500;
 const BUSY_REST = 9;
 
 /** `usual`: the batch size of who is not far behind; `before`: the lag before the last batch, and its pace. */
@@ -24,6 +24,6 @@ export function paceOf(
   if (lag <= CATCH_UP_BATCH_SIZE) return { batchSize: usual, rest: 0 };
   const isGrowing = before !== undefined && lag > before.lag - before.pace.batchSize / 2;
   return isGrowing
-    ? { batchSize: Math.max(usual, BUSY_BATCH_SIZE), rest: BUSY_REST }
+    ? { batchSize: usual, rest: BUSY_REST }
     : { batchSize: Math.max(usual, CATCH_UP_BATCH_SIZE), rest: 0 };
 }
