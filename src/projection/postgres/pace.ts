@@ -1,6 +1,6 @@
 /**
  * How much a writer writes at a time, by how far it is behind. The wallet has the first right to the cores:
- * while its log grows faster than half of what is written, whoever is far behind rests after each batch, and takes
+ * while its log grows by more than half of what could be written meanwhile, whoever is far behind rests after each batch, and takes
  * no larger ones: a transfer that meets a batch waits for as long as the batch holds a core.
  */
 
@@ -22,8 +22,16 @@ export function paceOf(
   before?: { readonly lag: number; readonly pace: Pace },
 ): Pace {
   if (lag <= CATCH_UP_BATCH_SIZE) return { batchSize: usual, rest: 0 };
-  const isGrowing = before !== undefined && lag > before.lag - before.pace.batchSize / 2;
-  return isGrowing
+  return before && grownSince(before, lag) > couldBeWritten(before.pace) / 2
     ? { batchSize: usual, rest: BUSY_REST }
     : { batchSize: Math.max(usual, CATCH_UP_BATCH_SIZE), rest: 0 };
+}
+
+function grownSince(before: { readonly lag: number; readonly pace: Pace }, lag: number): number {
+  return lag - before.lag + before.pace.batchSize;
+}
+
+/** In the time of a batch and the rest after it: who rested must not think of itself as slow. */
+function couldBeWritten({ batchSize, rest }: Pace): number {
+  return batchSize * (1 + rest);
 }
