@@ -99,7 +99,8 @@ async function check(connect: SqlConnect, { data }: Settings): Promise<number> {
       console.error(`coffer postgres check: ${result.difference}`);
       return 1;
     }
-    console.log(`ok: ${result.balances} balances as of seq ${result.offset}`);
+    const found = `${result.balances} balances as of seq ${result.offset}`;
+    console.log(result.written ? `ok: ${found}` : "ok, but nothing of the ledger is written there yet");
     return 0;
   } finally {
     progress.end();
@@ -157,6 +158,7 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
       }
       progress.end();
       console.log(`filled up to seq ${target}`);
+      console.log("a node that has halted writes again after a restart");
       return 0;
     });
   } finally {

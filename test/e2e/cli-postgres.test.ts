@@ -33,6 +33,11 @@ test("migrate brings an empty database up to date, once", async () => {
   expect([first.code, first.stderr]).toEqual([0, ""]);
   expect(first.stdout).toStartWith("applied 1");
   expect(await postgres("migrate", url)).toEqual({ code: 0, stdout: "nothing to do", stderr: "" });
+  expect(await postgres("check", url)).toEqual({
+    code: 0,
+    stdout: "ok, but nothing of the ledger is written there yet",
+    stderr: "",
+  });
   const other = await postgres("migrate", url, "--postgres-partitions", "2");
   expect([other.code, other.stdout]).toEqual([1, ""]);
   expect(other.stderr).toContain("1 partitions, not 2");
@@ -42,7 +47,10 @@ test("rebuild fills the database from the log; check finds it equal, and then th
   const url = await server.createDatabase();
   const partitions = ["--postgres-partitions", "2"];
   const filled = await postgres("rebuild", url, ...partitions);
-  expect([filled.code, filled.stdout]).toEqual([0, `filled up to seq ${seq}`]);
+  expect([filled.code, filled.stdout]).toEqual([
+    0,
+    `filled up to seq ${seq}\na node that has halted writes again after a restart`,
+  ]);
   const asking = new Asking(url);
   await asking.mustEqual(join(folder, "events.log"), 2);
   const equal = await postgres("check", url);

@@ -13,8 +13,8 @@ import { type PartitionState, partitionStates } from "./state.ts";
 
 export type Comparison =
   | { readonly difference: string }
-  /** `offset`: the lowest of the partitions. */
-  | { readonly balances: number; readonly offset: number };
+  /** `offset`: the lowest of the partitions; `written`: whether any of them was ever written. */
+  | { readonly balances: number; readonly offset: number; readonly written: boolean };
 
 interface Holding {
   available: bigint;
@@ -44,7 +44,8 @@ export async function compareBalances(
       const balances = log.size;
       const difference = await firstDifference(connection, log);
       if (difference !== undefined) return { difference };
-      return { balances, offset: Math.min(...partitions.map(({ offset }) => offset)) };
+      const offsets = partitions.map(({ offset }) => offset);
+      return { balances, offset: Math.min(...offsets), written: Math.max(...offsets) > 0 };
     },
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
   );

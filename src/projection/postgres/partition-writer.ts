@@ -120,12 +120,18 @@ export class PartitionWriter {
       try {
         const lock = this.parts.lock(locking);
         this.#state = { is: "standing by" };
+        let known: string | null = null;
         while (!this.#stopping) {
           await writing.query(areYouThere); // it is idle: nothing else would tell that it is over
           const { free, position, topicOffset } = await lock.look();
           this.#offset = position.offset;
           const { source } = this.parts;
-          if (free && !source.isCutOff && (await source.holds(position, topicOffset))) {
+          const mayLead = free && !source.isCutOff;
+          // Also of what another leads: whose ledger it is must not come out only when that one has gone.
+          const holds =
+            (mayLead || position.ledgerId !== known) && (await source.holds(position, topicOffset));
+          if (holds) known = position.ledgerId;
+          if (mayLead && holds) {
             const lease = await lock.take(writing);
             if (lease) {
               await this.#lead(lease, writing);

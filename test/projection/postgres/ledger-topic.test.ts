@@ -184,6 +184,21 @@ describe("nothing more is written", () => {
     expect(why).toContain("was written from ledger");
   });
 
+  test("by a standby, while another ledger's node leads", async () => {
+    const asking = new Asking(await server.createDatabase());
+    const followed = new FollowedLog(folder, log, 500);
+    const [leader, standby] = [0, 1].map(() => ledgerWriter(connectTo(asking.url), followed.feed, SHORT));
+    leader?.start();
+    await asking.reached(followed.seq);
+    await asking.sql`UPDATE partition_leader_locks SET ledger_id = gen_random_uuid() WHERE topic = 'ledger'`;
+    standby?.start();
+    await eventually("it halts", () => standby?.progress[0]?.is === "halted");
+    expect(standby?.progress[0]?.why).toContain("was written from ledger");
+    expect(leader?.progress[0]?.is).toBe("leading");
+    await Promise.all([leader?.stop(), standby?.stop()]);
+    await asking.close();
+  });
+
   test("where a balance was changed so that the ledger's next events do not fit", async () => {
     const why = await haltsAfter(
       ({ sql }) =>
