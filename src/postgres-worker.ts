@@ -8,7 +8,7 @@ import { PostgresLeaderLock } from "./leadership/postgres-leader-lock.ts";
 import { type FromPostgres, type PostgresThreadData, type ToPostgres, topicsOf } from "./postgres-thread.ts";
 import { LedgerSource } from "./projection/postgres/ledger-source.ts";
 import { PostgresWriter } from "./projection/postgres/postgres-writer.ts";
-import { BALANCE_CHANGES, BalanceChangeSource } from "./queue/balance-change-source.ts";
+import { BalanceChangeSource, balanceChangesOf } from "./queue/balance-change-source.ts";
 import { endpointOf } from "./queue/nats-endpoint.ts";
 import { NatsSession } from "./queue/nats-session.ts";
 import { loadRuntime } from "./runtime/load.ts";
@@ -77,7 +77,8 @@ writer.start();
 setInterval(() => tell({ type: "progress", partitions: writer.progress }), PROGRESS_INTERVAL_MS);
 
 function balanceChanges(partition: number): BalanceChangeSource {
-  const settings = { names: BALANCE_CHANGES, maxBytes: streamMaxBytes, replicas: streamReplicas };
+  const names = balanceChangesOf(postgresPartitions);
+  const settings = { names, maxBytes: streamMaxBytes, replicas: streamReplicas };
   return new BalanceChangeSource(
     () => NatsSession.open(endpointOf(natsUrl), `coffer ${name}`, settings, () => {}),
     { partition, remakeLostStream },

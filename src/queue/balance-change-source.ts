@@ -34,6 +34,15 @@ export const BALANCE_CHANGES: StreamNames = {
   stream: "COFFER_BALANCE_CHANGES",
   subjects: "coffer.balance-changes.*",
 };
+
+/** The stream as it is made: it takes what some partition reads, and who publishes on another subject is told so. */
+export function balanceChangesOf(partitions: number): StreamNames {
+  return {
+    ...BALANCE_CHANGES,
+    taken: Array.from({ length: partitions }, (_, partition) => subjectOf(partition)),
+  };
+}
+
 /** In the stream's metadata: what was committed when it was made anew. */
 const CONTINUES_AFTER = "continues_after";
 const LOOK_INTERVAL_MS = 1_000;

@@ -41,6 +41,8 @@ const MAX_BUFFERED_MESSAGES = 262_144;
 export interface StreamNames {
   readonly stream: string;
   readonly subjects: string;
+  /** Those that a stream which is made takes, where they are not all of them. */
+  readonly taken?: readonly string[];
 }
 
 /** How the stream is made where there is none. */
@@ -174,7 +176,7 @@ export class NatsSession implements StreamSession {
     try {
       await this.jsm.streams.add({
         name: this.#names.stream,
-        subjects: [this.#names.subjects],
+        subjects: [...(this.#names.taken ?? [this.#names.subjects])],
         retention: RetentionPolicy.Limits,
         storage: StorageType.File,
         discard: DiscardPolicy.New,

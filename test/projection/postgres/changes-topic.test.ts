@@ -6,7 +6,11 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { PostgresLeaderLock } from "../../../src/leadership/postgres-leader-lock.ts";
 import { partitionOf } from "../../../src/projection/postgres/partition-of.ts";
 import { PostgresWriter } from "../../../src/projection/postgres/postgres-writer.ts";
-import { BALANCE_CHANGES, BalanceChangeSource } from "../../../src/queue/balance-change-source.ts";
+import {
+  BALANCE_CHANGES,
+  BalanceChangeSource,
+  balanceChangesOf,
+} from "../../../src/queue/balance-change-source.ts";
 import { NatsSession } from "../../../src/queue/nats-session.ts";
 import { connectTo } from "../../../src/runtime/bun-postgres.ts";
 import { systemClock } from "../../../src/system-clock.ts";
@@ -64,7 +68,7 @@ function start({
   const reports: string[] = [];
   const report = (level: string, message: string, facts: object) =>
     void reports.push(JSON.stringify({ level, message, ...facts }));
-  const names = { names: BALANCE_CHANGES, maxBytes: 64 << 20, replicas: 1 };
+  const names = { names: balanceChangesOf(partitions), maxBytes: 64 << 20, replicas: 1 };
   const endpoint = { servers: nats.url };
   const writer = new PostgresWriter(
     {
@@ -286,6 +290,14 @@ test("a stream that is gone is not made again by a partition that has written no
   await eventually("both halt", () => second.writer.progress.every(({ is }) => is === "halted"));
   await second.writer.stop();
   expect(await jsm.streams.names().next()).toEqual([]);
+});
+
+test("who publishes for a partition that there is not is told so", async () => {
+  const running = start({ partitions: 2 });
+  await leads([running]);
+  await committed(await publish(change("e1", accountOf(1), 1), 1), 1);
+  await expect(publish(change("e2", accountOf(1), 1), 2)).rejects.toThrow(); // as where no stream takes the subject
+  await running.writer.stop();
 });
 
 test("one partition of one node makes a lost stream anew; the others wait for it", async () => {
