@@ -6,7 +6,7 @@ export const FUNDS = 1_000_000_000;
 export const FUNDING_BATCH = 5_000;
 
 /** Works that are compared run once a round, in turn; what is told is the median of the rounds. */
-export const ROUNDS = 3;
+export const ROUNDS = 5;
 /** A start or a replay that is slow is not measured again after so long. */
 export const MAX_ROUNDS_MS = 20_000;
 export const WARM_UP_SECONDS = 2;

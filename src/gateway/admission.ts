@@ -8,8 +8,8 @@
 
 import { MAX_FRAME_COMMANDS } from "../wire/frame.ts";
 
-/** Whoever would wait longer is not let in: a quarter of a second of the one that it may take, for speed may halve meanwhile. */
-export const MAX_WAIT_MS = 250;
+/** Whoever would wait longer is not let in: a small part of the second that it may take, for its body has to come through, and speed may halve meanwhile. */
+export const MAX_WAIT_MS = 150;
 /** Where nothing has come back for so long, the queue stands still; then one is let in each time that it is over. */
 export const STANDSTILL_MS = 500;
 /** What a request weighs beside its commands, which weigh 1 each: as measured, one alone costs as much as nine of a batch. */
