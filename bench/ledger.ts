@@ -63,7 +63,6 @@ export class BenchLedger {
     writeKeys(data, this.#bench.keys);
     const twin = new BenchLedger(this.#bench, data, CofferNode.launch(data));
     await twin.#ready();
-    twin.#first = await twin.transfers();
     return twin;
   }
 

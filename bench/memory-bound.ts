@@ -1,6 +1,6 @@
 /**
  * The most memory that a node takes, as ARCHITECTURE.md states it under "Overload": what it takes at rest, which is
- * measured, and beside it only what its settings and its ledger allow.
+ * measured, and beside it only what its settings and its ledger allow, while no accounts are opened.
  */
 
 import { SETTINGS } from "../src/config.ts";

@@ -51,7 +51,7 @@ export const OVERLOAD = {
    * On 2 cores the gateway reads single transfers no faster than they are decided: they wait unread, not in its room.
    */
   single: { connections: 400, offered: 7_600, probesASecond: 200, mustOverload: false },
-  /** About as many as may wait. */
+  /** More than may wait: 400,000 transfers, where 262,144 do at most. */
   batch: { connections: 50, offered: 400, probesASecond: 20, mustOverload: true },
   acceptedMs: 1_000,
   refusedMs: 500,

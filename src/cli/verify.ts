@@ -74,7 +74,7 @@ async function readSeals(data: string, kept: string | undefined): Promise<Checke
 function noSeals(path: string, kept: string | undefined): string {
   return kept === undefined
     ? `${path} is not there: nothing was ever sealed here, or somebody has removed it. Where a seal was kept elsewhere there were some: put back a copy of the file (backups have it), and ask for that seal with --seal HASH`
-    : `${path} is not there, and there was a seal ${kept}: somebody has removed it; a copy of the file (backups have it) tells whether the log was altered`;
+    : `${path} is not there: if the seal ${kept} was made here, somebody has removed it; a copy of the file (backups have it) tells whether the log was altered`;
 }
 
 function tellSeals({ newest, commands, torn }: CheckedSeals, seq: number): void {

@@ -156,21 +156,26 @@ export async function recoverLog(
   progress?: (bytes: number) => void,
   snapshot?: LogStart,
 ): Promise<RecoveredLog> {
-  const existing = folder.open(LOG_NAME, false);
-  const finding = await inspectLog(existing, mark, visitor, progress, snapshot);
-  if (finding.state === "damaged")
-    throw new DamagedLog(
-      `the log is damaged; nothing was changed: ${damageText(folder.path(LOG_NAME), finding.break)}`,
-    );
-  const file = existing ?? folder.open(LOG_NAME, true);
-  if (!file) throw new Error(`${folder.path(LOG_NAME)} could not be made`);
-  const { position, size } = finding;
-  const torn = size > position.bytes ? await keepTornBytes(folder, file, position, size) : undefined;
-  if (torn) file.truncate(position.bytes);
-  rewrite(file, Math.max(mark?.bytes ?? 0, snapshot?.position.bytes ?? 0), position.bytes);
-  await file.sync();
-  await folder.sync();
-  return { file, position, torn };
+  let file = folder.open(LOG_NAME, false);
+  try {
+    const finding = await inspectLog(file, mark, visitor, progress, snapshot);
+    if (finding.state === "damaged")
+      throw new DamagedLog(
+        `the log is damaged; nothing was changed: ${damageText(folder.path(LOG_NAME), finding.break)}`,
+      );
+    file ??= folder.open(LOG_NAME, true);
+    if (!file) throw new Error(`${folder.path(LOG_NAME)} could not be made`);
+    const { position, size } = finding;
+    const torn = size > position.bytes ? await keepTornBytes(folder, file, position, size) : undefined;
+    if (torn) file.truncate(position.bytes);
+    rewrite(file, Math.max(mark?.bytes ?? 0, snapshot?.position.bytes ?? 0), position.bytes);
+    await file.sync();
+    await folder.sync();
+    return { file, position, torn };
+  } catch (error) {
+    file?.close();
+    throw error;
+  }
 }
 
 async function keepTornBytes(folder: DataFolder, file: AppendFile, position: LogPosition, size: number) {

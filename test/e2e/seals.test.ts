@@ -253,7 +253,7 @@ describe("verify --seals", () => {
   });
 
   test("fails where there are none, tells that they may have been removed, and what to ask for", async () => {
-    const data = await someLedger();
+    const data = someLedger();
     const [hash] = independent(data).hashes;
     rmSync(join(data, "events.seals"));
     const missing = await verify(data, "--seals");
@@ -263,7 +263,7 @@ describe("verify --seals", () => {
     const kept = await verify(data, "--seal", hash as string);
     expect([kept.code, kept.stdout]).toEqual([1, ""]);
     expect(kept.stderr).toContain(
-      `events.seals is not there, and there was a seal ${hash}: somebody has removed it`,
+      `events.seals is not there: if the seal ${hash} was made here, somebody has removed it`,
     );
   });
 

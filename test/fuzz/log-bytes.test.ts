@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { CommandFailed, type Program } from "../../src/cli/command.ts";
 import { readBehindSnapshot } from "../../src/cli/read-log.ts";
 import { verify } from "../../src/cli/verify.ts";
+import type { Command, OpenLedger } from "../../src/domain/commands.ts";
 import { restore } from "../../src/engine/snapshot.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { checkLines } from "../../src/eventlog/check-lines.ts";
@@ -20,6 +21,7 @@ import { newestSnapshot } from "../../src/eventlog/snapshot-files.ts";
 import type { AppendFile } from "../../src/ports/append-file.ts";
 import { coffer } from "../support/coffer.ts";
 import { memoryFolder } from "../support/folders.ts";
+import { id } from "../support/ledger-specs.ts";
 import { LogOnDisk, place, someCommands, writeLog } from "../support/log-files.ts";
 import { randomIntegers } from "../support/seed.ts";
 import { someLedger, stateOf } from "../support/snapshots.ts";
@@ -163,7 +165,10 @@ function expectPlace(said: string, path: string, text: string, now: string, fork
 }
 
 const draw = randomIntegers();
-const other = (await writeLog(place(someCommands(60, draw)))).bytes.toString("latin1");
+/** Another ledger's log: a command of it fits nowhere in one of these. */
+const [opening, ...more] = someCommands(60, draw) as [OpenLedger, ...Command[]];
+const otherOpening = { ...opening, ledger_id: id(0) };
+const other = (await writeLog(place([otherOpening, ...more]))).bytes.toString("latin1");
 
 test(
   "before its mark: verify finds every change and says where; a start refuses; a snapshot hides none",

@@ -27,7 +27,7 @@ const DEBIAN_ROOT = "/usr/lib/postgresql";
 const OTHER_USERS = ["postgres", "nobody"];
 const OWNER = "coffer";
 const PASSWORD = "throw-away";
-const NO_COST = ["--no-sync", "--no-instructions"];
+const INITDB = ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"];
 
 interface OtherUser {
   readonly uid: number;
@@ -131,11 +131,13 @@ export class PostgresServer {
 
 /** A new cluster: a copy of one that was made once, for making one takes longer than most of what is done with it. */
 async function initialize(folder: string, data: string): Promise<void> {
-  const made = join(ROOT, "build", `postgres-${majorOf(binaries())}-${process.getuid?.()}`);
+  const how = Bun.hash(JSON.stringify([INITDB, OWNER, PASSWORD])).toString(16);
+  const made = join(ROOT, "build", `postgres-${majorOf(binaries())}-${process.getuid?.()}-${how}`);
   if (!existsSync(made)) {
     await make(folder, data);
     // In one step, for files are tested beside each other; the others of the same moment have their own.
     const copy = `${made}-${process.pid}`;
+    rmSync(copy, { recursive: true, force: true }); // of one that was killed
     copyAll(data, copy);
     try {
       renameSync(copy, made);
@@ -164,10 +166,7 @@ async function make(folder: string, data: string): Promise<void> {
     chmodSync(folder, 0o711);
     for (const path of [password, data]) chownSync(path, user.uid, user.gid);
   }
-  const child = run("initdb", [
-    ...["-D", data, "-U", OWNER, "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "--locale=C"],
-    ...NO_COST,
-  ]);
+  const child = run("initdb", ["-D", data, "-U", OWNER, "--pwfile", password, ...INITDB]);
   const code = await child.exited;
   if (code !== 0) throw new Error(`initdb ended with ${code}: ${child.stderr.join("\n")}`);
 }

@@ -1,7 +1,8 @@
 /**
- * How much a writer writes at a time, by how far it is behind. The wallet has the first right to the cores:
- * while its log grows by more than half of what could be written meanwhile, whoever is far behind rests after each batch, and takes
- * no larger ones: a transfer that meets a batch waits for as long as the batch holds a core.
+ * How much a writer writes at a time, by how far it is behind. The wallet has the first right to the cores: where
+ * its log grows by more than half of what is written meanwhile, whoever is far behind rests after each batch, and
+ * takes no larger ones, for a transfer that meets a batch waits for as long as the batch holds a core. So until the
+ * log grows by less than could be written without the rest.
  */
 
 export interface Pace {
@@ -22,7 +23,7 @@ export function paceOf(
   before?: { readonly lag: number; readonly pace: Pace },
 ): Pace {
   if (lag <= CATCH_UP_BATCH_SIZE) return { batchSize: usual, rest: 0 };
-  return before && grownSince(before, lag) > couldBeWritten(before.pace) / 2
+  return before && grownSince(before, lag) > bearable(before.pace)
     ? { batchSize: usual, rest: BUSY_REST }
     : { batchSize: Math.max(usual, CATCH_UP_BATCH_SIZE), rest: 0 };
 }
@@ -31,7 +32,7 @@ function grownSince(before: { readonly lag: number; readonly pace: Pace }, lag: 
   return lag - before.lag + before.pace.batchSize;
 }
 
-/** In the time of a batch and the rest after it: who rested must not think of itself as slow. */
-function couldBeWritten({ batchSize, rest }: Pace): number {
-  return batchSize * (1 + rest);
+/** In the time of a batch and the rest after it. Whoever rested has all of that time, and is not to stay behind. */
+function bearable({ batchSize, rest }: Pace): number {
+  return rest > 0 ? batchSize * (1 + rest) : batchSize / 2;
 }

@@ -178,7 +178,7 @@ describe("the tables", () => {
   test("a batch whose counts do not add up is not written", async () => {
     const database = await BalanceDatabase.create("ledger");
     await database.connection.run(
-      "INSERT INTO staged_balances_ledger_0_1 VALUES ('mallory', 'USD', 1, 1, 1, 0, 0, 0, 0)",
+      "INSERT INTO staged_balances_ledger_0_1 VALUES ('mallory', 'USD', 1, 0, 9223372036854775807, 0, 0, 9223372036854775807, 0)",
     );
     await expect(database.write([change("alice", 1)])).rejects.toThrow("of 1 keys");
     expect(await holdings(database)).toEqual({});
