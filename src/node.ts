@@ -175,6 +175,11 @@ export class LedgerNode<S extends StreamSession> {
       replay.commands > 0 || position.seq === 0
         ? replay.lastEvents()
         : eventsEndingAt(file, position, currency);
+    if (!mark && position.seq > 0)
+      this.log.warn(
+        { events: position.seq },
+        "the log has no mark: whether something is missing at its end, nobody can tell",
+      );
     if (torn) this.log.warn(torn, "the log had a torn end, which was cut and kept");
     this.checkOpening();
     // Before anything is appended there must be a mark: without one, what a crash leaves cannot be told from damage.

@@ -78,6 +78,10 @@ function copiedBefore(log: ReadableFile, target: DataFolder): LogPosition {
     if (!existing && !mark) return EMPTY_LOG;
     const where = target.path("");
     if (!existing || !mark || !endsAt(existing, mark)) throw new NotABackup(`${where} holds no whole backup`);
+    if (log.size() < mark.bytes)
+      throw new NotABackup(
+        `${where} is ahead of the log, or of another one: it has ${mark.bytes} bytes, the log ${log.size()}`,
+      );
     if (!endsAt(log, mark)) throw new NotABackup(`${where} holds a backup of another log`);
     return mark;
   } finally {

@@ -61,6 +61,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
       await working;
       expect(tellers.problems(logOf(node))).toEqual([]);
       expect(isRunning(await node.natsPid())).toBe(false);
+      expect(node.process.stderr.join("\n")).not.toMatch(/nats-server ended|queue away/);
     },
   );
 

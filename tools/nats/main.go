@@ -45,11 +45,9 @@ func main() {
 		fail(exitUsage, "usage: COFFER_NATS_TOKEN=… coffer-nats -store DIR [-port N] [-max-payload BYTES]")
 	}
 
-	// Ctrl-C and a closed terminal reach the whole process group, but the parent still needs its queue
-	// to finish; and a parent that is gone must not turn the last log line into a SIGPIPE.
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
+	// Ctrl-C, a closed terminal and a service manager reach the whole process group, but the parent still
+	// needs its queue to finish; and a parent that is gone must not turn the last log line into a SIGPIPE.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 
 	lock := lockStore(*store)
 	defer lock.Close() // keeps the file, and with it the lock, from being collected
@@ -79,15 +77,7 @@ func main() {
 	}
 	json.NewEncoder(os.Stdout).Encode(map[string]int{"port": nats.Addr().(*net.TCPAddr).Port})
 
-	orphaned := make(chan struct{})
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		close(orphaned)
-	}()
-	select {
-	case <-stop:
-	case <-orphaned:
-	}
+	io.Copy(io.Discard, os.Stdin)
 	time.AfterFunc(shutdownTimeout, func() { fail(exitFailed, "no shutdown after ", shutdownTimeout) })
 	nats.Shutdown()
 	nats.WaitForShutdown()
