@@ -22,6 +22,7 @@ import { connect, createInbox, headers, type Msg, type NatsConnection, nanos } f
 import type { QueueMessage } from "../ports/command-queue.ts";
 import { headersOf, listen } from "./inbound.ts";
 import type { NatsEndpoint } from "./nats-endpoint.ts";
+import { type PublishError, verdictOf } from "./publish-errors.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "./stream-session.ts";
 
 export const STREAM = "COFFER_COMMANDS";
@@ -385,15 +386,18 @@ function stampOf(reply: string): Stamp | undefined {
 }
 
 /** Undefined for what is no answer of JetStream: the frame will be sent again. */
-function answerOf(message: Msg): { readonly refused: string | undefined } | undefined {
+function answerOf(message: Msg): Omit<PublishAnswer, "id"> | undefined {
   if (message.data.length === 0)
     return headersOf(message)?.code === NO_RESPONDERS ? { refused: "no stream takes commands" } : undefined;
+  let error: PublishError | undefined;
   try {
-    const { error } = message.json<{ error?: { description?: string } }>();
-    return { refused: error && (error.description ?? "without a reason") };
+    ({ error } = message.json<{ error?: PublishError }>());
   } catch {
     return undefined;
   }
+  if (!error) return { refused: undefined };
+  const why = String(error.description ?? `error ${error.err_code}`);
+  return verdictOf(error) === "refused" ? { refused: why } : { refused: undefined, unknown: why };
 }
 
 function isApiError(error: unknown, code: number): boolean {
