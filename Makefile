@@ -30,6 +30,8 @@ CLIENT := clients/typescript
 CLIENT_SOURCES := $(shell find $(CLIENT)/src 2>/dev/null)
 TOOLS := $(addprefix build/tools/,coffer-nats nats-server k6)
 SCHEMATHESIS := build/schemathesis/.installed
+# Generators of clients, of which tests make some from the OpenAPI document.
+GENERATORS := $(addprefix build/generated-clients/,typescript/.installed python/.installed)
 # Tests of test/fuzz that share the time of make fuzz.
 FUZZERS := 8
 
@@ -101,7 +103,7 @@ fuzz: setup ## send hostile requests, messages and log bytes for SECONDS (600), 
 	@COFFER_FUZZ_SECONDS=$$(( ($(SECONDS_GIVEN) + $(FUZZERS) - 1) / $(FUZZERS) )) $(BIN)/bun test --timeout 60000 test/fuzz
 
 .PHONY: setup
-setup: build/coffer $(TOOLS) postgres $(SCHEMATHESIS) ## fetch and build all parts
+setup: build/coffer $(TOOLS) postgres $(SCHEMATHESIS) $(GENERATORS) ## fetch and build all parts
 
 .PHONY: postgres
 postgres:
@@ -147,10 +149,24 @@ build/tools/k6: tools/go.mod tools/go.sum | build/tools/nats-server
 $(SCHEMATHESIS): test/fuzz/requirements.txt | postgres
 	@$(need_python)
 	@echo "pip install schemathesis"
+	@$(pip_install)
+
+build/generated-clients/python/.installed: test/generated-clients/requirements.txt | $(SCHEMATHESIS)
+	@$(need_python)
+	@echo "pip install openapi-python-client"
+	@$(pip_install)
+
+build/generated-clients/typescript/.installed: $(addprefix test/generated-clients/typescript/package,.json -lock.json) .npmrc
+	@$(need_node)
+	@echo "npm install openapi-typescript"
 	@rm -rf $(@D)
-	@python3 -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@cd $(@D) && npm install --no-save --loglevel=error
 	@touch $@
+
+pip_install = rm -rf $(@D) && python3 -m venv $(@D) && \
+  $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< && touch $@
 
 go_build = cd tools && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly \
   go build -trimpath -buildvcs=false -ldflags "-s -w" -o ../$@

@@ -1,5 +1,6 @@
 /** Every setting once: its flag, environment variable, unit, default and check. */
 
+import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { AccountPrefix } from "./domain/account-prefix.ts";
@@ -21,7 +22,7 @@ interface Setting<T> {
   /** Undefined where the text is not a value of it. */
   parse(text: string): T | undefined;
   readonly must: string;
-  /** It may hold a password: it is never shown. */
+  /** It may hold a password: it is never shown, and `--FLAG-file` names a file that holds it. */
   readonly secret?: true;
 }
 
@@ -111,8 +112,13 @@ function natsUrls(urls: string): string | undefined {
   return good ? urls : undefined;
 }
 
+/** A URL with no host, up to where the host would be. */
+const HOSTLESS = /^(\w+:\/\/(?:[^/?#]*@)?)(?=[:/?#]|$)/;
+
+/** As libpq, a parameter may name the host, or the folder of a unix socket. */
 function postgresUrl(url: string): string | undefined {
-  return isServer(url, ["postgres:", "postgresql:"]) ? url : undefined;
+  const whole = /[?&](host|path|socket)=[^&]/.test(url) ? url.replace(HOSTLESS, "$1localhost") : url;
+  return isServer(whole, ["postgres:", "postgresql:"]) ? url : undefined;
 }
 
 export const SETTINGS = {
@@ -152,7 +158,7 @@ export const SETTINGS = {
   acceptGap: flag("accept-gap", "go on where the queue has dropped commands that this node never read"),
   postgresUrl: {
     ...text("postgres-url", "URL", "the PostgreSQL database that balances are written to; only under Bun"),
-    must: "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, percent-encoded",
+    must: "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, percent-encoded, or postgres:///DATABASE?host=FOLDER for a unix socket",
     parse: postgresUrl,
     secret: true,
   },
@@ -292,25 +298,69 @@ export function variableOf(name: SettingName): string {
 export function readConfig<N extends SettingName>(
   names: readonly N[],
   args: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
+  env: Env,
 ): Config<N> {
   const options: ParseArgsOptionsConfig = {};
-  for (const name of names)
-    options[SETTINGS[name].flag] = { type: SETTINGS[name].value === undefined ? "boolean" : "string" };
-  const given = parseFlags(args, options);
+  for (const name of names) {
+    const { flag, value, secret }: Setting<unknown> = SETTINGS[name];
+    options[flag] = { type: value === undefined ? "boolean" : "string" };
+    if (secret) options[fileFlagOf(flag)] = { type: "string" };
+  }
+  const flags = parseFlags(args, options);
   const config: Record<string, unknown> = {};
   for (const name of names) {
     const setting: Setting<unknown> = SETTINGS[name];
-    const byFlag = given[setting.flag];
-    const variable = variableOf(name);
-    const value = byFlag === undefined ? env[variable] || setting.default : String(byFlag);
-    config[name] = value === undefined ? absent(name) : setting.parse(value);
-    if (value !== undefined && config[name] === undefined) {
-      const source = byFlag === undefined && env[variable] ? variable : `--${setting.flag}`;
-      throw new WrongSetting(`${source} ${setting.must}${setting.secret ? "" : `, not "${value}"`}`);
-    }
+    const given = givenAs(setting.flag, variableOf(name), flags, env);
+    const inFile = setting.secret && givenInFile(name, given, flags, env);
+    const { source, text } = inFile ?? given ?? { source: `--${setting.flag}`, text: setting.default };
+    config[name] = text === undefined ? absent(name) : setting.parse(text);
+    if (text !== undefined && config[name] === undefined)
+      throw new WrongSetting(`${source} ${setting.must}${setting.secret ? "" : `, not "${text}"`}`);
   }
   return config as unknown as Config<N>;
+}
+
+/** A text, and what it came from, for messages. */
+interface Given {
+  readonly source: string;
+  readonly text: string;
+}
+
+type Flags = Readonly<Record<string, unknown>>;
+type Env = Readonly<Record<string, string | undefined>>;
+
+function givenAs(flag: string, variable: string, flags: Flags, env: Env): Given | undefined {
+  const byFlag = flags[flag];
+  if (byFlag !== undefined) return { source: `--${flag}`, text: String(byFlag) };
+  const text = env[variable];
+  return text ? { source: variable, text } : undefined;
+}
+
+/** A secret from a file: flags are visible in `ps`. Throws WrongSetting, which never shows what the file holds. */
+function givenInFile(
+  name: SettingName,
+  direct: Given | undefined,
+  flags: Flags,
+  env: Env,
+): Given | undefined {
+  const file = givenAs(fileFlagOf(SETTINGS[name].flag), `${variableOf(name)}_FILE`, flags, env);
+  if (!file) return undefined;
+  if (direct) throw new WrongSetting(`${direct.source} and ${file.source} exclude each other`);
+  const named = `${file.source} "${file.text}"`;
+  let content: string;
+  try {
+    content = readFileSync(file.text, "utf8");
+  } catch (error) {
+    throw new WrongSetting(`${named} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+  }
+  const text = content.replace(/[\r\n]+$/, "");
+  if (text === "") throw new WrongSetting(`${named} is empty`);
+  return { source: `the content of ${named}`, text };
+}
+
+/** The flag of the file that holds a secret. */
+function fileFlagOf(flag: string): string {
+  return `${flag}-file`;
 }
 
 /** Whether a leader can miss a heartbeat and still lead. Throws WrongSetting. */
@@ -324,10 +374,7 @@ export function checkLease({
   );
 }
 
-function parseFlags(
-  args: readonly string[],
-  options: ParseArgsOptionsConfig,
-): Readonly<Record<string, unknown>> {
+function parseFlags(args: readonly string[], options: ParseArgsOptionsConfig): Flags {
   try {
     return parseArgs({ args: [...args], options, strict: true, allowNegative: true, allowPositionals: false })
       .values;
@@ -343,11 +390,19 @@ function absent(name: SettingName): false | undefined {
 /** The lines of `--help` about these settings. */
 export function settingsHelp(names: readonly SettingName[]): string {
   return names
-    .map((name) => {
-      const { flag: option, value, help, default: byDefault }: Setting<unknown> = SETTINGS[name];
+    .flatMap((name) => {
+      const { flag: option, value, help, default: byDefault, secret }: Setting<unknown> = SETTINGS[name];
       const left = `  --${option}${value === undefined ? "" : ` ${value}`}`;
       const more = byDefault === undefined ? "" : ` (default ${byDefault})`;
-      return `${left}\n        ${help}${more}; ${variableOf(name)}`;
+      const variable = variableOf(name);
+      return [
+        `${left}\n        ${help}${more}; ${variable}`,
+        ...(secret
+          ? [
+              `  --${fileFlagOf(option)} FILE\n        a file that holds it: flags are visible to others; ${variable}_FILE`,
+            ]
+          : []),
+      ];
     })
     .join("\n");
 }

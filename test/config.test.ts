@@ -1,6 +1,8 @@
 /** The settings: their defaults, ranges, environment variables, which wins, and what a wrong one is told. */
 
 import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   readConfig,
   SETTINGS,
@@ -9,6 +11,7 @@ import {
   variableOf,
   WrongSetting,
 } from "../src/config.ts";
+import { temporaryFolder } from "./support/folders.ts";
 
 /** They may hold passwords, which are not shown. */
 const SECRET: readonly SettingName[] = ["natsUrl", "postgresUrl"];
@@ -126,6 +129,13 @@ const EXPECTED: Readonly<
     good: [
       ["postgres://u:p@127.0.0.1:5432/db", "postgres://u:p@127.0.0.1:5432/db"],
       ["postgresql://db.example.com/x", "postgresql://db.example.com/x"],
+      ...[
+        "postgres:///db?host=/var/run/postgresql",
+        "postgres://u:p@/db?host=/var/run/postgresql&port=5433",
+        "postgres://u:p@:5433/db?host=%2Fvar%2Frun%2Fpostgresql",
+        "postgres://u:p@%2Fvar%2Frun%2Fpostgresql/db",
+        "postgres://u@localhost/db?path=/run/pg",
+      ].map((url) => [url, url] as const),
     ],
     bad: [
       "127.0.0.1:5432",
@@ -133,6 +143,10 @@ const EXPECTED: Readonly<
       "nats://u:s3cret@127.0.0.1:4222",
       "postgres://u:s3%cret@db/x",
       "postgresql:",
+      "postgres:///db",
+      "postgres:///db?host=",
+      "postgres://u:s3cret@/db",
+      "mysql:///db?host=/run",
     ],
   },
   postgresPartitions: integer("postgres-partitions", "COFFER_POSTGRES_PARTITIONS", 1, 1, 256),
@@ -293,6 +307,79 @@ for (const name of NAMES) {
     });
   });
 }
+
+describe("a secret from a file", () => {
+  const folder = temporaryFolder();
+  const fileWith = (content: string) => {
+    const path = join(folder, crypto.randomUUID());
+    writeFileSync(path, content);
+    return path;
+  };
+
+  test("every secret is taken from it, by flag or by variable, without the end of its line", () => {
+    for (const name of SECRET) {
+      const { flag, variable, good } = EXPECTED[name];
+      const [[text, value], [otherText]] = good as readonly [readonly [string, unknown], readonly [string]];
+      const other = fileWith(otherText);
+      for (const end of ["", "\n", "\r\n"]) {
+        const path = fileWith(`${text}${end}`);
+        expect(read(name, [`--${flag}-file`, path])).toBe(value);
+        expect(read(name, [], { [`${variable}_FILE`]: path })).toBe(value);
+        expect(read(name, [`--${flag}-file=${path}`], { [`${variable}_FILE`]: other })).toBe(value);
+        expect(read(name, [], { [variable]: text, [`${variable}_FILE`]: "" })).toBe(value);
+      }
+      const help = settingsHelp([name]);
+      expect(help).toContain(`--${flag}-file FILE`);
+      expect(help).toEndWith(`; ${variable}_FILE`);
+    }
+  });
+
+  test("is refused beside the value itself, whichever way either is given", () => {
+    for (const name of SECRET) {
+      const { flag, variable, good } = EXPECTED[name];
+      const [text] = good[0] as readonly [string, unknown];
+      const path = fileWith(text);
+      for (const [direct, directEnv] of [
+        [[`--${flag}`, text], {}] as const,
+        [[], { [variable]: text }] as const,
+      ])
+        for (const [file, fileEnv] of [
+          [[`--${flag}-file`, path], {}] as const,
+          [[], { [`${variable}_FILE`]: path }] as const,
+        ]) {
+          const message = messageOf(() => read(name, [...direct, ...file], { ...directEnv, ...fileEnv }));
+          expect(message).toMatch(
+            new RegExp(`^(--${flag}|${variable}) and (--${flag}-file|${variable}_FILE) `),
+          );
+          expect(message).not.toContain(text);
+        }
+    }
+  });
+
+  test("names the file, and never shows what is in it, where it is of no use", () => {
+    for (const name of SECRET) {
+      const { flag, variable, bad } = EXPECTED[name];
+      const refusal = (path: string) => messageOf(() => read(name, [`--${flag}-file`, path]));
+      expect(refusal("/nowhere/secret")).toBe(`--${flag}-file "/nowhere/secret" cannot be read: ENOENT`);
+      expect(refusal(folder)).toBe(`--${flag}-file "${folder}" cannot be read: EISDIR`);
+      for (const content of ["", "\n"]) {
+        const path = fileWith(content);
+        expect(refusal(path)).toBe(`--${flag}-file "${path}" is empty`);
+      }
+      for (const text of bad) {
+        const path = fileWith(`${text}\n`);
+        expect(refusal(path)).toStartWith(`the content of --${flag}-file "${path}" must be `);
+        expect(refusal(path)).not.toContain(text);
+        const message = messageOf(() => read(name, [], { [`${variable}_FILE`]: path }));
+        expect(message).toStartWith(`the content of ${variable}_FILE "${path}" must be `);
+      }
+    }
+  });
+
+  test("is only to be had for secrets", () => {
+    expect(messageOf(() => readConfig(["data"], ["--data-file", "x"], {}))).toContain("--data-file");
+  });
+});
 
 test("a flag of another command, an unknown one, and a loose word are refused by name", () => {
   expect(messageOf(() => readConfig(["data"], ["--port", "1"], {}))).toContain("--port");

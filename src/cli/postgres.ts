@@ -57,7 +57,8 @@ export const postgres: CliCommand = {
     if (!action) throw new WrongSetting("say migrate, status, rebuild or check");
     const settings = readConfig(SETTINGS, rest, env);
     checkLease(settings);
-    if (settings.postgresUrl === undefined) throw new WrongSetting("--postgres-url is needed");
+    if (settings.postgresUrl === undefined)
+      throw new WrongSetting("--postgres-url or --postgres-url-file is needed");
     const runtime = await loadRuntime();
     if (!runtime.postgres)
       throw new CommandFailed(`this needs Bun: ${runtime.name} has no client for PostgreSQL`);
@@ -158,7 +159,7 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
       }
       progress.end();
       console.log(`filled up to seq ${target}`);
-      console.log("a node that has halted writes again after a restart");
+      console.log("a node that had halted goes on by itself");
       return 0;
     });
   } finally {

@@ -23,7 +23,7 @@ export const queue: CliCommand = {
       throw new WrongSetting("NODE is a name as coffer queue nodes prints it");
     const { natsUrl } = readConfig(SETTINGS, rest, env);
     if (natsUrl === undefined)
-      throw new WrongSetting("--nats-url is needed: a queue of its own has no other nodes");
+      throw new WrongSetting("--nats-url or --nats-url-file is needed: an embedded queue has no other nodes");
     try {
       return await ask(natsUrl, node);
     } catch (error) {

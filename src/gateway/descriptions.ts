@@ -3,7 +3,7 @@
 import type { Rejection } from "../domain/rejections.ts";
 import type { Scope } from "../ports/keys.ts";
 import type { ProblemCode } from "./problems.ts";
-import { ref, type Schema } from "./schemas.ts";
+import { answer, field, ref, type Schema } from "./schemas.ts";
 
 /**
  * Who may ask, where keys are asked for: everyone, or whoever has a key of this scope. A key that is bound to
@@ -34,6 +34,7 @@ export interface Body {
 export interface Parameter {
   readonly name: string;
   readonly in: "path" | "query";
+  readonly description: string;
   readonly schema: Schema;
   readonly example: unknown;
 }
@@ -124,8 +125,20 @@ export const BALANCE: RouteDescription = {
   operationId: "getBalance",
   summary: "What an account holds",
   parameters: [
-    { name: "account_id", in: "path", schema: ref("AnyAccount"), example: "alice" },
-    { name: "currency", in: "query", schema: ref("Currency"), example: "USD" },
+    {
+      name: "account_id",
+      in: "path",
+      description: "The account.",
+      schema: ref("AnyAccount"),
+      example: "alice",
+    },
+    {
+      name: "currency",
+      in: "query",
+      description: "The ledger's default, if it is left out.",
+      schema: ref("Currency"),
+      example: "USD",
+    },
   ],
   answers: { 200: { description: "Its balance.", schema: ref("BalanceAnswer") } },
   problems: ["account_not_found", "not_found", "queue_unavailable"],
@@ -184,5 +197,5 @@ export const OPENAPI: RouteDescription = {
 };
 
 function state(name: string): Schema {
-  return { type: "object", properties: { status: { type: "string", const: name } }, required: ["status"] };
+  return answer({ status: field({ type: "string", const: name }, "How the node is.", name) });
 }

@@ -1,6 +1,8 @@
 /** The routes as OpenAPI 3.1, with every problem code that each can answer. */
 
+import { isDeepStrictEqual } from "node:util";
 import type { GoodAnswer, RouteDescription } from "./descriptions.ts";
+import { problemSchema } from "./problem-schemas.ts";
 import { type ProblemCode, REJECTED_STATUS, REJECTION_TITLES, statusOf, titleOf } from "./problems.ts";
 import { ref, SCHEMAS, type Schema } from "./schemas.ts";
 
@@ -27,11 +29,12 @@ const ALLOW = header("The methods that are.", { type: "string" }, true);
 /** The document, as JSON. `needsKeys`: whether keys are asked for at this node. */
 export function openApi(routes: readonly DescribedRoute[], needsKeys: boolean): string {
   const paths: Record<string, Record<string, Schema>> = {};
+  const schemas: Record<string, Schema> = { ...SCHEMAS };
   for (const route of routes) {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
     const operations = paths[path] ?? {};
     paths[path] = operations;
-    operations[route.method.toLowerCase()] = operation(route, needsKeys);
+    operations[route.method.toLowerCase()] = operation(route, needsKeys, schemas);
   }
   return textOf({
     openapi: "3.1.0",
@@ -47,16 +50,27 @@ export function openApi(routes: readonly DescribedRoute[], needsKeys: boolean): 
     paths,
     components: {
       ...(needsKeys && { securitySchemes: { key: KEY } }),
-      schemas: SCHEMAS,
+      schemas,
     },
   });
 }
 
-function operation({ description }: DescribedRoute, needsKeys: boolean): Schema {
+/** Adds the schemas of its problems to `schemas`. */
+function operation(
+  { description }: DescribedRoute,
+  needsKeys: boolean,
+  schemas: Record<string, Schema>,
+): Schema {
   const { admits, operationId, summary, parameters, body, answers } = description;
   const responses: Record<string, Schema> = {};
   for (const [status, answer] of Object.entries(answers)) responses[status] = good(answer);
-  for (const [status, codes] of byStatus(description)) responses[status] = problems(status, codes);
+  for (const [status, codes] of byStatus(description)) {
+    const { name, schema } = problemSchema(operationId, status, codes);
+    if (schemas[name] && !isDeepStrictEqual(schemas[name], schema))
+      throw new TypeError(`two schemas have the name ${name}`);
+    schemas[name] = schema;
+    responses[status] = problems(status, codes, ref(name));
+  }
   return {
     operationId,
     summary,
@@ -90,19 +104,16 @@ function byStatus({ admits, problems, rejections = [] }: RouteDescription): Map<
   return found;
 }
 
-function problems(status: number, codes: ReadonlyMap<string, string>): Schema {
+function problems(status: number, codes: ReadonlyMap<string, string>, schema: Schema): Schema {
   const headers: Record<string, Schema> = {};
   if (status === statusOf("method_not_allowed")) headers.Allow = ALLOW;
   if (codes.has("unauthorized") || codes.has("forbidden")) headers["WWW-Authenticate"] = CHALLENGE;
   if (status === statusOf("queue_unavailable")) headers["Retry-After"] = RETRY_AFTER;
   if (status === REJECTED_STATUS) headers["Idempotent-Replayed"] = REPLAYED;
-  const narrowed = { status: { const: status }, code: { enum: [...codes.keys()] } };
   return {
     description: [...codes].map(([code, title]) => `\`${code}\`: ${title}.`).join(" "),
     headers,
-    content: {
-      "application/problem+json": { schema: { allOf: [ref("Problem"), { properties: narrowed }] } },
-    },
+    content: { "application/problem+json": { schema } },
   };
 }
 

@@ -10,7 +10,6 @@ import { MAX_MONEY, MIN_MONEY, type Money } from "../domain/amount.ts";
 import { ACCOUNT, CURRENCY, UUID, WORLD } from "../domain/names.ts";
 import { REJECTIONS } from "../domain/rejections.ts";
 import { MAX_BATCH_TRANSFERS } from "../wire/requests.ts";
-import { PROBLEM_CODES } from "./problems.ts";
 
 /** As JSON; a bigint stands for all its digits. */
 export interface Schema {
@@ -28,18 +27,22 @@ function request(required: readonly string[], properties: Readonly<Record<string
 }
 
 /** An answer: later versions may add fields. All are there, but for those that are `sometimes`. */
-function answer(
+export function answer(
   always: Readonly<Record<string, Schema>>,
   sometimes: Readonly<Record<string, Schema>> = {},
 ): Schema {
   return { type: "object", properties: { ...always, ...sometimes }, required: Object.keys(always) };
 }
 
+/** What a value means, and one that it may have. Every field has both; one that refers to a schema may have its. */
+export function field(schema: Schema, description: string, example: unknown): Schema {
+  return { ...schema, description, examples: [example] };
+}
+
 /** Integers from `min` to 2^63−1, or the decimal digits of one as a string. */
-function integerOrDigits(min: 0 | 1, description: string): Schema {
+function integerOrDigits(min: 0 | 1): Schema {
   const digits = digitsUpTo(MAX_MONEY);
   return {
-    description,
     anyOf: [
       { type: "integer", format: "int64", minimum: min, maximum: MAX_MONEY },
       { type: "string", pattern: `^(?:${min === 0 ? `0|${digits}` : digits})$` },
@@ -58,67 +61,87 @@ function digitsUpTo(max: Money): string {
   return [`[1-9][0-9]{0,${text.length - 2}}`, ...lower, text].join("|");
 }
 
-function listOf(items: Schema, more: Schema = {}): Schema {
+export function listOf(items: Schema, more: Schema = {}): Schema {
   return { type: "array", items, ...more };
 }
 
-const COUNT: Schema = { type: "integer", minimum: 0 };
+const COUNT: Schema = { type: "integer", format: "int64", minimum: 0 };
 const MONEY: Schema = { type: "integer", format: "int64", minimum: MIN_MONEY, maximum: MAX_MONEY };
-
 const SHA_256: Schema = { type: "string", pattern: "^[0-9a-f]{64}$" };
+
+const AN_ID = "01a1fd92-8ae7-7500-9f90-15d5f6fc1f29";
+const A_HASH = "d3c871e5d5c9aa69950b57103f234163a1ca90e99c24be0f425474dbe458cc6b";
 
 const BALANCE_FIELDS = {
   account_id: ref("AnyAccount"),
   currency: ref("Currency"),
-  balance: ref("Balance"),
-  available: ref("Balance"),
-  frozen: ref("Balance"),
+  balance: field(ref("Balance"), "`available` and `frozen` together.", 80),
+  available: field(ref("Balance"), "What the account can spend.", 80),
+  frozen: field(ref("Balance"), "What is held for later.", 0),
 };
 
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
-  Account: { type: "string", pattern: ACCOUNT.source },
-  AnyAccount: {
-    description: "An account, or the ledger's own: where deposits come from and withdrawals go.",
-    type: "string",
-    pattern: `^(?:${WORLD}|${ACCOUNT.source.slice(1, -1)})$`,
-  },
-  Amount: integerOrDigits(1, "In minor units (cents)."),
-  InitialBalance: integerOrDigits(0, "In minor units (cents)."),
-  Balance: { ...MONEY, description: "In minor units (cents)." },
-  Currency: { type: "string", pattern: CURRENCY.source },
-  Seq: {
-    description: "A line of the log.",
-    type: "integer",
-    format: "int64",
-    minimum: 0,
-    maximum: Number.MAX_SAFE_INTEGER,
-  },
-  UuidOfCaller: {
-    description: "A UUID of any version. The same one with the same content is decided once.",
-    type: "string",
-    pattern: UUID.source,
-  },
-  TransactionId: {
-    description: "A UUID, in lower case.",
-    type: "string",
-    pattern: UUID.source.replaceAll("A-F", ""),
-  },
+  Account: field({ type: "string", pattern: ACCOUNT.source }, "An account's name.", "alice"),
+  AnyAccount: field(
+    { type: "string", pattern: `^(?:${WORLD}|${ACCOUNT.source.slice(1, -1)})$` },
+    "An account, or the ledger's own: where deposits come from and withdrawals go.",
+    "alice",
+  ),
+  Amount: field(
+    integerOrDigits(1),
+    "In minor units (cents), as an integer or its decimal digits as a string.",
+    20,
+  ),
+  InitialBalance: field(
+    integerOrDigits(0),
+    "In minor units (cents), as an integer or its decimal digits as a string.",
+    100,
+  ),
+  Balance: field(MONEY, "In minor units (cents).", 80),
+  Currency: field(
+    { type: "string", pattern: CURRENCY.source },
+    "A currency's code. In requests the ledger's default, if it is left out.",
+    "USD",
+  ),
+  Seq: field(
+    { type: "integer", format: "int64", minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+    "A line of the log.",
+    4,
+  ),
+  UuidOfCaller: field(
+    { type: "string", pattern: UUID.source },
+    "A UUID of any version. The same one with the same content is decided once. The server makes one, if it is left out.",
+    AN_ID,
+  ),
+  TransactionId: field(
+    { type: "string", pattern: UUID.source.replaceAll("A-F", "") },
+    "A UUID, in lower case.",
+    AN_ID,
+  ),
   TransferRequest: request(["from_account", "to_account", "amount"], {
     transaction_id: ref("UuidOfCaller"),
-    from_account: ref("Account"),
-    to_account: { ...ref("Account"), description: "Another one than `from_account`." },
+    from_account: field(ref("Account"), "The account that pays.", "alice"),
+    to_account: field(ref("Account"), "The account that receives: another one than `from_account`.", "bob"),
     amount: ref("Amount"),
     currency: ref("Currency"),
   }),
   BatchRequest: request(["transfers"], {
-    transfers: listOf(ref("TransferRequest"), { minItems: 1, maxItems: MAX_BATCH_TRANSFERS }),
-    atomic: { type: "boolean", const: false },
+    transfers: field(
+      listOf(ref("TransferRequest"), { minItems: 1, maxItems: MAX_BATCH_TRANSFERS }),
+      "Decided in this order, each on its own.",
+      [{ from_account: "alice", to_account: "bob", amount: 20 }],
+    ),
+    atomic: field({ type: "boolean", const: false }, "There are no atomic batches yet.", false),
   }),
   AccountRequest: request(["account_id"], {
     transaction_id: ref("UuidOfCaller"),
     account_id: ref("Account"),
     currency: ref("Currency"),
-    initial_balance: ref("InitialBalance"),
+    initial_balance: field(
+      ref("InitialBalance"),
+      "What the account begins with, in minor units (cents); 0, if it is left out.",
+      100,
+    ),
   }),
   MoveRequest: request(["account_id", "amount"], {
     transaction_id: ref("UuidOfCaller"),
@@ -129,85 +152,111 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   TransferAnswer: answer(
     {
       transaction_id: ref("TransactionId"),
-      status: { type: "string", const: "committed" },
-      seq: ref("Seq"),
-      from_balance: ref("Balance"),
+      status: field({ type: "string", const: "committed" }, "The money was moved.", "committed"),
+      seq: field(ref("Seq"), "The transfer's last line of the log.", 4),
+      from_balance: field(ref("Balance"), "The payer's balance after the transfer; of a repeat, now.", 80),
     },
     {
-      to_balance: {
-        ...ref("Balance"),
-        description: "Unless the key is bound to accounts of which the receiver is none.",
-      },
+      to_balance: field(
+        ref("Balance"),
+        "The receiver's. Left out if the key is bound to accounts of which the receiver is none.",
+        20,
+      ),
     },
   ),
   BatchAnswer: answer(
     {
-      committed: COUNT,
-      replayed: { ...COUNT, description: "Ids that had committed before." },
-      failed: COUNT,
-      failures: listOf(
-        answer({
-          index: COUNT,
-          transaction_id: ref("TransactionId"),
-          code: { type: "string", enum: [...REJECTIONS, "transaction_id_conflict", "account_exists"] },
-        }),
+      committed: field(COUNT, "Transfers that this request committed.", 1),
+      replayed: field(COUNT, "Transfers whose ids had committed before.", 0),
+      failed: field(COUNT, "Transfers that failed, now or when their ids were first decided.", 1),
+      failures: field(
+        listOf(
+          answer({
+            index: field(COUNT, "Its place in the request, from 0.", 1),
+            transaction_id: ref("TransactionId"),
+            code: field(
+              { type: "string", enum: [...REJECTIONS, "transaction_id_conflict", "account_exists"] },
+              "Why it failed.",
+              "insufficient_funds",
+            ),
+          }),
+        ),
+        "Each transfer that failed, in their order.",
+        [{ index: 1, transaction_id: AN_ID, code: "insufficient_funds" }],
       ),
-      seq: ref("Seq"),
+      seq: field(ref("Seq"), "A line of the log at or before which all of them are decided.", 5),
     },
     {
-      transaction_ids: {
-        ...listOf(ref("TransactionId")),
-        description: "All, in their order, where any was made by the server.",
-      },
+      transaction_ids: field(
+        listOf(ref("TransactionId")),
+        "All, in their order, if the server made any of them.",
+        [AN_ID],
+      ),
     },
   ),
   AccountAnswer: answer({
     transaction_id: ref("TransactionId"),
     ...BALANCE_FIELDS,
-    seq: ref("Seq"),
+    seq: field(ref("Seq"), "The opening's line of the log.", 2),
   }),
-  BalanceAnswer: answer({ ...BALANCE_FIELDS, seq: ref("Seq") }),
+  BalanceAnswer: answer({
+    ...BALANCE_FIELDS,
+    seq: field(ref("Seq"), "The line of the log that the balance is as of.", 4),
+  }),
   SealAnswer: answer({
-    seal: { description: "Its number.", type: "integer", minimum: 1 },
-    ledger_id: ref("TransactionId"),
-    seq: ref("Seq"),
-    command: {
-      description: "The last command that it covers.",
-      type: "string",
-      pattern: "^[0-9]+\\.[0-9]+$",
-    },
-    at: { description: "That command's time, in ms since 1970.", type: "integer", minimum: 0 },
-    bytes: { description: "The log's bytes up to that command's end.", type: "integer", minimum: 1 },
-    commands: { description: "Those behind the seal before.", type: "integer", minimum: 1 },
-    log: { ...SHA_256, description: "Of the bytes of these commands." },
-    hash: { ...SHA_256, description: "Of the seal before, and of all that this one says." },
+    seal: field({ type: "integer", format: "int64", minimum: 1 }, "Its number.", 1),
+    ledger_id: field(ref("TransactionId"), "The ledger's UUID.", "263e4622-97c0-48a3-9ca8-87c92b649bc0"),
+    seq: field(ref("Seq"), "The last line of the log that it covers.", 4),
+    command: field(
+      { type: "string", pattern: "^[0-9]+\\.[0-9]+$" },
+      "The last command that it covers: its message on the queue, and its index in it.",
+      "3.0",
+    ),
+    at: field(
+      { type: "integer", format: "int64", minimum: 0 },
+      "That command's time, in ms since 1970.",
+      1_795_255_601_896,
+    ),
+    bytes: field(
+      { type: "integer", format: "int64", minimum: 1 },
+      "The log's bytes up to that command's end.",
+      652,
+    ),
+    commands: field(
+      { type: "integer", format: "int64", minimum: 1 },
+      "How many commands it covers that the seal before does not.",
+      3,
+    ),
+    log: field(SHA_256, "Of the bytes of these commands.", A_HASH),
+    hash: field(SHA_256, "Of the seal before, and of all that this one says.", A_HASH),
   }),
   LedgerAnswer: answer({
-    ledger_id: ref("TransactionId"),
-    seq: ref("Seq"),
-    accounts: COUNT,
-    transactions: COUNT,
-    totals: listOf(
-      answer({
-        currency: ref("Currency"),
-        sum: { type: "integer", const: 0 },
-        in_circulation: { ...MONEY, minimum: 0 },
-      }),
+    ledger_id: field(ref("TransactionId"), "The ledger's UUID.", "263e4622-97c0-48a3-9ca8-87c92b649bc0"),
+    seq: field(ref("Seq"), "The line of the log that all of this is as of.", 4),
+    accounts: field(
+      COUNT,
+      "Pairs of an account and a currency that were opened, without `@world`: an account with two currencies counts twice.",
+      2,
+    ),
+    transactions: field(
+      COUNT,
+      "Transaction ids that were decided: transfers, deposits, withdrawals and openings, committed or rejected.",
+      2,
+    ),
+    totals: field(
+      listOf(
+        answer({
+          currency: ref("Currency"),
+          sum: field({ type: "integer", const: 0 }, "Of all balances, `@world`'s included: always 0.", 0),
+          in_circulation: field(
+            { ...MONEY, minimum: 0 },
+            "What all accounts but `@world` hold, in minor units (cents).",
+            100,
+          ),
+        }),
+      ),
+      "For each currency.",
+      [{ currency: "USD", sum: 0, in_circulation: 100 }],
     ),
   }),
-  Problem: answer(
-    {
-      type: { type: "string", pattern: "^urn:coffer:problem:[a-z_]+$" },
-      title: { type: "string" },
-      status: { type: "integer", minimum: 400, maximum: 599 },
-      detail: { type: "string" },
-      code: { type: "string", enum: [...new Set([...PROBLEM_CODES, ...REJECTIONS])] },
-    },
-    {
-      transaction_id: ref("TransactionId"),
-      transaction_ids: listOf(ref("TransactionId")),
-      path: { type: "string", description: "A JSON pointer (RFC 6901) to what is wrong." },
-      seq: ref("Seq"),
-    },
-  ),
 };

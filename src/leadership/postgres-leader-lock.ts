@@ -43,6 +43,12 @@ interface LockRow {
   readonly ledger_id: string | null;
 }
 
+interface LookRow {
+  readonly free: boolean;
+  readonly topic_offset: bigint;
+  readonly generation: string;
+}
+
 export class PostgresLeaderLock implements LeaderLock {
   /** `connection` is the lock's own, so that a heartbeat never waits for a batch. */
   constructor(
@@ -53,12 +59,10 @@ export class PostgresLeaderLock implements LeaderLock {
 
   async look(): Promise<LockState> {
     const { topic, partition } = this.settings;
-    const [row] = await this.connection.query<LockRow & { free: boolean; topic_offset: bigint }>(look, [
-      topic,
-      partition,
-    ]);
+    const [row] = await this.connection.query<LockRow & LookRow>(look, [topic, partition]);
     if (!row) throw new Error(`there is no partition ${topic}/${partition}`);
-    return { free: row.free, position: positionOf(row), topicOffset: Number(row.topic_offset) };
+    const { free, topic_offset, generation } = row;
+    return { free, position: positionOf(row), topicOffset: Number(topic_offset), generation };
   }
 
   async take(writing: SqlConnection): Promise<Lease | undefined> {

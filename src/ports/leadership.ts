@@ -18,6 +18,8 @@ export interface LockState {
   readonly position: CommitPosition;
   /** The highest offset that any partition of the topic has committed. */
   readonly topicOffset: number;
+  /** Differs after each rebuild of the partition. */
+  readonly generation: string;
 }
 
 export interface LeaderLock {

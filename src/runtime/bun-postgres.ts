@@ -1,5 +1,6 @@
 /** PostgreSQL by Bun's own client. */
 
+import { connect } from "node:net";
 import { SQL } from "bun";
 import {
   type SqlConnect,
@@ -15,22 +16,19 @@ const CONNECT_TIMEOUT_SECONDS = 2;
 /** The server ends what takes too long; where even that is not heard of for so long, the connection is dead. */
 const ANSWER_GRACE_MS = 500;
 
+/** What Bun reports alike for a host without an address, a port that refuses, and a socket that is not there. */
+const UNREACHABLE = ["ERR_POSTGRES_CONNECTION_REFUSED", "ERR_POSTGRES_CONNECTION_FAILED"];
+const PROBE_TIMEOUT_MS = 1_000;
+/** The name of the database in a URL. */
+const DATABASE = /^\w+:\/\/[^/?#]*\/([^?#]+)/;
+
 type Reserved = Awaited<ReturnType<SQL["reserve"]>>;
 
-/** How to connect to the server of `url`. */
+/** How to connect to the server of `url`. Errors name the server and the cause, and never the password. */
 export function connectTo(url: string): SqlConnect {
   return async (options) => {
     const ended = Promise.withResolvers<string>();
-    const pool = new SQL({
-      url,
-      adapter: "postgres",
-      max: 1,
-      bigint: true,
-      idleTimeout: 0,
-      maxLifetime: 0,
-      connectionTimeout: CONNECT_TIMEOUT_SECONDS,
-      onclose: (error) => ended.resolve(error?.message ?? "the connection was closed"),
-    });
+    const pool = makePool(url, ended.resolve);
     const patience = setTimeout(
       () => void pool.close({ timeout: 0 }),
       CONNECT_TIMEOUT_SECONDS * 1_000 + ANSWER_GRACE_MS,
@@ -45,11 +43,69 @@ export function connectTo(url: string): SqlConnect {
       return new BunConnection(pool, reserved, row.pid, ended.promise, options);
     } catch (error) {
       await pool.close({ timeout: 0 });
-      throw sqlErrorOf(error);
+      throw await cannotConnect(serverOf(pool), error);
     } finally {
       clearTimeout(patience);
     }
   };
+}
+
+function makePool(url: string, ended: (why: string) => void): SQL {
+  try {
+    const database = DATABASE.exec(url)?.[1];
+    return new SQL({
+      url,
+      // The environment's PGDATABASE would win over the URL.
+      ...(database !== undefined && { database: decodeURIComponent(database) }),
+      adapter: "postgres",
+      max: 1,
+      bigint: true,
+      idleTimeout: 0,
+      maxLifetime: 0,
+      connectionTimeout: CONNECT_TIMEOUT_SECONDS,
+      onclose: (error) => ended(error?.message ?? "the connection was closed"),
+    });
+  } catch (error) {
+    throw new SqlError(
+      `the PostgreSQL URL has a wrong parameter: ${error instanceof Error ? error.message : error}`,
+      undefined,
+    );
+  }
+}
+
+/** What is connected to, as the URL and the environment say. */
+type Server =
+  | { readonly path: string }
+  | { readonly path?: undefined; readonly host: string; readonly port: number };
+
+function serverOf({ options }: SQL): Server {
+  const { path, hostname, port } = options as { path?: string; hostname: string; port: number };
+  return path === undefined ? { host: hostname, port } : { path };
+}
+
+async function cannotConnect(server: Server, error: unknown): Promise<SqlError> {
+  const why = error instanceof Error ? error.message : String(error);
+  const state = isServerError(error) ? error.errno : undefined;
+  const unreachable = error instanceof SQL.PostgresError && UNREACHABLE.includes(error.code);
+  const cause = (unreachable && (await unreachableBecause(server))) || why;
+  const name = server.path ?? `${server.host}:${server.port}`;
+  return new SqlError(`cannot connect to PostgreSQL at ${name}: ${cause}`, state);
+}
+
+/** The system's reason (`connect ECONNREFUSED …`, `getaddrinfo ENOTFOUND …`); undefined if it connects. */
+function unreachableBecause(server: Server): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const socket =
+    server.path === undefined
+      ? connect({ host: server.host.replace(/^\[|\]$/g, ""), port: server.port })
+      : connect({ path: server.path });
+  socket.on("error", (error) => resolve(error.message));
+  socket.on("connect", () => resolve(undefined));
+  const patience = setTimeout(() => resolve("connect ETIMEDOUT"), PROBE_TIMEOUT_MS);
+  return promise.finally(() => {
+    clearTimeout(patience);
+    socket.destroy();
+  });
 }
 
 class BunConnection implements SqlConnection {
@@ -111,6 +167,9 @@ function arrayText(values: readonly (string | number | bigint)[]): string {
 
 function sqlErrorOf(error: unknown): unknown {
   if (!(error instanceof SQL.PostgresError)) return error;
-  const fromServer = error.code === "ERR_POSTGRES_SERVER_ERROR";
-  return new SqlError(error.message, fromServer ? error.errno : undefined);
+  return new SqlError(error.message, isServerError(error) ? error.errno : undefined);
+}
+
+function isServerError(error: unknown): error is SQL.PostgresError {
+  return error instanceof SQL.PostgresError && error.code === "ERR_POSTGRES_SERVER_ERROR";
 }

@@ -1,6 +1,7 @@
 /** Flags, environment variables, help and exit codes. */
 
 import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
@@ -18,11 +19,13 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     currency: "usd",
     strict: "yes",
     "nats-url": "",
+    "nats-url-file": "",
     "stream-max-bytes": "1e9",
     "stream-replicas": "0",
     "remake-lost-stream": "1",
     "accept-gap": "TRUE",
     "postgres-url": "mysql://127.0.0.1/x",
+    "postgres-url-file": "/nowhere",
     "postgres-partitions": "0",
     "postgres-batch-size": "0",
     "postgres-lease-ms": "99",
@@ -43,10 +46,11 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   seal: { data: "", json: "yes" },
   keys: { data: "", scope: "all", account: "@world", json: "yes" },
   backup: { data: "", to: "", json: "yes" },
-  queue: { "nats-url": "" },
+  queue: { "nats-url": "", "nats-url-file": "/nowhere" },
   postgres: {
     data: "",
     "postgres-url": "127.0.0.1:5432",
+    "postgres-url-file": "",
     "postgres-partitions": "1.5",
     "postgres-lease-ms": "99",
     "postgres-heartbeat-ms": "0",
@@ -56,7 +60,9 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 const SWITCHES = ["strict", "remake-lost-stream", "accept-gap", "from-snapshot", "seals", "json"];
 
 const variableOf = (flag: string) =>
-  flag === "nats-url" ? "NATS_URL" : `COFFER_${flag.toUpperCase().replaceAll("-", "_")}`;
+  flag.startsWith("nats-url")
+    ? flag.toUpperCase().replaceAll("-", "_")
+    : `COFFER_${flag.toUpperCase().replaceAll("-", "_")}`;
 
 const flagsOf = (command: string) => Object.keys(FLAGS[command]!);
 
@@ -179,6 +185,28 @@ test("NATS_URL is the server that is used; --nats-url wins; COFFER_NATS_URL is n
     expect(await node.stop()).toBe(0);
   }
   await nats.stop();
+});
+
+test("a secret may be in a file instead of a flag, but not both", async () => {
+  const nats = await NatsServer.start(temporaryFolder());
+  const file = join(temporaryFolder(), "nats-url");
+  writeFileSync(file, `${nats.url}\n`);
+  const node = await CofferNode.start(temporaryFolder(), { env: { NATS_URL_FILE: file } });
+  const nodes = await coffer(["queue", "nodes", "--nats-url-file", file]);
+  expect([nodes.code, nodes.stdout.split("\n").length, nodes.stderr]).toEqual([0, 1, ""]);
+  expect(await node.stop()).toBe(0);
+  await nats.stop();
+  const url = "postgres://u:s3cret@127.0.0.1/x";
+  for (const [command, flag, value] of [
+    [["queue", "nodes"], "nats-url", nats.url],
+    [["serve", "--data", temporaryFolder()], "postgres-url", url],
+    [["postgres", "status"], "postgres-url", url],
+  ] as const) {
+    const { code, stdout, stderr } = await coffer([...command, `--${flag}`, value, `--${flag}-file`, file]);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toContain(`--${flag} and --${flag}-file exclude each other`);
+    expect(stderr).not.toContain("s3cret");
+  }
 });
 
 test("the nodes of a NATS server that never had any are none, and the server stays as it was", async () => {

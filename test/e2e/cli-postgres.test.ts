@@ -7,7 +7,7 @@ import { CofferNode, coffer, RUNTIMES } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { Asking, ledgerFolder } from "../support/ledger-in-postgres.ts";
-import { freePort } from "../support/nats.ts";
+import { freePort, NatsServer } from "../support/nats.ts";
 import { PostgresServer } from "../support/postgres.ts";
 import { TestProcess } from "../support/processes.ts";
 import { randomIntegers } from "../support/seed.ts";
@@ -49,7 +49,7 @@ test("rebuild fills the database from the log; check finds it equal, and then th
   const filled = await postgres("rebuild", url, ...partitions);
   expect([filled.code, filled.stdout]).toEqual([
     0,
-    `filled up to seq ${seq}\na node that has halted writes again after a restart`,
+    `filled up to seq ${seq}\na node that had halted goes on by itself`,
   ]);
   const asking = new Asking(url);
   await asking.mustEqual(join(folder, "events.log"), 2);
@@ -144,6 +144,66 @@ test("rebuild under a running node deposes it, and the database comes right", as
   await asking.close();
 });
 
+test("nodes that have halted write again after a rebuild, without a restart", async () => {
+  const nats = await NatsServer.start(temporaryFolder());
+  const url = await server.createDatabase();
+  const secret = join(temporaryFolder(), "postgres-url");
+  writeFileSync(secret, `${url}\n`);
+  const flags = ["--postgres-url-file", secret, "--nats-url", nats.url];
+  const nodes = [
+    await CofferNode.start(temporaryFolder(), { flags }),
+    await CofferNode.start(temporaryFolder(), { flags }),
+  ];
+  const [node] = nodes as [CofferNode];
+  const asking = new Asking(url);
+  const written = async () => asking.reached((await node.client.ledger()).seq);
+  const halted = async (value: 0 | 1) => {
+    for (const { client } of nodes)
+      await eventually(`it says ${value}`, async () => {
+        const { text } = await client.get("/metrics");
+        return text.includes(`coffer_postgres_halted{topic="ledger",partition="0"} ${value}`);
+      });
+  };
+  await node.client.deposit("alice", 100);
+  await written();
+  await asking.sql`UPDATE account_balances SET available = 0 WHERE account_id = 'alice'`;
+  await node.client.withdraw("alice", 60);
+  // Each finds it once, when it leads.
+  await halted(1);
+  const { fencing_token } = await asking.lock();
+  await node.client.withdraw("alice", 1);
+  await halted(1);
+  expect((await asking.lock()).fencing_token).toBe(fencing_token);
+
+  const rebuilt = await coffer(["postgres", "rebuild", "--data", node.data, "--postgres-url-file", secret]);
+  expect([rebuilt.code, rebuilt.stderr]).toEqual([0, ""]);
+  await halted(0);
+  await node.client.deposit("bob", 5);
+  await written();
+  await asking.mustEqual(join(node.data, "events.log"));
+  for (const each of nodes) {
+    await each.process.line(/"event":"postgres_halted"/);
+    await each.process.line(/"event":"postgres_resumed"/);
+    expect(await each.stop()).toBe(0);
+  }
+  await asking.close();
+  await nats.stop();
+});
+
+test("a database that was refused is written when it has become right", async () => {
+  const url = await server.createDatabase();
+  expect((await postgres("migrate", url, "--postgres-partitions", "2")).code).toBe(0);
+  const node = await CofferNode.start(temporaryFolder(), { flags: ["--postgres-url", url] });
+  await node.process.line(/"event":"postgres_refused".*2 partitions, not 1/);
+  const asking = new Asking(url);
+  await asking.sql`DROP SCHEMA public CASCADE`;
+  await asking.sql`CREATE SCHEMA public`;
+  await node.client.deposit("alice", 1);
+  await asking.reached((await node.client.ledger()).seq);
+  expect(await node.stop()).toBe(0);
+  await asking.close();
+});
+
 test("a heartbeat of more than half a lease is refused", async () => {
   const flags = ["--postgres-lease-ms", "1000", "--postgres-heartbeat-ms", "501"];
   for (const command of [
@@ -177,6 +237,9 @@ describe("a server that is not there", () => {
       const { code, stdout, stderr } = await postgres(action, url);
       expect([action, code, stdout]).toEqual([action, 1, ""]);
       expect(stderr.split("\n")).toHaveLength(1);
+      expect(stderr).toContain(
+        `cannot connect to PostgreSQL at 127.0.0.1:${new URL(url).port}: connect ECONNREFUSED`,
+      );
       expect(stderr).not.toContain("secret");
     }
   });
@@ -187,7 +250,9 @@ describe("a server that is not there", () => {
     const away = `postgres://coffer:throw-away@127.0.0.1:${port}/postgres`;
     const node = await CofferNode.start(data, { flags: ["--postgres-url", away] });
     expect((await node.client.deposit("alice", 100)).status).toBe(200);
-    await node.process.line(/"the PostgreSQL writer waits"|"PostgreSQL away"/);
+    const line = await node.process.line(/"event":"postgres_away"/);
+    expect(line.input).toContain(`cannot connect to PostgreSQL at 127.0.0.1:${port}: connect ECONNREFUSED`);
+    expect(line.input).not.toContain("throw-away");
     const late = await PostgresServer.start(temporaryFolder(), [], port);
     const asking = new Asking(late.url);
     await asking.reached((await node.client.ledger()).seq);

@@ -49,8 +49,12 @@ export class OpenApi {
   });
   readonly #compiled = new WeakMap<Json, ValidateFunction>();
   readonly #named = new Map<string, Json>();
+  readonly #anyProblem: Json;
 
-  private constructor(readonly document: Json) {}
+  private constructor(readonly document: Json) {
+    const names = Object.keys(document.components.schemas).filter((name) => name.endsWith("Problem"));
+    this.#anyProblem = { anyOf: names.map((name) => ({ $ref: `#/components/schemas/${name}` })) };
+  }
 
   static #published: Promise<OpenApi> | undefined;
 
@@ -79,7 +83,7 @@ export class OpenApi {
   ): string {
     const { status, headers, text } = answer;
     const asked = ROUTES.find((route) => matches(route.path, path));
-    if (!asked) return this.#wrongBody(this.#schema("Problem"), text);
+    if (!asked) return this.#wrongBody(this.#anyProblem, text);
     // What is answered to other methods is said of the one that there is.
     const operation = this.document.paths[asked.path.replace(/:(\w+)/g, "{$1}")][asked.method.toLowerCase()];
     const response = operation.responses[status];

@@ -13,7 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { SQL } from "bun";
 import { eventually } from "./eventually.ts";
@@ -53,16 +53,18 @@ export class PostgresServer {
 
   /**
    * Makes a cluster in `folder` and starts it. `settings` are `name=value`, beyond PostgreSQL's own defaults,
-   * which are kept: what is committed is on disk.
+   * which are kept: what is committed is on disk. `files`: those of them that it must be able to read.
    */
   static async start(
     folder = temporaryFolder(),
     settings: readonly string[] = [],
     port?: number,
+    files: readonly string[] = [],
   ): Promise<PostgresServer> {
     const on = port ?? (await freePort());
     const data = join(folder, "postgres");
     await initialize(folder, data);
+    handOver(files);
     const server = new PostgresServer(on, data, settings, launch(data, on, settings));
     await server.#ready();
     return server;
@@ -169,6 +171,16 @@ async function make(folder: string, data: string): Promise<void> {
   const child = run("initdb", ["-D", data, "-U", OWNER, "--pwfile", password, ...INITDB]);
   const code = await child.exited;
   if (code !== 0) throw new Error(`initdb ended with ${code}: ${child.stderr.join("\n")}`);
+}
+
+/** Gives files, and their folder, to whom a cluster runs as. */
+function handOver(files: readonly string[]): void {
+  const user = otherUser();
+  if (!user) return;
+  for (const file of files) {
+    chmodSync(dirname(file), 0o711);
+    chownSync(file, user.uid, user.gid);
+  }
 }
 
 function launch(data: string, port: number, settings: readonly string[]): TestProcess {

@@ -5,15 +5,17 @@
  * after batch, each one transaction that the fence ends. Whatever goes wrong ends the tenure: both
  * connections are closed, the lock is given back where that is possible, and after a pause it stands by
  * again. So after any doubt about a COMMIT it is the next tenure that reads commit_offset, under a new token.
- * A source that is cut off leaves the lock to others, as soon as all that it has is written.
+ * A source that is cut off leaves the lock to others, as soon as all that it has is written. A divergence halts
+ * it: it writes nothing until the partition was rebuilt, which the row of the lock tells by another generation.
+ * Another token or position tells nothing: other nodes, which may find the same divergence, change them too.
  */
 
 import { BatchConsumer } from "../../batching/batch-consumer.ts";
 import { type ChangeWriter, Divergence, type Topic } from "../../ports/balance-changes.ts";
 import type { ChangeSet, ChangeSource, ChangeStream } from "../../ports/change-source.ts";
 import type { Clock } from "../../ports/clock.ts";
-import { Deposed, type LeaderLock, type Lease } from "../../ports/leadership.ts";
-import type { SqlConnect, SqlConnection } from "../../ports/sql-connection.ts";
+import { Deposed, type LeaderLock, type Lease, type LockState } from "../../ports/leadership.ts";
+import { type SqlConnect, type SqlConnection, SqlError } from "../../ports/sql-connection.ts";
 import areYouThere from "./are-you-there.sql" with { type: "text" };
 import { type Pace, paceOf } from "./pace.ts";
 
@@ -40,7 +42,7 @@ type WriterState =
   | { readonly is: "away"; readonly why: string }
   | { readonly is: "standing by" }
   | { readonly is: "leading"; readonly token: bigint }
-  /** For good: what the database holds is not what this source says. */
+  /** Until a rebuild: what the database holds is not what this source says. */
   | { readonly is: "halted"; readonly why: string };
 
 /** How far a partition is written, as far as its writer here knows. */
@@ -62,11 +64,15 @@ const TIMEOUT_PART_OF_LEASE = 2 / 3;
 /** The pause after something went wrong; it doubles. */
 export const FIRST_BACKOFF_MS = 100;
 export const MAX_BACKOFF_MS = 5_000;
+/** How often a halted writer looks whether the database was rebuilt. */
+const HALTED_LOOK_MS = 2_000;
 
 export class PartitionWriter {
   #state: WriterState = { is: "away", why: "not connected yet" };
   /** What is committed, as far as this node knows. */
   #offset: number | undefined;
+  /** What the partition's generation was when it was last looked at. */
+  #generation: string | undefined;
   #stopping = false;
   #wake: () => void = () => {};
   #backoffMs = FIRST_BACKOFF_MS;
@@ -84,21 +90,21 @@ export class PartitionWriter {
     return { topic, partition, is: this.#state.is, why, lag };
   }
 
-  /** Resolves after stop(), or where it halts. */
+  /** Resolves after stop(). */
   async run(): Promise<void> {
     while (!this.#stopping) {
       try {
         await this.#stand();
       } catch (error) {
         if (error instanceof Divergence) {
-          this.#state = { is: "halted", why: error.message };
-          this.#report("error", "nothing more is written to PostgreSQL", { reason: error.message });
-          return;
+          await this.#halt(error.message);
+          continue;
         }
         const why = error instanceof Error ? error.message : String(error);
         this.#state = { is: "away", why };
         if (this.#stopping) return;
-        this.#report("warn", "the PostgreSQL writer waits", { reason: why, retryMs: this.#backoffMs });
+        const facts = { event: "postgres_waiting", reason: why, retryMs: this.#backoffMs };
+        this.#report("warn", "the PostgreSQL writer waits", facts);
         await this.#pause(this.#backoffMs);
         this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
       }
@@ -112,6 +118,39 @@ export class PartitionWriter {
     this.#wake();
   }
 
+  /** Resolves when the partition was rebuilt since it was judged, or after stop(). */
+  async #halt(reason: string): Promise<void> {
+    const judged = this.#generation;
+    this.#state = { is: "halted", why: reason };
+    this.#report("error", "nothing more is written to PostgreSQL", { event: "postgres_halted", reason });
+    while (this.#generation === judged) {
+      await this.#pause(HALTED_LOOK_MS);
+      if (this.#stopping) return;
+      await this.#lookOnce().catch((error) => {
+        // A database that is away or has no tables is not rebuilt; the halt was reported.
+        if (!(error instanceof SqlError)) throw error;
+      });
+    }
+    this.#backoffMs = FIRST_BACKOFF_MS;
+    this.#report("info", "the database was rebuilt: it is written again", { event: "postgres_resumed" });
+  }
+
+  async #lookOnce(): Promise<void> {
+    const connection = await this.#connect("lock");
+    try {
+      await this.#look(this.parts.lock(connection));
+    } finally {
+      await connection.close();
+    }
+  }
+
+  async #look(lock: LeaderLock): Promise<LockState> {
+    const state = await lock.look();
+    this.#offset = state.position.offset;
+    this.#generation = state.generation;
+    return state;
+  }
+
   /** Stands by on two new connections; leads once at most. */
   async #stand(): Promise<void> {
     const locking = await this.#connect("lock");
@@ -123,8 +162,7 @@ export class PartitionWriter {
         let known: string | null = null;
         while (!this.#stopping) {
           await writing.query(areYouThere); // it is idle: nothing else would tell that it is over
-          const { free, position, topicOffset } = await lock.look();
-          this.#offset = position.offset;
+          const { free, position, topicOffset } = await this.#look(lock);
           const { source } = this.parts;
           const mayLead = free && !source.isCutOff;
           // Also of what another leads: whose ledger it is must not come out only when that one has gone.

@@ -72,7 +72,7 @@ export class PostgresWriter {
       if (!signal.aborted) await promise;
       cancel();
     }
-    if (this.#refused === undefined) await Promise.all(this.#writers.map((writer) => writer.run()));
+    await Promise.all(this.#writers.map((writer) => writer.run()));
   }
 
   /** False where it is to be tried again. */
@@ -80,15 +80,19 @@ export class PostgresWriter {
     const { signal } = this.#stopping;
     try {
       await migrateWith(this.parts.connect, this.settings.postgresPartitions, signal);
+      if (this.#refused !== undefined)
+        this.parts.report("info", "the database is no longer refused", { event: "postgres_resumed" });
+      this.#refused = undefined;
       return true;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (error instanceof SchemaRefused) {
+        const facts = { event: "postgres_refused", reason };
+        if (reason !== this.#refused) this.parts.report("error", "nothing is written to PostgreSQL", facts);
         this.#refused = reason;
-        this.parts.report("error", "nothing is written to PostgreSQL", { reason });
-        return true;
+      } else if (!signal.aborted) {
+        this.parts.report("warn", "PostgreSQL away", { event: "postgres_away", reason, retryMs });
       }
-      if (!signal.aborted) this.parts.report("warn", "PostgreSQL away", { reason, retryMs });
       return false;
     }
   }

@@ -3,13 +3,15 @@
 import { expect, test } from "bun:test";
 import { Divergence } from "../../../src/ports/balance-changes.ts";
 import type { ChangeSet } from "../../../src/ports/change-source.ts";
-import type { Lease } from "../../../src/ports/leadership.ts";
-import type { SqlConnection, SqlConnectOptions } from "../../../src/ports/sql-connection.ts";
+import type { Clock } from "../../../src/ports/clock.ts";
+import type { Lease, LockState } from "../../../src/ports/leadership.ts";
+import { type SqlConnection, type SqlConnectOptions, SqlError } from "../../../src/ports/sql-connection.ts";
 import { newEventRows, sortEvents } from "../../../src/projection/postgres/batch/known-events.ts";
 import { PartitionWriter } from "../../../src/projection/postgres/partition-writer.ts";
 import { systemClock } from "../../../src/system-clock.ts";
 import { change } from "../../support/balance-changes.ts";
 import { eventually } from "../../support/eventually.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
 
 const SETTINGS = {
   topic: "ledger",
@@ -25,10 +27,21 @@ interface Told {
   /** What writing a batch does. */
   write(): Promise<never>;
   isCurrent: boolean;
+  /** The lock as it is looked at; by default it is taken once, at once. */
+  look?(taken: boolean): Promise<LockState>;
+  clock?: Clock;
+  report?(facts: Readonly<Record<string, unknown>>): void;
 }
 
-/** A writer that leads at once, and once. */
-function start({ write, isCurrent }: Told) {
+const LOCK: LockState = { free: true, position: START, topicOffset: 0, generation: "first" };
+
+function start({
+  write,
+  isCurrent,
+  look = async (taken) => ({ ...LOCK, free: !taken }),
+  clock = systemClock,
+  report = () => {},
+}: Told) {
   const connects: SqlConnectOptions[] = [];
   const closed: string[] = [];
   const lost = Promise.withResolvers<string>();
@@ -49,7 +62,7 @@ function start({ write, isCurrent }: Told) {
         return connection(() => closed.push(options.applicationName));
       },
       lock: () => ({
-        look: async () => ({ free: !taken, position: START, topicOffset: 0 }),
+        look: () => look(taken),
         take: async () => {
           taken = true;
           return lease;
@@ -68,8 +81,8 @@ function start({ write, isCurrent }: Told) {
         lag: () => 0,
       },
       writer: { prepare: async () => {}, write },
-      clock: systemClock,
-      report: () => {},
+      clock,
+      report: (_level, _message, facts) => report(facts),
     },
     SETTINGS,
   );
@@ -102,6 +115,57 @@ test("a misfit halts the leader of today, and not one that was deposed: it saw i
   await eventually("it stands by", () => deposed.connects.length >= 4);
   expect(deposed.writer.progress.is).not.toBe("halted");
   await deposed.stop();
+});
+
+test("a halted writer goes on after a rebuild, and not because others hold the lock or move the offset", async () => {
+  const clock = new ManualClock();
+  const events: unknown[] = [];
+  let lock = LOCK;
+  let looks = 0;
+  let away = false;
+  const told = start({
+    write: diverge,
+    isCurrent: true,
+    clock,
+    look: async () => {
+      looks++;
+      if (away) throw new SqlError("the server is away", undefined);
+      return lock;
+    },
+    report: ({ event }) => void (event && events.push(event)),
+  });
+  const halted = (times: number) => events.filter((event) => event === "postgres_halted").length === times;
+  const lookAgain = async () => {
+    const before = looks;
+    await clock.advance(2_000);
+    await eventually("it looks", () => looks > before);
+  };
+  await eventually("it halts", () => halted(1));
+  // Another node leads from the same place, moves on, and gives the lock back; the server goes and comes.
+  lock = { ...LOCK, free: false };
+  await lookAgain();
+  lock = { ...LOCK, position: { ...START, offset: 7 }, topicOffset: 7 };
+  await lookAgain();
+  away = true;
+  await lookAgain();
+  away = false;
+  await lookAgain();
+  expect([told.writer.progress.is, events]).toEqual(["halted", ["postgres_halted"]]);
+  // A true divergence is found once more for each rebuild.
+  for (const generation of ["second", "third"]) {
+    lock = { ...LOCK, generation };
+    await lookAgain();
+    await eventually("it has judged again", () => halted(generation === "second" ? 2 : 3));
+    await lookAgain();
+  }
+  expect(events).toEqual([
+    "postgres_halted",
+    ...["postgres_resumed", "postgres_halted"],
+    ...["postgres_resumed", "postgres_halted"],
+  ]);
+  await told.stop();
+  const looking = told.connects.filter(({ applicationName }) => applicationName === "coffer lock ledger/0");
+  expect(told.closed.filter((name) => name === "coffer lock ledger/0")).toHaveLength(looking.length);
 });
 
 test("a lost lease closes the writing connection at once, whatever is under way on it", async () => {

@@ -1,0 +1,69 @@
+/**
+ * Problems as they are published: a flat schema for each status of each route, with the codes that it can have
+ * there. Joined by `allOf` from a general one they would be shorter, but generators of clients lose them so.
+ */
+
+import { answer, field, listOf, ref, type Schema } from "./schemas.ts";
+
+/** With this name among the document's schemas. */
+export interface NamedSchema {
+  readonly name: string;
+  readonly schema: Schema;
+}
+
+/** What some problems have beside what all have. */
+const MEMBERS: Readonly<Record<string, Schema>> = {
+  transaction_id: field(
+    ref("TransactionId"),
+    "The command's id, also if the server made it.",
+    "01a1fd92-8ae7-7500-9f90-15d5f6fc1f29",
+  ),
+  transaction_ids: field(
+    listOf(ref("TransactionId")),
+    "The ids of a batch, in its order, also those that the server made.",
+    ["01a1fd92-8ae7-7500-9f90-15d5f6fc1f29"],
+  ),
+  path: field(
+    { type: "string" },
+    "A JSON pointer (RFC 6901) to what is wrong in the request.",
+    "/transfers/3/amount",
+  ),
+  seq: field(ref("Seq"), "The line of the log that records the rejection.", 5),
+};
+
+/** `codes`: each with its title. Named by its code or, if it may have several, by its operation and status. */
+export function problemSchema(
+  operationId: string,
+  status: number,
+  codes: ReadonlyMap<string, string>,
+): NamedSchema {
+  const [[code, title]] = [...codes] as [[string, string]];
+  return {
+    name: codes.size === 1 ? `${pascalCase(code)}Problem` : `${pascalCase(operationId)}${status}Problem`,
+    schema: {
+      description: [...codes].map(([code, title]) => `\`${code}\`: ${title}.`).join(" "),
+      ...answer(
+        {
+          type: field(
+            { type: "string", pattern: "^urn:coffer:problem:[a-z_]+$" },
+            "The kind of problem, as a URN that ends in its code.",
+            `urn:coffer:problem:${code}`,
+          ),
+          title: field({ type: "string" }, "What the code means.", title),
+          status: field({ type: "integer", const: status }, "The answer's HTTP status.", status),
+          detail: field({ type: "string" }, "What is wrong with this request, for people.", `${title}.`),
+          code: field(
+            { type: "string", enum: [...codes.keys()] },
+            "The kind of problem, for programs.",
+            code,
+          ),
+        },
+        MEMBERS,
+      ),
+    },
+  };
+}
+
+function pascalCase(name: string): string {
+  return name.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
