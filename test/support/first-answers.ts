@@ -28,7 +28,8 @@ export class FirstAnswers {
       this.#firstOf.set(id, answer);
       left--;
     }
-    while (left > 0 && this.#takeOne(answer, new Set())) left--;
+    const seen = new Set<string>();
+    while (left > 0 && this.#takeOne(answer, seen)) left--;
     return left === 0;
   }
 
@@ -37,13 +38,19 @@ export class FirstAnswers {
     return this.#firstOf.has(id) || this.#give(id, needed, new Set());
   }
 
-  /** Finds one more id for an answer, where others can do without it. */
+  /** Finds one more id for an answer, where others can do without it. `seen`: those that nobody can do without. */
   #takeOne(answer: Deciding, seen: Set<string>): boolean {
     for (const id of answer.ids) {
-      const holder = this.#firstOf.get(id);
+      if (this.#firstOf.has(id)) continue;
+      this.#firstOf.set(id, answer);
+      return true;
+    }
+    for (const id of answer.ids) {
+      const holder = this.#firstOf.get(id) as Deciding;
       if (holder === answer || seen.has(id)) continue;
       seen.add(id);
-      if (holder && !this.#takeOne(holder, seen)) continue;
+      if (!this.#takeOne(holder, seen)) continue;
+      seen.delete(id);
       this.#firstOf.set(id, answer);
       return true;
     }
