@@ -31,7 +31,7 @@ CLIENT_SOURCES := $(shell find $(CLIENT)/src 2>/dev/null)
 TOOLS := $(addprefix build/tools/,coffer-nats nats-server k6)
 SCHEMATHESIS := build/schemathesis/.installed
 # Tests of test/fuzz that share the time of make fuzz.
-FUZZERS := 6
+FUZZERS := 8
 
 .PHONY: help
 help: ## list the targets

@@ -69,6 +69,8 @@ interface Unsettled {
   sentMs: number;
   sends: number;
   answered: boolean;
+  /** It was answered with an error that leaves open whether the stream has it. */
+  doubtful: boolean;
 }
 
 export class NatsQueue<S extends StreamSession> implements CommandQueue, CommandMessages {
@@ -86,6 +88,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   #wakeBackoff: (() => void) | undefined;
   #stopResending: () => void = () => {};
   #refusedMs = Number.NEGATIVE_INFINITY;
+  #doubtedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly node: NatsQueueNode<S>,
@@ -110,7 +113,8 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       frame.refused("the queue takes smaller messages only"); // another server than the one it was made for
       return;
     }
-    const unsettled: Unsettled = { frame, sentMs: this.node.clock.nowMs(), sends: 1, answered: false };
+    const sentMs = this.node.clock.nowMs();
+    const unsettled: Unsettled = { frame, sentMs, sends: 1, answered: false, doubtful: false };
     this.#unsettled.set(frame.id, unsettled);
     this.#send(session, unsettled);
   }
@@ -328,15 +332,28 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     }
   }
 
-  #answered({ id, refused }: PublishAnswer): void {
+  #answered({ id, refused, unknown }: PublishAnswer): void {
     const unsettled = this.#unsettled.get(id);
     if (!unsettled) return;
-    unsettled.answered = true;
+    // After an error that leaves open whether it was taken, it is sent again.
+    unsettled.answered = unknown === undefined;
+    if (unknown !== undefined) this.#doubt(unsettled, unknown);
     // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
-    if (refused === undefined || unsettled.sends > 1) return;
+    if (refused === undefined || unsettled.sends > 1 || unsettled.doubtful) return;
     this.#unsettled.delete(id);
     unsettled.frame.refused("the queue did not take it");
     this.#lookAgain(refused);
+  }
+
+  #doubt(unsettled: Unsettled, error: string): void {
+    unsettled.doubtful = true;
+    const now = this.node.clock.nowMs();
+    if (now - this.#doubtedMs < REFUSED_LOOK_MS) return;
+    this.#doubtedMs = now;
+    this.node.report("warn", "the queue may or may not have taken a frame", {
+      event: "frame_unknown",
+      error,
+    });
   }
 
   /** A refusal may mean that the stream is full: a new session makes room where that is possible. */

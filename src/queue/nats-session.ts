@@ -20,7 +20,9 @@ import {
 } from "@nats-io/jetstream";
 import { connect, createInbox, headers, type Msg, type NatsConnection, nanos } from "@nats-io/transport-node";
 import type { QueueMessage } from "../ports/command-queue.ts";
+import { headersOf, listen } from "./inbound.ts";
 import type { NatsEndpoint } from "./nats-endpoint.ts";
+import { type PublishError, verdictOf } from "./publish-errors.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "./stream-session.ts";
 
 export const STREAM = "COFFER_COMMANDS";
@@ -57,6 +59,20 @@ export interface StreamSettings {
 const STREAM_NOT_FOUND = 10_059;
 const STREAM_NAME_IN_USE = 10_058;
 const WRONG_LAST_SEQUENCE = 10_071;
+
+/** The status of heartbeats and flow control, and where the latter is answered. */
+const CONTROL = 100;
+const FLOW_CONTROL = "$JS.FC.";
+const NO_RESPONDERS = 503;
+
+/** What the reply subject of a stored message contains. */
+interface Stamp {
+  readonly sequence: number;
+  readonly at: number;
+  /** The consumer's number for it. */
+  readonly delivery: number;
+  readonly pending: number;
+}
 
 /** A message, or the server's question whether we have read up to here. */
 type Received = { readonly message: QueueMessage } | { readonly flow: Msg };
@@ -100,16 +116,15 @@ export class NatsSession implements StreamSession {
       (error) => this.end(error ? `the connection failed: ${error.message}` : "the connection was closed"),
       (error: Error) => this.end(`the connection failed: ${error.message}`),
     );
-    connection.subscribe(`${this.#inbox}.*`, {
-      callback: (error, message) => {
-        if (error) {
-          this.end(`answers of the queue cannot be read: ${error.message}`);
-          return;
-        }
+    listen(
+      connection,
+      `${this.#inbox}.*`,
+      (message) => {
         const answer = answerOf(message);
         if (answer) answered({ id: message.subject.slice(this.#inbox.length + 1), ...answer });
       },
-    });
+      (error) => this.end(`answers of the queue cannot be read: ${error.message}`),
+    );
   }
 
   static async open(
@@ -220,12 +235,12 @@ export class NatsSession implements StreamSession {
     this.#next = sequence;
     this.#filtered = subject !== undefined;
     const deliverSubject = createInbox();
-    this.connection.subscribe(deliverSubject, {
-      callback: (error, message) => {
-        if (error) this.end(`the stream cannot be read: ${error.message}`);
-        else this.#receive(message);
-      },
-    });
+    listen(
+      this.connection,
+      deliverSubject,
+      (message) => this.#receive(message),
+      (error) => this.end(`the stream cannot be read: ${error.message}`),
+    );
     const { num_pending } = await this.jsm.consumers.add(this.#names.stream, {
       deliver_subject: deliverSubject,
       ...(subject === undefined ? {} : { filter_subject: subject }),
@@ -314,33 +329,40 @@ export class NatsSession implements StreamSession {
     }
   }
 
+  /**
+   * A message of the stream has an acknowledgement subject as its reply, which nats-server writes; its headers are
+   * the client's and are not read. A message without one is the server's own.
+   */
   #receive(message: Msg): void {
     this.#lastSignMs = performance.now();
-    if (message.headers && message.headers.code === 100) {
-      const stalled = message.headers.get("Nats-Consumer-Stalled");
-      if (message.reply) {
-        this.#received.push({ flow: message });
-        this.#flows++;
-      } else {
-        // The server waits for an answer: one that is still to be read here, or one that has crossed this.
-        if (stalled && this.#flows === 0 && !this.#over) this.connection.publish(stalled);
-        return;
-      }
+    const stamp = stampOf(message.reply ?? "");
+    if (stamp) this.#store(stamp, message.data);
+    else if (headersOf(message)?.code !== CONTROL) this.end("a message of the stream has no number");
+    else if (message.reply?.startsWith(FLOW_CONTROL)) {
+      this.#received.push({ flow: message });
+      this.#flows++;
     } else {
-      const stamp = stampOf(message.reply ?? "");
-      if (!stamp) this.end("a message of the stream has no number");
-      else if (this.#filtered && stamp.delivery > this.#delivered + 1)
-        this.end("the consumer left a message out");
-      else if (this.#received.length - this.#head >= MAX_BUFFERED_MESSAGES)
-        this.end("the stream sends faster than it is read");
-      else {
-        const { sequence, at, delivery, pending } = stamp;
-        this.#pending = pending;
-        this.#delivered = Math.max(this.#delivered, delivery);
-        this.#received.push({ message: { sequence, at, data: message.data } });
-      }
+      this.#answerStalled(headersOf(message)?.get("Nats-Consumer-Stalled"));
+      return;
     }
     this.#arrived?.();
+  }
+
+  #store({ sequence, at, delivery, pending }: Stamp, data: Uint8Array): void {
+    if (this.#filtered && delivery > this.#delivered + 1) this.end("the consumer left a message out");
+    else if (this.#received.length - this.#head >= MAX_BUFFERED_MESSAGES)
+      this.end("the stream sends faster than it is read");
+    else {
+      this.#pending = pending;
+      this.#delivered = Math.max(this.#delivered, delivery);
+      this.#received.push({ message: { sequence, at, data } });
+    }
+  }
+
+  /** In a heartbeat: the server waits for an answer, one that is still to be read here, or one that has crossed this. */
+  #answerStalled(subject: string | undefined): void {
+    if (subject?.startsWith(FLOW_CONTROL) && this.#flows === 0 && !this.#over)
+      this.connection.publish(subject);
   }
 }
 
@@ -350,9 +372,7 @@ export class NatsSession implements StreamSession {
  * <pending>`, with a domain and an account hash after ACK, and a token at the end, on newer servers. The
  * nanoseconds are cut as text: as a double they would be rounded.
  */
-function stampOf(
-  reply: string,
-): { sequence: number; delivery: number; at: number; pending: number } | undefined {
+function stampOf(reply: string): Stamp | undefined {
   const tokens = reply.split(".");
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
   const from = tokens.length > 9 ? 7 : 5;
@@ -366,14 +386,18 @@ function stampOf(
 }
 
 /** Undefined for what is no answer of JetStream: the frame will be sent again. */
-function answerOf(message: Msg): { readonly refused: string | undefined } | undefined {
-  if (message.headers?.code === 503) return { refused: "no stream takes commands" };
+function answerOf(message: Msg): Omit<PublishAnswer, "id"> | undefined {
+  if (message.data.length === 0)
+    return headersOf(message)?.code === NO_RESPONDERS ? { refused: "no stream takes commands" } : undefined;
+  let error: PublishError | undefined;
   try {
-    const { error } = message.json<{ error?: { description?: string } }>();
-    return { refused: error && (error.description ?? "without a reason") };
+    ({ error } = message.json<{ error?: PublishError }>());
   } catch {
     return undefined;
   }
+  if (!error) return { refused: undefined };
+  const why = String(error.description ?? `error ${error.err_code}`);
+  return verdictOf(error) === "refused" ? { refused: why } : { refused: undefined, unknown: why };
 }
 
 function isApiError(error: unknown, code: number): boolean {

@@ -6,10 +6,13 @@
 
 import type { NatsConnection } from "@nats-io/transport-node";
 import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
+import { listen } from "./inbound.ts";
 
 export const POSITIONS_SUBJECT = "coffer.positions";
 /** Nodes whose last word is kept until this log has come so far. */
 const MAX_NODES = 256;
+/** More than any node publishes; it bounds what is kept. */
+const MAX_CLAIM_BYTES = 4_096;
 
 interface Claim {
   readonly node: string;
@@ -38,17 +41,16 @@ export class Positions {
 
   /** Listens on a connection, and tells this node's position there. */
   join(connection: NatsConnection): void {
-    connection.subscribe(POSITIONS_SUBJECT, {
-      callback: (error, message) => {
-        if (error) {
-          this.diverged(`the positions of other nodes cannot be read: ${error.message}`);
-          return;
-        }
+    listen(
+      connection,
+      POSITIONS_SUBJECT,
+      (message) => {
         const claim = claimOf(message.data);
         // Its own too: a copied folder has the same name.
         if (claim) this.#compare(claim);
       },
-    });
+      (error) => this.diverged(`the positions of other nodes cannot be read: ${error.message}`),
+    );
     this.tell(connection);
   }
 
@@ -93,6 +95,7 @@ export class Positions {
 }
 
 function claimOf(data: Uint8Array): Claim | undefined {
+  if (data.length > MAX_CLAIM_BYTES) return undefined;
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder().decode(data));
@@ -108,7 +111,7 @@ function claimOf(data: Uint8Array): Claim | undefined {
     typeof crc !== "string"
   )
     return undefined;
-  if (!Number.isSafeInteger(seq) || !/^[0-9]+\.[0-9]+$/.test(command) || !/^[0-9a-f]{8}$/.test(crc))
+  if (!Number.isSafeInteger(seq) || !/^[0-9]{1,15}\.[0-9]{1,15}$/.test(command) || !/^[0-9a-f]{8}$/.test(crc))
     return undefined;
   return { node, ledger_id, command, seq: seq as number, crc };
 }

@@ -5,8 +5,10 @@ import type { QueueMessage } from "../ports/command-queue.ts";
 /** What the stream said to a frame. */
 export interface PublishAnswer {
   readonly id: string;
-  /** Why it was refused, for the node's log; undefined where it was taken. */
+  /** Why it was refused, for the node's log; undefined if it was taken. The stream does not have the frame. */
   readonly refused: string | undefined;
+  /** An error that leaves open whether the stream has the frame, or will have it. */
+  readonly unknown?: string;
 }
 
 export interface StreamState {

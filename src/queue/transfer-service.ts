@@ -4,6 +4,7 @@
  */
 
 import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { listen, mayAnswer } from "./inbound.ts";
 
 export const TRANSFER_SUBJECT = "coffer.transfer";
 /** Several gateways on one NATS share the requests. */
@@ -17,7 +18,10 @@ export interface ServiceAnswer {
   readonly replayed: boolean;
 }
 
-/** Serves on one connection. A request without a reply subject is served as well: its outcome is in the log. `failed` hears of bugs. */
+/**
+ * Serves on one connection. A request without a reply subject, or with one that must not be answered, is served
+ * as well: its outcome is in the log. `failed` hears of bugs.
+ */
 export function serveTransfers(
   connection: NatsConnection,
   answer: (request: Uint8Array, maxAnswerBytes: number) => Promise<ServiceAnswer>,
@@ -25,14 +29,10 @@ export function serveTransfers(
 ): void {
   const serve = async (message: Msg): Promise<void> => {
     const given = await answer(message.data, maxBytesOf(connection));
-    if (message.reply && !connection.isClosed()) respond(message, given);
+    if (mayAnswer(message.reply) && !connection.isClosed()) respond(message, given);
   };
-  connection.subscribe(TRANSFER_SUBJECT, {
+  listen(connection, TRANSFER_SUBJECT, (message) => void serve(message).catch(failed), failed, {
     queue: QUEUE_GROUP,
-    callback: (error, message) => {
-      if (error) failed(error);
-      else serve(message).catch(failed);
-    },
   });
 }
 

@@ -116,6 +116,11 @@ export class FakeSession implements StreamSession {
     this.answered({ id, refused });
   }
 
+  /** An error that leaves open whether the stream has the frame. */
+  answerUnknown(id: string, unknown: string): void {
+    this.answered({ id, refused: undefined, unknown });
+  }
+
   async consume(sequence: number): Promise<void> {
     this.#ask(`consume ${sequence}`);
     this.next = sequence;

@@ -197,6 +197,37 @@ describe("a frame", () => {
     expect(stream.session.published).toHaveLength(2);
   });
 
+  test("that is answered with an error which leaves open whether it was taken is sent again until it is settled", async () => {
+    await open();
+    const doubted = frame("doubted");
+    queue.publish(doubted);
+    stream.session.answerUnknown("doubted", "store is closed");
+    expect(doubted.told).toEqual([]);
+    await clock.advance(2_600);
+    stream.session.answerUnknown("doubted", "store is closed");
+    await clock.advance(2_600);
+    expect(stream.session.published).toEqual(["doubted", "doubted", "doubted"]);
+    expect(doubted.told).toEqual(["resent", "resent"]);
+    queue.settle("doubted");
+    await clock.advance(10_000);
+    expect(stream.session.published).toHaveLength(3);
+  });
+
+  test("that was left open once is never refused, whatever is said to it later", async () => {
+    await open();
+    const [doubled, again] = [frame("doubled"), frame("again")];
+    queue.publish(doubled);
+    queue.publish(again);
+    // One copy may reach two servers that both lead, or both think so.
+    stream.session.answerUnknown("doubled", "store is closed");
+    stream.session.answer("doubled", "maximum bytes exceeded");
+    stream.session.answerUnknown("again", "store is closed");
+    await clock.advance(2_600);
+    stream.session.answer("again", "maximum bytes exceeded");
+    await clock.advance(10_000);
+    expect([...doubled.told, ...again.told].filter((told) => told !== "resent")).toEqual([]);
+  });
+
   test("is sent again only when the stream of the new session was looked at and read to its end", async () => {
     await open();
     queue.publish(frame("waiting"));

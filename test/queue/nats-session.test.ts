@@ -219,6 +219,41 @@ describe("frames", () => {
     expect(answers).toEqual([{ id: "origin-1", refused: "no stream takes commands" }]);
   });
 
+  test("are refused, or left open, by what the error of their answer is known to mean", async () => {
+    await session.remove();
+    const said = [
+      { err_code: 10_077, description: "maximum bytes exceeded" },
+      { err_code: 10_077, description: "store is closed" },
+      { err_code: 10_023, description: "insufficient resources" },
+      { err_code: 10_158, description: "duplicate message id is in process" },
+      { err_code: 99_999 },
+      { description: "no code" },
+      {},
+    ];
+    // A subject with a subscriber that answers as JetStream does.
+    const responder = outside.subscribe(SUBJECT, {
+      callback: (_, message) => {
+        const error = said[Number(message.string())];
+        message.respond(JSON.stringify({ stream: STREAM, seq: 0, error: { code: 503, ...error } }));
+      },
+    });
+    await outside.flush();
+    for (const number of said.keys()) session.publish(`origin-${number}`, Buffer.from(String(number)));
+    await answered(said.length);
+    responder.unsubscribe();
+    const refused = (id: number, why: string) => ({ id: `origin-${id}`, refused: why });
+    const unknown = (id: number, why: string) => ({ id: `origin-${id}`, refused: undefined, unknown: why });
+    expect(answers).toEqual([
+      refused(0, "maximum bytes exceeded"),
+      unknown(1, "store is closed"),
+      refused(2, "insufficient resources"),
+      unknown(3, "duplicate message id is in process"),
+      unknown(4, "error 99999"),
+      unknown(5, "no code"),
+      unknown(6, "error undefined"),
+    ]);
+  });
+
   test("as large as is said to fit are taken", async () => {
     session.publish(`${"f".repeat(32)}-${Number.MAX_SAFE_INTEGER}`, new Uint8Array(session.maxFrameBytes));
     await answered(1);

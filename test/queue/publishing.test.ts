@@ -190,3 +190,43 @@ test.concurrent("a caller is told that nobody knows where the queue stays silent
   });
   expect(await decisions(node, [payment.transaction_id])).toEqual([1]);
 });
+
+test.concurrent("a frame whose answer is that the store failed, and that the stream has all the same, is answered with its outcome", async () => {
+  const { node, connection } = await setting();
+  // A second opinion, which comes before that of the stream: its messages are synced first.
+  let answers = 0;
+  connection.subscribe(SUBJECT, {
+    callback: (_, message) => {
+      const error = { code: 503, err_code: 10_077, description: "store is closed" };
+      if (message.respond(JSON.stringify({ stream: STREAM, seq: 0, error }))) answers++;
+    },
+  });
+  await connection.flush();
+  const payments = Array.from({ length: 20 }, () => pay());
+  for (const payment of payments) expect((await node.client.transfer(payment)).status).toBe(200);
+  expect(answers).toBeGreaterThanOrEqual(payments.length);
+  expect(node.process.stderr.join("\n")).toContain('"event":"frame_unknown"');
+  expect(
+    new Set(
+      await decisions(
+        node,
+        payments.map(({ transaction_id }) => transaction_id),
+      ),
+    ),
+  ).toEqual(new Set([1]));
+});
+
+test.concurrent("a caller whose frame a failed store has refused is told that nobody knows, not that it was refused", async () => {
+  const { node, connection } = await setting(["--outcome-timeout-ms", "300"]);
+  await (await jetstreamManager(connection)).streams.update(STREAM, { subjects: ["coffer.commands.1"] });
+  connection.subscribe(SUBJECT, {
+    callback: (_, message) => {
+      const error = { code: 503, err_code: 10_077, description: "store is closed" };
+      message.respond(JSON.stringify({ stream: STREAM, seq: 0, error }));
+    },
+  });
+  await connection.flush();
+  const payment = pay();
+  const { status, body } = await node.client.transfer(payment);
+  expect([status, body.code, body.transaction_id]).toEqual([504, "outcome_unknown", payment.transaction_id]);
+});

@@ -19,6 +19,7 @@ import { temporaryFolder } from "../../support/folders.ts";
 import { Asking } from "../../support/ledger-in-postgres.ts";
 import { NatsServer } from "../../support/nats.ts";
 import { PostgresServer } from "../../support/postgres.ts";
+import { RawNats } from "../../support/raw-nats.ts";
 import { randomIntegers } from "../../support/seed.ts";
 
 const draw = randomIntegers();
@@ -175,6 +176,38 @@ test("changes are applied or rejected, repeats are one, and what is malformed is
   // What is at its end malformed moves the offset all the same.
   await committed(await publish("{}"));
   await running.writer.stop();
+});
+
+test("a change counts whatever its headers and its reply are, as the last one before a restart too", async () => {
+  const raw = await RawNats.open(nats.port);
+  let running = start();
+  await leads([running]);
+  const heads = [
+    "NATS/1.0\r\nbad name: x\r\n\r\n",
+    "NATS/1.0\r\nb\u0001d: x\r\n\r\n",
+    "NATS/1.0\r\nbäd: x\r\n\r\n",
+    "100 Idle Heartbeat\r\nNats-Consumer-Stalled: coffer.commands.0\r\n\r\n",
+    "NATS/1.0 100",
+    "x",
+  ];
+  const subject = "coffer.balance-changes.0";
+  for (const [index, head] of heads.entries()) {
+    raw.publish({
+      subject,
+      head,
+      reply: "$JS.FC.a.b.c",
+      data: JSON.stringify(change(`p${index}`, "alice", 1)),
+    });
+    await raw.flush();
+    await committed(index + 1);
+    await running.writer.stop();
+    running = start();
+    await leads([running]);
+  }
+  expect(await balances()).toEqual({ alice: [BigInt(heads.length), 0n] });
+  await committed(await publish(change("last", "alice", 1)));
+  await running.writer.stop();
+  raw.close();
 });
 
 test("each partition has its own subject; a change on the wrong one is rejected", async () => {
