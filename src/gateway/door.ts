@@ -3,7 +3,7 @@
  * (RFC 6750, section 3), and nothing of what was sent.
  */
 
-import { type Caller, type Callers, SCOPES, type Scope } from "../ports/keys.ts";
+import { type Caller, type Callers, includes } from "../ports/keys.ts";
 import { respond } from "./messages.ts";
 import type { DescribedRoute } from "./openapi.ts";
 import { problem } from "./problems.ts";
@@ -67,8 +67,4 @@ function localUrls(): (url: string) => boolean {
     known = origin;
     return true;
   };
-}
-
-function includes(scope: Scope, needed: Scope): boolean {
-  return SCOPES.indexOf(scope) >= SCOPES.indexOf(needed);
 }
