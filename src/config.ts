@@ -252,7 +252,11 @@ export const SETTINGS = {
     parse: (given: string): string | undefined => (/^[0-9a-f]{64}$/.test(given) ? given : undefined),
   },
   json: flag("json", "print one line of JSON"),
-  scope: choice("scope", "what a key is good for; each includes those before it", SCOPES),
+  scope: choice(
+    "scope",
+    "what a key is good for; of the first three each includes those before it, and admin metrics too",
+    SCOPES,
+  ),
   account: {
     ...text("account", "PREFIX", "bind the key to the accounts whose names begin so"),
     must: "must be what an account's name can begin with",

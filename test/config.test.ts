@@ -176,7 +176,7 @@ const EXPECTED: Readonly<
     flag: "scope",
     variable: "COFFER_SCOPE",
     byDefault: undefined,
-    good: ["read", "write", "admin"].map((scope) => [scope, scope] as const),
+    good: ["read", "write", "admin", "metrics"].map((scope) => [scope, scope] as const),
     bad: ["Read", "all", "read,write", "read "],
   },
   account: {

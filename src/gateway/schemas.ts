@@ -208,6 +208,11 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       transaction_ids: listOf(ref("TransactionId")),
       path: { type: "string", description: "A JSON pointer (RFC 6901) to what is wrong." },
       seq: ref("Seq"),
+      available: {
+        ...ref("Balance"),
+        description:
+          "With `insufficient_funds`: what the payer has available now, which may differ from when it was rejected.",
+      },
     },
   ),
 };

@@ -46,10 +46,12 @@ export const bunRuntime: Runtime = {
   async serve(handler, address) {
     let answer = handler;
     const [server, listener] = Listener.listen(
-      () => listen({ fetch: (request) => answer.fetch(request) }, address),
+      () => listen({ fetch: (request) => answer.fetch(request, versionOf(request)) }, address),
       address.maxConnections,
     );
-    answer = { fetch: (request) => closeWhereCrowded(handler.fetch(request), listener) };
+    answer = {
+      fetch: (request, version) => closeWhereCrowded(handler.fetch(request, version), listener),
+    };
     const stop = (cut: boolean) => {
       listener.stop();
       return server.stop(cut);
@@ -79,6 +81,17 @@ export const bunRuntime: Runtime = {
     return path;
   },
 };
+
+/**
+ * Bun.serve does not report a request's version of HTTP. A default nginx, which speaks HTTP/1.0, is recognized by its
+ * first headers: ngx_http_proxy_module sets these three, in this order, before those of its client. toJSON() keeps the
+ * order of standard headers. Other HTTP/1.0 is recognized only if it has no Host (see http.ts).
+ */
+function versionOf({ headers }: Request): string | undefined {
+  if (headers.get("connection") !== "close") return undefined;
+  const [first, second, third] = Object.keys(headers.toJSON());
+  return first === "host" && second === "connection" && third === "content-length" ? "1.0" : undefined;
+}
 
 /** Where there are many connections, each makes room for another behind its answer. */
 function closeWhereCrowded(

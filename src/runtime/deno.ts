@@ -112,7 +112,7 @@ async function answer(
 ): Promise<void> {
   const request = requestOf(message);
   const { status, headers, body } = request
-    ? await handler.fetch(request)
+    ? await handler.fetch(request, message.httpVersion)
     : new Response(null, { status: 400 });
   const bytes = new Uint8Array(await new Response(body).arrayBuffer());
   response.writeHead(status, { ...Object.fromEntries(headers), "content-length": bytes.length });

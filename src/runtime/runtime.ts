@@ -21,7 +21,8 @@ export interface HttpServer {
 
 /** What both runtimes can serve. */
 export interface HttpHandler {
-  fetch(request: Request): Response | Promise<Response>;
+  /** `version` of HTTP, such as "1.0"; undefined if the runtime does not report it. */
+  fetch(request: Request, version?: string): Response | Promise<Response>;
 }
 
 /** The address cannot be listened on; the message names it and says why. */
