@@ -106,6 +106,7 @@ export class SimulatedDisk {
         alive();
         this.#change(inside + name, undefined);
       },
+      make: async () => {},
       sync: () =>
         this.#later(owner, () => {
           for (const [path, file] of this.#files) if (isHere(path)) file.named = true;
@@ -189,6 +190,8 @@ export class SimulatedDisk {
 
   #handle(file: FileOnDisk, owner: { readonly dead: boolean }, alive: () => void): AppendFile {
     return {
+      descriptorPath: "",
+      lost: () => undefined,
       size: () => {
         alive();
         return file.cached.length;
