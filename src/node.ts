@@ -15,9 +15,11 @@ import { Replay } from "./engine/replay.ts";
 import type { SnapshotTaker } from "./engine/snapshot-taker.ts";
 import type { HashKey } from "./engine/transaction-index.ts";
 import { WalletEngine } from "./engine/wallet-engine.ts";
+import { LogFiles, LostFile } from "./eventlog/log-files.ts";
 import { crcAt, eventsEndingAt } from "./eventlog/lookup.ts";
 import { LogMark } from "./eventlog/mark.ts";
 import { recoverLog } from "./eventlog/recovery.ts";
+import { rescueLog } from "./eventlog/rescue.ts";
 import { EventLogWriter } from "./eventlog/writer.ts";
 import { encodeLedger } from "./link/columns.ts";
 import { GatewayLink, type LinkNode } from "./link/gateway-link.ts";
@@ -62,6 +64,8 @@ export class NodeRefused extends Error {
   override readonly name = "NodeRefused";
 }
 
+/** What callers are told then: the log has the paths. */
+const LOST = "a file of the ledger was lost";
 const DEFAULT_CURRENCY = "USD" as Currency;
 /** Bytes of messages that the engine executes between two syncs of the log. */
 const ENGINE_BATCH_BYTES = 1 << 20;
@@ -93,6 +97,7 @@ export class LedgerNode<S extends StreamSession> {
   #stopping = false;
   #ending = false;
   #paused: string | undefined;
+  #lost: LostFile | undefined;
   #marked = 0;
   #malformedMs = Number.NEGATIVE_INFINITY;
   /** Malformed messages since the last line about them. */
@@ -188,8 +193,7 @@ export class LedgerNode<S extends StreamSession> {
     await folder.sync();
     this.#marked = position.sequence;
     const writer = new EventLogWriter(
-      file,
-      newMark,
+      new LogFiles(folder, file, newMark),
       position,
       currency,
       clock,
@@ -249,7 +253,8 @@ export class LedgerNode<S extends StreamSession> {
     running?.loop.stop();
     running?.queue.stop();
     await this.#finished;
-    await running?.writer.close();
+    await running?.writer.close().catch((error) => this.fail(error));
+    if (this.#lost) return await this.failed; // not before its bytes are safe
     if (running?.snapshots)
       await Promise.race([running.snapshots.finish(running.writer.durable), this.#after(patienceMs)]);
   }
@@ -269,7 +274,22 @@ export class LedgerNode<S extends StreamSession> {
 
   /** The node must stop at once, without an answer to whoever's outcome is not durable. */
   fail(error: unknown): void {
-    this.#failed.reject(error);
+    if (error instanceof LostFile) this.#lose(error);
+    else this.#failed.reject(error);
+  }
+
+  /** Nothing is decided or answered any more; the node stops when that loses nothing. */
+  #lose(lost: LostFile): void {
+    if (this.#lost) return;
+    this.#lost = lost;
+    const { loop, writer } = this.#part();
+    loop.stop();
+    this.#tellState();
+    const { clock, hasRoom } = this.parts;
+    rescueLog(lost, writer.files, writer.durable, { clock, hasRoom, log: this.log }).then(
+      this.#failed.reject,
+      this.#failed.reject,
+    );
   }
 
   #part(): Running<S> {
@@ -287,6 +307,7 @@ export class LedgerNode<S extends StreamSession> {
     const starting: QueueState = { open: false, reason: "the node is recovering" };
     const state = (): QueueState => {
       if (this.#stopping) return { open: false, reason: "the node is stopping" };
+      if (this.#lost) return { open: false, reason: LOST };
       if (this.#paused !== undefined) return { open: false, reason: this.#paused };
       return this.#running?.queue.state ?? starting;
     };

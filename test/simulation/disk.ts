@@ -153,6 +153,7 @@ export class SimulatedDisk {
         alive();
         this.#change(inside + name, undefined);
       },
+      make: async () => {},
       sync: () =>
         this.#later(owner, () => {
           for (const [path, file] of this.#files) if (isHere(path)) file.named = true;
@@ -264,6 +265,8 @@ export class SimulatedDisk {
 
   #handle(file: FileOnDisk, owner: { readonly dead: boolean }, alive: () => void): AppendFile {
     return {
+      descriptorPath: "",
+      lost: () => undefined,
       size: () => {
         alive();
         return file.cached.length;
