@@ -38,8 +38,8 @@ const SETTINGS = {
   currency: undefined,
   strict: undefined,
   embedded: true,
-  remakeLostStream: false,
-  acceptGap: false,
+  remakeLostStream: undefined,
+  acceptGap: undefined,
 };
 const MAX_PROBES = 3;
 /** For how many steps a node may need to come back when nothing is broken any more. */
@@ -149,6 +149,8 @@ export class Simulation {
         folder: this.#disk.folder(process),
         clock: this.#time.clockOf(process),
         connect: (answered) => this.#server.connect(process, answered),
+        nodePositions: async () => [],
+        lost: async () => {},
         joined: async () => {},
         opened: () => {},
         hashKey: [1, 2],
@@ -308,6 +310,8 @@ export class Simulation {
         folder: this.#disk.folder(finder),
         clock: this.#time.clockOf(finder),
         connect: () => new Promise(() => {}),
+        nodePositions: async () => [],
+        lost: async () => {},
         joined: async () => {},
         opened: () => {},
         hashKey: [1, 2],
