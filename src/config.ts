@@ -145,11 +145,38 @@ export const SETTINGS = {
     Number.MAX_SAFE_INTEGER,
   ),
   streamReplicas: integer("stream-replicas", "copies of the stream in a cluster", 1, 1, 5),
-  remakeLostStream: flag(
-    "remake-lost-stream",
-    "make an outside stream that lost its tail anew, from this node's log",
-  ),
-  acceptGap: flag("accept-gap", "go on where the queue has dropped commands that this node never read"),
+  remakeLostStream: {
+    ...integer(
+      "remake-lost-stream",
+      "recreate the lost stream of an external NATS from this node's log, which ends at seq N; counts for one start",
+      0,
+      0,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    default: undefined,
+    must: "must be the seq at which the log ends, as the refusal names it (start once without this to read it)",
+  },
+  acceptGap: {
+    ...text(
+      "accept-gap",
+      "FIRST-LAST",
+      "go on without these messages, which the queue has dropped before this node read them; counts for one start",
+    ),
+    must: "must be FIRST-LAST, the messages that the refusal names (start once without this to read them)",
+    parse: (given: string): string | undefined =>
+      /^[0-9]{1,15}-[0-9]{1,15}$/.test(given) ? given : undefined,
+  },
+  remakeLostChanges: {
+    ...integer(
+      "remake-lost-changes",
+      "recreate the lost stream of balance changes after message N, the last that is written; counts for one start",
+      1,
+      1,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    default: undefined,
+    must: "must be the number of the last message that is written, as the refusal names it (start once without this to read it)",
+  },
   postgresUrl: {
     ...text("postgres-url", "URL", "the PostgreSQL database that balances are written to; only under Bun"),
     must: "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, percent-encoded",
@@ -274,6 +301,9 @@ type WithDefault = Exclude<
   | "postgresUrl"
   | "strict"
   | "gatewayThreads"
+  | "remakeLostStream"
+  | "acceptGap"
+  | "remakeLostChanges"
   | "tlsCert"
   | "tlsKey"
   | "scope"
@@ -301,7 +331,7 @@ export function readConfig<N extends SettingName>(
   const options: ParseArgsOptionsConfig = {};
   for (const name of names)
     options[SETTINGS[name].flag] = { type: SETTINGS[name].value === undefined ? "boolean" : "string" };
-  const given = parseFlags(args, options);
+  const given = parseFlags(names, args, options);
   const config: Record<string, unknown> = {};
   for (const name of names) {
     const setting: Setting<unknown> = SETTINGS[name];
@@ -329,6 +359,7 @@ export function checkLease({
 }
 
 function parseFlags(
+  names: readonly SettingName[],
   args: readonly string[],
   options: ParseArgsOptionsConfig,
 ): Readonly<Record<string, unknown>> {
@@ -336,7 +367,10 @@ function parseFlags(
     return parseArgs({ args: [...args], options, strict: true, allowNegative: true, allowPositionals: false })
       .values;
   } catch (error) {
-    throw new WrongSetting(error instanceof Error ? error.message : String(error));
+    const why = error instanceof Error ? error.message : String(error);
+    const flagged = /^Option '--([a-z-]+)(?: <value>)?' argument/.exec(why)?.[1];
+    const missing = names.map((name) => SETTINGS[name]).find((setting) => setting.flag === flagged);
+    throw new WrongSetting(missing ? `--${missing.flag} ${missing.must}: it has no value here` : why);
   }
 }
 

@@ -31,6 +31,7 @@ import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
 import type { LogPosition } from "./ports/log-position.ts";
 import type { NodeLog } from "./ports/node-log.ts";
 import { NatsQueue, QueueRefused } from "./queue/nats-queue.ts";
+import type { NodePosition } from "./queue/other-nodes.ts";
 import type { PublishAnswer, StreamSession } from "./queue/stream-session.ts";
 import { buildFrame, CommandWriter } from "./wire/frame.ts";
 
@@ -39,6 +40,10 @@ export interface NodeParts<S extends StreamSession> extends SnapshotParts {
   readonly clock: Clock;
   /** Connects to the stream; `answered` hears what it says to frames. */
   connect(answered: (answer: PublishAnswer) => void): Promise<S>;
+  /** Up to where the ledger's nodes have logged, as far as it can be learned. */
+  nodePositions(session: S): Promise<readonly NodePosition[]>;
+  /** The stream has lost commands of this log, and the node is about to be refused. */
+  lost(session: S, log: LogPosition): Promise<void>;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
   /** Commands are taken over this session from now on. */
@@ -53,8 +58,8 @@ export interface NodeSettings {
   readonly currency: Currency | undefined;
   readonly strict: boolean | undefined;
   readonly embedded: boolean;
-  readonly remakeLostStream: boolean;
-  readonly acceptGap: boolean;
+  readonly remakeLostStream: number | undefined;
+  readonly acceptGap: string | undefined;
   /** A snapshot is taken behind so many commands; 0 for none. */
   readonly snapshotCommands: number;
 }
@@ -342,6 +347,8 @@ export class LedgerNode<S extends StreamSession> {
         connect: (answered) => this.parts.connect(answered),
         newLedgerId: () => this.parts.newLedgerId(),
         openingFrame: (ledgerId) => this.#openingFrame(ledgerId),
+        nodePositions: (session) => this.parts.nodePositions(session),
+        lost: (session, log) => this.parts.lost(session, log),
         joined: (session) => this.parts.joined(session),
         stateChanged: () => this.#tellState(),
         opened: (session) => {

@@ -17,6 +17,7 @@ import type {
   QueueState,
 } from "../ports/command-queue.ts";
 import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
+import { beyondText, type NodePosition, nodeBeyond } from "./other-nodes.ts";
 import { judgeStream, lastKnown, METADATA, type StreamFacts, type Verdict } from "./stream-check.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "./stream-session.ts";
 
@@ -34,10 +35,10 @@ const CLOGGED_FILL = 0.5;
 export interface NatsQueueOptions {
   /** The server is our own child: what it has lost may be made anew without asking. */
   readonly embedded: boolean;
-  /** Makes a lost stream of an outside server anew. */
-  readonly remakeLostStream: boolean;
-  /** Goes on after messages that the stream has dropped unread. */
-  readonly acceptGap: boolean;
+  /** Recreates a lost stream of an external server, in the first session, from a log that ends at this seq. */
+  readonly remakeLostStream: number | undefined;
+  /** Goes on without these messages, which the stream has dropped unread, as a refusal names them. */
+  readonly acceptGap: string | undefined;
 }
 
 /** What the queue needs of its node. */
@@ -49,6 +50,10 @@ export interface NatsQueueNode<S extends StreamSession> {
   /** The id of a new ledger, and the frame that opens the ledger of that id. */
   newLedgerId(): string;
   openingFrame(ledgerId: string): Uint8Array;
+  /** Up to where the ledger's nodes have logged, as far as it can be learned; called before the stream is judged. */
+  nodePositions(session: S): Promise<readonly NodePosition[]>;
+  /** The stream has lost commands of this log; called before the node is refused, so that others learn of it. */
+  lost(session: S, log: LogPosition): Promise<void>;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
   /** The queue is open, for the first time or again. */
@@ -89,6 +94,8 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   #stopResending: () => void = () => {};
   #refusedMs = Number.NEGATIVE_INFINITY;
   #doubtedMs = Number.NEGATIVE_INFINITY;
+  /** Whether a session has found its stream. */
+  #hasJoined = false;
 
   constructor(
     private readonly node: NatsQueueNode<S>,
@@ -220,13 +227,19 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   async #join(session: S): Promise<number> {
     const taken = this.#taken?.sequence;
     const log = await this.node.witness.settled(taken ?? 0);
+    const positions = await this.node.nodePositions(session);
     const facts = await this.#facts(session, lastKnown({ log, taken }));
-    const verdict = judgeStream({ stream: facts, log, taken });
+    let verdict = judgeStream({ stream: facts, log, taken });
     if (facts && verdict.do === "continue" && this.#isClogged(facts, verdict.next)) {
-      const why = "it is full of messages that wrote nothing";
-      return await this.#act(session, { do: "lost", next: verdict.next, why }, log);
+      verdict = { do: "lost", next: verdict.next, why: "it is full of messages that wrote nothing" };
     }
-    return await this.#act(session, verdict, log);
+    // A stream that is recreated goes on after all that this node has taken.
+    const end = verdict.do === "lost" ? verdict.next - 1 : (facts?.lastSequence ?? 0);
+    const beyond = nodeBeyond(positions, end);
+    await this.#refuse(session, verdict, log, beyond && beyondText(beyond, end));
+    const next = await this.#act(session, verdict, log);
+    this.#hasJoined = true;
+    return next;
   }
 
   /**
@@ -256,9 +269,30 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     );
   }
 
+  /** Throws QueueRefused if the node must not go on. `beyond`: what other nodes have that the stream has lost. */
+  async #refuse(session: S, verdict: Verdict, log: LogPosition, beyond: string | undefined): Promise<void> {
+    const { embedded, remakeLostStream, acceptGap } = this.options;
+    if (verdict.do === "refuse" || (verdict.do === "another" && !embedded))
+      throw new QueueRefused(verdict.why);
+    // A flag that was forgotten must destroy nothing: it counts for the first session after the start.
+    const mayRemake = embedded || (!this.#hasJoined && remakeLostStream === log.seq);
+    if (verdict.do === "lost" && !mayRemake) {
+      await this.node.lost(session, log);
+      const others = beyond ?? "other nodes may hold what it lost";
+      throw new QueueRefused(
+        `${verdict.why}; ${others}. --remake-lost-stream=${log.seq} recreates it from this node's log, which ends at seq ${log.seq}`,
+      );
+    }
+    if (verdict.do === "gap" && acceptGap !== verdict.missing) {
+      throw new QueueRefused(
+        `${verdict.why}: copy the log of another node; if none has these commands, --accept-gap=${verdict.missing} goes on without them`,
+      );
+    }
+    if (beyond !== undefined) throw new QueueRefused(beyond);
+  }
+
   /** Does what the verdict says; returns the first message to consume. */
   async #act(session: S, verdict: Verdict, log: LogPosition): Promise<number> {
-    const { embedded, remakeLostStream, acceptGap } = this.options;
     switch (verdict.do) {
       case "create":
         await session.create(1, { [METADATA.ledgerId]: this.node.newLedgerId() });
@@ -266,20 +300,10 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       case "continue":
         return verdict.next;
       case "gap":
-        if (!acceptGap)
-          throw new QueueRefused(
-            `${verdict.why}: copy the log of another node; where none has these commands, --accept-gap goes on without them`,
-          );
         this.node.report("warn", "gap accepted", { next: verdict.next, why: verdict.why });
         return verdict.next;
       case "lost":
       case "another":
-        if (!embedded && verdict.do === "another") throw new QueueRefused(verdict.why);
-        if (!embedded && !remakeLostStream) {
-          throw new QueueRefused(
-            `${verdict.why}; other nodes may hold what it lost. --remake-lost-stream makes it anew from this node's log`,
-          );
-        }
         this.node.report("warn", "queue made anew", { next: verdict.next, why: verdict.why });
         return await this.#remake(session, verdict.next, log);
       case "refuse":

@@ -177,6 +177,11 @@ export class NatsSession implements StreamSession {
     }
   }
 
+  /** How many copies of the stream its servers keep. */
+  async copies(): Promise<number> {
+    return (await this.jsm.streams.info(this.#names.stream)).config.num_replicas;
+  }
+
   async message(sequence: number): Promise<QueueMessage | undefined> {
     const stored = await this.jsm.streams.getMessage(this.#names.stream, { seq: sequence });
     return stored ? { sequence, at: millisecondsOf(stored.timestamp), data: stored.data } : undefined;

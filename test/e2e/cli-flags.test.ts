@@ -20,8 +20,9 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "nats-url": "",
     "stream-max-bytes": "1e9",
     "stream-replicas": "0",
-    "remake-lost-stream": "1",
-    "accept-gap": "TRUE",
+    "remake-lost-stream": "true",
+    "accept-gap": "true",
+    "remake-lost-changes": "true",
     "postgres-url": "mysql://127.0.0.1/x",
     "postgres-partitions": "0",
     "postgres-batch-size": "0",
@@ -53,7 +54,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   version: {},
 };
-const SWITCHES = ["strict", "remake-lost-stream", "accept-gap", "from-snapshot", "seals", "json"];
+const SWITCHES = ["strict", "from-snapshot", "seals", "json"];
 
 const variableOf = (flag: string) =>
   flag === "nats-url" ? "NATS_URL" : `COFFER_${flag.toUpperCase().replaceAll("-", "_")}`;

@@ -6,6 +6,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { commandText, EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
 import { NatsQueue, QueueRefused } from "../../src/queue/nats-queue.ts";
+import type { NodePosition } from "../../src/queue/other-nodes.ts";
 import { ledgerOpened } from "../support/ledger-specs.ts";
 import { ManualClock, quiet } from "../support/manual-clock.ts";
 import { type FakeSession, FakeStream } from "./fake-stream.ts";
@@ -26,11 +27,13 @@ let working: boolean;
 let waiting: (() => void)[];
 /** How often the queue was opened. */
 let openings: number;
+/** What is known of the ledger's nodes. */
+let positions: NodePosition[];
 
 interface Flags {
   embedded?: boolean;
-  remakeLostStream?: boolean;
-  acceptGap?: boolean;
+  remakeLostStream?: number;
+  acceptGap?: string;
 }
 
 /** A log that ends with the only command of message `sequence`. */
@@ -56,7 +59,7 @@ async function engine(queueToRead: NatsQueue<FakeSession>): Promise<void> {
 }
 let stopped: boolean;
 
-function begin({ embedded = false, remakeLostStream = false, acceptGap = false }: Flags = {}): void {
+function begin({ embedded = false, remakeLostStream, acceptGap }: Flags = {}): void {
   queue = new NatsQueue<FakeSession>(
     {
       clock,
@@ -71,6 +74,13 @@ function begin({ embedded = false, remakeLostStream = false, acceptGap = false }
       connect: async (answered) => stream.connect(answered),
       newLedgerId: () => LEDGER_ID,
       openingFrame: () => Buffer.from(OPENING),
+      nodePositions: async () => {
+        stream.asked.push("positions");
+        return positions;
+      },
+      lost: async (_, { sequence }) => {
+        stream.asked.push(`lost ${sequence}`);
+      },
       joined: async () => {
         stream.asked.push("joined");
       },
@@ -104,6 +114,7 @@ beforeEach(() => {
   working = true;
   stopped = false;
   openings = 0;
+  positions = [];
 });
 
 afterEach(async () => {
@@ -128,10 +139,14 @@ function frame(id: string, bytes = 10) {
   };
 }
 
-/** A running queue on a stream whose `count` commands are in the log. */
-async function open(count = 5, flags: Flags = {}): Promise<void> {
+function fill(count: number): void {
   stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0, fill: 0 };
   for (let sequence = 1; sequence <= count; sequence++) stream.store(`command ${sequence}`);
+}
+
+/** A running queue on a stream whose `count` commands are in the log. */
+async function open(count = 5, flags: Flags = {}): Promise<void> {
+  fill(count);
   begin(flags);
   await settle();
   expect(queue.state).toEqual({ open: true });
@@ -236,7 +251,7 @@ describe("a frame", () => {
     stream.store("command 6");
     stream.asked.length = 0;
     await settle();
-    expect(stream.asked).toEqual(["stream", "message 5", "joined", "consume 6", "stream"]);
+    expect(stream.asked).toEqual(["positions", "stream", "message 5", "joined", "consume 6", "stream"]);
     const late = frame("late");
     queue.publish(late);
     expect(late.told[0]).toStartWith("refused: ");
@@ -291,7 +306,8 @@ describe("messages", () => {
   test("a new ledger's stream is made, and opened behind nothing", async () => {
     begin();
     await settle();
-    expect(stream.asked.slice(0, 5)).toEqual(["stream", "create 1", "joined", "consume 1", "stream"]);
+    const first = ["positions", "stream", "create 1", "joined", "consume 1", "stream"];
+    expect(stream.asked.slice(0, 6)).toEqual(first);
     expect(stream.asked).toContain("publish after 0");
     expect([read, queue.state]).toEqual([["1 opening"], { open: true }]);
     expect(stream.state?.metadata).toEqual({ ledger_id: LEDGER_ID });
@@ -332,14 +348,19 @@ describe("messages", () => {
     expect(read.at(-1)).toBe("6 command 6");
   });
 
-  test("and where that is accepted, the next ones are read", async () => {
-    await open(5, { acceptGap: true });
-    for (const number of [6, 7, 8]) stream.store(`command ${number}`);
-    stream.drop(7);
-    stream.session.arrive();
-    await settle();
-    expect(read.slice(-2)).toEqual(["6 command 6", "8 command 8"]);
-    expect(queue.state).toEqual({ open: true });
+  test("and where just that gap is accepted at the start, the next ones are read", async () => {
+    for (const acceptGap of ["6-7", "6-6"]) {
+      stream = new FakeStream();
+      [log, executed, read] = [logAt(5), 0, []];
+      fill(5);
+      for (const number of [6, 7, 8]) stream.store(`command ${number}`);
+      stream.drop(6);
+      begin({ acceptGap });
+      await settle();
+      if (acceptGap === "6-7") await expect(running).rejects.toThrow(/--accept-gap=6-6 /);
+      else expect([read, queue.state.open]).toEqual([["5 command 5", "7 command 7", "8 command 8"], true]);
+      queue.stop();
+    }
   });
 
   test("the last ones that are deleted while the stream is read to its end are a gap", async () => {
@@ -461,20 +482,33 @@ describe("a stream that lost its tail", () => {
     expect(stream.asked).not.toContain("create 6");
   });
 
-  test("and is made anew there too where that is told", async () => {
-    await open(5, { remakeLostStream: true });
-    stream.state = undefined;
-    stream.session.end("the connection failed");
+  test("and is recreated there too by a start that names the end of the log", async () => {
+    log = logAt(5);
+    begin({ remakeLostStream: log.seq });
     await settle();
     expect(stream.state).toMatchObject({ metadata: remade, firstSequence: 6 });
     expect(queue.state).toEqual({ open: true });
+  });
+
+  test("but not by one that names another end, nor in a later session of the same process", async () => {
+    log = logAt(5);
+    begin({ remakeLostStream: log.seq - 1 });
+    await settle();
+    await expect(running).rejects.toThrow(`--remake-lost-stream=${log.seq} `);
+    expect(stream.asked).toContain("lost 5");
+    await open(5, { remakeLostStream: logAt(5).seq });
+    stream.state = undefined;
+    stream.session.end("the connection failed");
+    await settle();
+    await expect(running).rejects.toThrow(/--remake-lost-stream=10 /);
+    expect(stream.state).toBeUndefined();
   });
 
   test("that went to another ledger is made anew by its own node, and refused by all others", async () => {
     for (const embedded of [true, false]) {
       stream = new FakeStream();
       [log, executed, read] = [EMPTY_LOG, 0, []];
-      await open(5, { embedded, remakeLostStream: true });
+      await open(5, { embedded, remakeLostStream: logAt(5).seq });
       stream.state = { ...stream.state!, metadata: { ledger_id: "another" } };
       stream.session.end("the connection failed");
       await settle();
@@ -482,6 +516,60 @@ describe("a stream that lost its tail", () => {
       else await expect(running).rejects.toThrow(/belongs to ledger another/);
       queue.stop();
     }
+  });
+});
+
+describe("a stream that ends before what another node has logged", () => {
+  const another = (sequence: number): NodePosition => ({ node: "another", sequence });
+  const REFUSED =
+    /node another has logged commands up to message 7, .* ends at 5.*coffer queue forget another/;
+
+  test("is refused at the start, and nothing is consumed or published", async () => {
+    positions = [another(6), another(7)];
+    log = logAt(5);
+    fill(5);
+    begin();
+    await settle();
+    await expect(running).rejects.toThrow(QueueRefused);
+    await expect(running).rejects.toThrow(REFUSED);
+    expect(stream.asked).toEqual(["positions", "stream", "message 5"]);
+  });
+
+  test("is refused at a reconnect, with what waits for an answer unsent", async () => {
+    await open();
+    queue.publish(frame("waiting"));
+    positions = [another(7)];
+    stream.session.end("the connection failed");
+    stream.asked.length = 0;
+    await settle();
+    await expect(running).rejects.toThrow(REFUSED);
+    expect(stream.asked).toEqual(["positions", "stream", "message 5"]);
+  });
+
+  test("is not made where there is none, nor recreated from a shorter log", async () => {
+    positions = [another(7)];
+    begin();
+    await settle();
+    await expect(running).rejects.toThrow(/another has logged commands up to message 7.*ends at 0/);
+    log = logAt(5);
+    begin({ remakeLostStream: log.seq });
+    await settle();
+    await expect(running).rejects.toThrow(REFUSED);
+    expect(stream.state).toBeUndefined();
+  });
+
+  test("is recreated from the log of the node that has most", async () => {
+    positions = [another(7)];
+    log = logAt(7);
+    begin({ remakeLostStream: log.seq });
+    await settle();
+    expect([stream.state?.firstSequence, queue.state.open]).toEqual([8, true]);
+  });
+
+  test("is not one whose nodes have read it to its end", async () => {
+    positions = [another(5), another(0)];
+    await open();
+    expect(queue.state).toEqual({ open: true });
   });
 });
 
@@ -504,7 +592,7 @@ describe("a stop", () => {
     await settle();
     await running;
     expect(queue.state).toEqual({ open: false, reason: "the node is stopping" });
-    expect(stream.asked).toEqual([]);
+    expect(stream.asked).toEqual(["positions"]);
   });
 
   test("while the stream is read to its end does not wait for it", async () => {

@@ -113,6 +113,8 @@ export class SimulatedDisk {
   readonly #files = new Map<string, FileOnDisk>();
   /** Renames and removals that need not outlive a crash, in their order: what was in the place before. */
   #changes: { readonly path: string; readonly before: FileOnDisk | undefined }[] = [];
+  /** Files without a name that a process has open, by the name that they had. */
+  readonly #taken = new Map<string, FileOnDisk>();
   faults: DiskFaults = { ...NO_DISK_FAULTS, maxSyncMs: 3 };
 
   constructor(
@@ -134,7 +136,7 @@ export class SimulatedDisk {
         if (!found && !create) return undefined;
         const file = found ?? newFile();
         this.#files.set(inside + name, file);
-        return this.#handle(file, owner, alive);
+        return this.#handle(inside + name, file, owner, alive);
       },
       names: () => {
         alive();
@@ -175,12 +177,12 @@ export class SimulatedDisk {
 
   /** What outlives a crash for certain; empty where there is no such file. Not to be kept: it changes. */
   durable(name: string): Uint8Array {
-    return this.#files.get(name)?.durable.bytes ?? NOTHING;
+    return (this.#taken.get(name) ?? this.#files.get(name))?.durable.bytes ?? NOTHING;
   }
 
   /** Another one where what is durable of a file may be another. */
   version(name: string): string {
-    const file = this.#files.get(name);
+    const file = this.#taken.get(name) ?? this.#files.get(name);
     if (!file) return "";
     let number = this.#numbers.get(file);
     if (number === undefined) {
@@ -194,6 +196,26 @@ export class SimulatedDisk {
   /** What stands in the file now. Not to be kept: it changes. */
   cached(name: string): Uint8Array {
     return this.#files.get(name)?.cached.bytes ?? NOTHING;
+  }
+
+  /** Something takes a file away under the process that has it open, or puts a copy of it in its place. */
+  take(name: string, copy: boolean): void {
+    const file = this.#files.get(name);
+    if (!file) return;
+    this.#taken.set(name, file);
+    this.put(name, copy ? file.cached.bytes.slice() : undefined);
+  }
+
+  /** Whether a process has a file open whose name is not its own any more. */
+  get isTaken(): boolean {
+    return this.#taken.size > 0;
+  }
+
+  /** Puts what was taken away in its place again, from the copy of another name. */
+  restore(name: string, copy: string): void {
+    this.#taken.delete(name);
+    this.put(name, this.durable(copy).slice());
+    this.put(copy, undefined);
   }
 
   /** An operator puts a file there, or takes it away, for certain. */
@@ -263,10 +285,14 @@ export class SimulatedDisk {
     writeSectors(file, sectorsOf(cached, kept), length);
   }
 
-  #handle(file: FileOnDisk, owner: { readonly dead: boolean }, alive: () => void): AppendFile {
+  #handle(path: string, file: FileOnDisk, owner: { readonly dead: boolean }, alive: () => void): AppendFile {
     return {
       descriptorPath: "",
-      lost: () => undefined,
+      lost: () => {
+        const named = this.#files.get(path);
+        if (named === file) return undefined;
+        return named ? "was replaced by another file" : "was deleted";
+      },
       size: () => {
         alive();
         return file.cached.length;

@@ -1,5 +1,6 @@
 /** What breaks in a simulated history, and when. */
 
+import { LOG_NAME } from "../../src/eventlog/recovery.ts";
 import { NO_DISK_FAULTS } from "./disk.ts";
 import type { Operator } from "./operator.ts";
 import type { SimulatedNode, World } from "./simulated-node.ts";
@@ -24,7 +25,8 @@ export class Faults {
   async maybeBreak(): Promise<void> {
     const { random, server, time } = this.world;
     for (const node of this.nodes) {
-      if (node.process && random.chance(0.004)) await this.#crash(node);
+      if (node.process && !node.disk.isTaken && random.chance(0.004)) await this.#crash(node);
+      if (node.process?.recovered && random.chance(0.0005)) this.#takeLog(node);
     }
     if (server.up && random.chance(0.004)) this.#crashServer(random.chance(0.5));
     if (server.up && server.state === "well" && random.chance(0.001)) this.#stopServer();
@@ -38,7 +40,7 @@ export class Faults {
       network.refused = random.pick([0, 0, 0, 0.2]);
     }
     for (const node of this.nodes) {
-      if (!random.chance(0.01)) continue;
+      if (node.disk.isTaken || !random.chance(0.01)) continue;
       const disk = node.disk.faults;
       disk.shortWrite = random.pick([0, 0.1, 0.5]);
       disk.readFails = random.pick([0, 0, 0, 0.02]);
@@ -81,6 +83,16 @@ export class Faults {
     if (random.chance(0.3)) await node.flipABit();
     if (random.chance(0.2)) node.spoilASnapshot();
     this.operator.killed(node);
+  }
+
+  /** The log is deleted or replaced under its node, on a disk with nothing else wrong. */
+  #takeLog({ disk, name }: SimulatedNode): void {
+    const { random, say } = this.world;
+    if (disk.isTaken) return;
+    const copy = random.chance(0.5);
+    say(`the log of ${name} is ${copy ? "replaced by a copy" : "deleted"}`, {});
+    Object.assign(disk.faults, NO_DISK_FAULTS);
+    disk.take(LOG_NAME, copy);
   }
 
   #crashServer(loseTail: boolean): void {

@@ -1,5 +1,6 @@
 /** Whoever runs the nodes: starts again what has stopped, the way its refusal says. */
 
+import { LOG_NAME, RESCUED_NAME } from "../../src/eventlog/recovery.ts";
 import { Violation } from "./auditor.ts";
 import type { Allowed, SimulatedNode, World } from "./simulated-node.ts";
 
@@ -20,9 +21,21 @@ export class Operator {
 
   /** A node stopped by itself, as it must after some faults. */
   stopped(node: SimulatedNode, error: unknown): void {
-    if (isOfDisk(error)) this.#startLater(node, node.disk.faults.full ? MAX_READING_MS : MAX_RESTART_MS);
-    else if (isRefusal(error) && !this.world.embedded) this.#refused(node, error.message);
+    if (isNamed(error, "LostFile")) {
+      this.#restoreLog(node, error);
+      this.#startLater(node, MAX_RESTART_MS);
+    } else if (isOfDisk(error))
+      this.#startLater(node, node.disk.faults.full ? MAX_READING_MS : MAX_RESTART_MS);
+    else if (isNamed(error, "QueueRefused") && !this.world.embedded) this.#refused(node, error.message);
     else this.world.failed(error);
+  }
+
+  /** The log was taken away: what the node kept of it is put in its place. */
+  #restoreLog({ disk, name }: SimulatedNode, { message }: Error): void {
+    const rescued = disk.names().find((file) => file.startsWith(RESCUED_NAME));
+    if (!rescued || !message.includes(rescued))
+      throw new Violation(`the log of ${name} was taken away, and its bytes are not kept: ${message}`);
+    disk.restore(LOG_NAME, rescued);
   }
 
   /** The stream has lost what nodes have logged: the log that is longest is the truth. */
@@ -64,13 +77,15 @@ function isOfDisk(error: unknown): boolean {
   return error instanceof Error && "code" in error && ["EIO", "ENOSPC"].includes(String(error.code));
 }
 
-function isRefusal(error: unknown): error is Error {
-  return error instanceof Error && error.name === "QueueRefused";
+function isNamed(error: unknown, name: string): error is Error {
+  return error instanceof Error && error.name === name;
 }
 
-/** The flags that a refusal names. */
+/** The flag that a refusal names, for the tail that it names. */
 function allowedBy(why: string): Allowed {
-  if (why.includes("--remake-lost-stream")) return { remakeLostStream: true };
-  if (why.includes("--accept-gap")) return { acceptGap: true };
+  const [, seq] = /--remake-lost-stream=([0-9]+)/.exec(why) ?? [];
+  if (seq !== undefined) return { remakeLostStream: Number(seq) };
+  const [, missing] = /--accept-gap=([0-9]+-[0-9]+)/.exec(why) ?? [];
+  if (missing !== undefined) return { acceptGap: missing };
   throw new Violation(`the node with the longest log was refused without a way out: ${why}`);
 }

@@ -2,6 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
+import { verdictOf } from "../../src/queue/publish-errors.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "../../src/queue/stream-session.ts";
 import { Dead } from "./disk.ts";
 import type { Owner, SimulatedServer, Stored } from "./stream.ts";
@@ -192,5 +193,7 @@ export class SimulatedSession implements StreamSession {
 /** As the node hears it. */
 function answerOf(stored: Stored | "no stream"): Omit<PublishAnswer, "id"> {
   if (stored === "no stream") return { refused: "no stream takes commands" };
-  return { refused: "sequence" in stored ? undefined : stored.description };
+  if ("sequence" in stored) return { refused: undefined };
+  const said = stored.description;
+  return verdictOf(stored) === "refused" ? { refused: said } : { refused: undefined, unknown: said };
 }

@@ -12,6 +12,8 @@ import type { BalancesView } from "../../src/ports/balances.ts";
 import type { ToEngine, ToGateway } from "../../src/ports/link.ts";
 import type { LogPosition } from "../../src/ports/log-position.ts";
 import type { NodeLog } from "../../src/ports/node-log.ts";
+import { QueueRefused } from "../../src/queue/nats-queue.ts";
+import { beyondText, type NodePosition, nodeBeyond } from "../../src/queue/other-nodes.ts";
 import { type Auditor, Violation } from "./auditor.ts";
 import type { Request } from "./clients.ts";
 import { Dead, NO_DISK_FAULTS, SimulatedDisk } from "./disk.ts";
@@ -26,6 +28,7 @@ const MAX_GATEWAYS = 2;
 const MAX_SNAPSHOT_COMMANDS = 40;
 /** The folder of snapshots, within the ledger's. */
 const SNAPSHOTS = "snapshots/";
+const POSITION_INTERVAL_MS = 1_000;
 const OUTCOME_TIMEOUT_MS = 4_000;
 const SETTINGS = { currency: undefined, strict: undefined };
 
@@ -35,6 +38,7 @@ export interface World {
   readonly time: SimulatedTime;
   readonly server: SimulatedServer;
   readonly auditor: Auditor;
+  readonly nodes: readonly SimulatedNode[];
   /** The server is the node's own child: there is one node. */
   readonly embedded: boolean;
   readonly maxWaitingCommands: number;
@@ -60,6 +64,8 @@ export class SimulatedNode {
   readonly disk: SimulatedDisk;
   process: Process | undefined;
   lagMs = 0;
+  /** Up to where other nodes have reported that they have logged, to the process that runs. */
+  readonly #heard = new Map<string, number>();
   /** The highest seq that any of its callers was told. */
   toldSeq = 0;
   readonly readiness: ReadinessWatch;
@@ -133,6 +139,7 @@ export class SimulatedNode {
     const { process, world } = this;
     if (!process) return;
     process.dead = true;
+    this.#heard.clear();
     world.time.forget(process);
     this.disk.processDied();
     this.process = undefined;
@@ -235,8 +242,13 @@ export class SimulatedNode {
       folder: this.disk.folder(owner),
       clock: time.clockOf(owner),
       connect: (answered) => server.connect(owner, answered),
-      joined: async () => {
+      nodePositions: async () => this.#knownPositions(owner),
+      lost: async (_session, { sequence }) => {
+        if (server.registry.has(this.name)) server.registry.set(this.name, sequence);
+      },
+      joined: async (session) => {
         if (!server.registry.has(this.name)) server.registry.set(this.name, 0);
+        this.#lookAtOthers(owner, session);
       },
       opened: () => {},
       hashKey: [random.bits() | 0, random.bits() | 0],
@@ -249,7 +261,7 @@ export class SimulatedNode {
 
   #settings(snapshotCommands: number): NodeSettings {
     const { embedded } = this.world;
-    return { ...SETTINGS, embedded, remakeLostStream: false, acceptGap: false, snapshotCommands };
+    return { ...SETTINGS, embedded, remakeLostStream: undefined, acceptGap: undefined, snapshotCommands };
   }
 
   #log(): NodeLog {
@@ -262,6 +274,33 @@ export class SimulatedNode {
     if (!server.up || !random.chance(0.5)) return;
     server.registry.set(this.name, sequence);
     server.purge();
+  }
+
+  /** As the host does it: what is registered, and what other nodes have reported while this process lives. */
+  #knownPositions(owner: Owner): readonly NodePosition[] {
+    const { embedded, server, nodes } = this.world;
+    if (embedded) return [];
+    for (const { name, process } of nodes) {
+      if (!process?.recovered || process === owner) continue;
+      const { sequence } = process.node.durable;
+      this.#heard.set(name, Math.max(sequence, this.#heard.get(name) ?? 0));
+    }
+    return [...server.registry, ...this.#heard].map(([node, sequence]) => ({ node, sequence }));
+  }
+
+  /** As the host does it: once a second the stream is held against them. */
+  #lookAtOthers(owner: Owner, session: SimulatedSession): void {
+    const { embedded, time } = this.world;
+    if (embedded) return;
+    const look = async () => {
+      if (session.over) return;
+      const positions = this.#knownPositions(owner);
+      const stream = await session.stream().catch(() => undefined);
+      const beyond = stream && !session.over && nodeBeyond(positions, stream.lastSequence);
+      if (beyond) this.process?.node.fail(new QueueRefused(beyondText(beyond, stream.lastSequence)));
+      else this.#lookAtOthers(owner, session);
+    };
+    time.after(owner, POSITION_INTERVAL_MS, () => void look());
   }
 
   #gateway(owner: Owner, node: LedgerNode<SimulatedSession>, answeredSeq: () => number): GatewayNode {

@@ -78,6 +78,7 @@ export class Simulation {
       time: this.#time,
       server: this.#server,
       auditor: this.#auditor,
+      nodes: this.#nodes,
       embedded,
       maxWaitingCommands,
       say: (message, facts) => this.#say(message, facts),

@@ -172,7 +172,7 @@ export class SimulatedServer {
     if (this.#state === "silent") return undefined;
     if (!this.stream) return "no stream";
     if (!this.random.chance(this.faults.refused)) return { sequence: this.#store(this.stream, id, data) };
-    if (this.random.chance(1)) return this.random.pick(SURE_ERRORS);
+    if (this.random.chance(0.7)) return this.random.pick(SURE_ERRORS);
     if (this.random.chance(0.5)) this.#store(this.stream, id, data);
     return this.random.pick(UNSURE_ERRORS);
   }
