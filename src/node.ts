@@ -330,6 +330,7 @@ export class LedgerNode<S extends StreamSession> {
         else frame.refused(starting.reason);
       },
       settle: (id) => queue()?.settle(id),
+      abandon: (id) => queue()?.abandon(id),
     };
   }
 

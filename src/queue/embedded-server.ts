@@ -10,7 +10,8 @@ import type { NatsEndpoint } from "./nats-endpoint.ts";
 import { QueueRefused } from "./nats-queue.ts";
 
 const MAX_PAYLOAD_BYTES = 8 << 20;
-const START_TIMEOUT_MS = 30_000;
+/** How long a start may take, here and in the server itself: a large store on a slow disk takes its time. */
+const START_TIMEOUT_MS = 60_000;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 /** A server that ran for so long was healthy: the next restart is quick again. */
@@ -86,7 +87,8 @@ export class EmbeddedServer {
   }
 
   #spawn(): Promise<NatsEndpoint> {
-    const child = spawn(this.executable, ["-store", this.store, "-max-payload", String(MAX_PAYLOAD_BYTES)], {
+    const limits = ["-max-payload", String(MAX_PAYLOAD_BYTES), "-start-timeout", `${START_TIMEOUT_MS}ms`];
+    const child = spawn(this.executable, ["-store", this.store, ...limits], {
       stdio: ["pipe", "pipe", "pipe"],
       env: { COFFER_NATS_TOKEN: this.token },
     });

@@ -130,6 +130,10 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     this.#unsettled.delete(id);
   }
 
+  abandon(id: string): void {
+    this.#unsettled.delete(id);
+  }
+
   take(): QueueMessage | undefined {
     const message = this.#session?.take();
     if (message) {
@@ -418,7 +422,6 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     unsettled.sentMs = this.node.clock.nowMs();
     unsettled.sends++;
     unsettled.answered = false;
-    unsettled.frame.resent();
     this.#send(session, unsettled);
   }
 

@@ -93,6 +93,11 @@ test("one that does not start says why, and is tried again after a pause that is
   await expect(silent.endpoint()).rejects.toThrow("nats-server ended with 7: it said nothing");
 });
 
+test("it is given the time that its node waits for its start", async () => {
+  const { server } = carry(undefined, script('echo "$@" >&2; exit 1'));
+  await expect(server.endpoint()).rejects.toThrow("-start-timeout 60000ms");
+});
+
 test("one that cannot be run at all refuses the node", async () => {
   const { server } = carry(undefined, join(temporaryFolder(), "nothing"));
   await expect(server.endpoint()).rejects.toThrow(QueueRefused);

@@ -133,9 +133,6 @@ function frame(id: string, bytes = 10) {
     refused: (why: string) => {
       told.push(`refused: ${why}`);
     },
-    resent: () => {
-      told.push("resent");
-    },
   };
 }
 
@@ -181,7 +178,7 @@ describe("a frame", () => {
     await clock.advance(1_900);
     expect(stream.session.published).toEqual(["silent"]);
     await clock.advance(700);
-    expect([stream.session.published, silent.told]).toEqual([["silent", "silent"], ["resent"]]);
+    expect([stream.session.published, silent.told]).toEqual([["silent", "silent"], []]);
     await clock.advance(2_600);
     expect(stream.session.published).toEqual(["silent", "silent", "silent"]);
     queue.settle("silent");
@@ -198,7 +195,7 @@ describe("a frame", () => {
     expect(stream.session.published).toEqual(["taken"]);
     stream.session.end("the connection failed");
     await settle();
-    expect([stream.session.published, taken.told]).toEqual([["taken"], ["resent"]]);
+    expect([stream.session.published, taken.told]).toEqual([["taken"], []]);
   });
 
   test("that was sent twice and then refused may have been taken the first time: nobody is told", async () => {
@@ -207,7 +204,7 @@ describe("a frame", () => {
     queue.publish(unsure);
     await clock.advance(2_600);
     stream.session.answer("unsure", "maximum bytes exceeded");
-    expect(unsure.told).toEqual(["resent"]);
+    expect(unsure.told).toEqual([]);
     await clock.advance(10_000);
     expect(stream.session.published).toHaveLength(2);
   });
@@ -271,7 +268,7 @@ describe("a frame", () => {
     stream.sessions[0]!.over = false;
     stream.session.end("the connection failed");
     await settle();
-    expect([stream.session.published, unlucky.told]).toEqual([["unlucky"], ["resent"]]);
+    expect([stream.session.published, unlucky.told]).toEqual([["unlucky"], []]);
   });
 
   test("that is settled while the queue is away is not sent again", async () => {
@@ -292,7 +289,7 @@ describe("a frame", () => {
     stream.session.end("the server is another");
     await settle();
     expect(queue.state).toEqual({ open: true });
-    expect([stream.session.published, sent.told]).toEqual([[], ["resent"]]);
+    expect([stream.session.published, sent.told]).toEqual([[], []]);
     const large = frame("large", 1_000);
     queue.publish(large);
     expect(large.told).toHaveLength(1);
