@@ -6,6 +6,7 @@
  * from, a stream that was not looked at first.
  */
 
+import { createHmac, randomBytes } from "node:crypto";
 import {
   AckPolicy,
   DeliverPolicy,
@@ -231,7 +232,7 @@ export class NatsSession implements StreamSession {
   /** Publishes a frame; its answer goes to `answered`. */
   publish(id: string, bytes: Uint8Array): void {
     const carrying = headers();
-    carrying.set("Nats-Msg-Id", id);
+    carrying.set("Nats-Msg-Id", `${id}-${proofOf(id)}`);
     this.connection.publish(SUBJECT, bytes, { reply: `${this.#inbox}.${id}`, headers: carrying });
   }
 
@@ -388,6 +389,17 @@ function stampOf(reply: string): Stamp | undefined {
   return Number.isSafeInteger(sequence) && sequence > 0 && Number.isSafeInteger(at)
     ? { sequence, delivery, at, pending }
     : undefined;
+}
+
+/** This process's own. */
+const SECRET = randomBytes(32);
+
+/**
+ * Makes the id of a frame unpredictable, and the same each time that it is sent: a message of another client that
+ * already had it would make the stream drop the frame as a duplicate.
+ */
+function proofOf(id: string): string {
+  return createHmac("sha256", SECRET).update(id).digest("hex").slice(0, 32);
 }
 
 /** Undefined for what is no answer of JetStream: the frame will be sent again. */
