@@ -258,8 +258,8 @@ export class Host {
   #embeddedServer(): EmbeddedServer {
     const folder = join(this.config.data, "nats");
     mkdirSync(folder, { recursive: true, mode: 0o750 });
-    const executable = this.runtime.natsServer(folder);
-    return new EmbeddedServer(executable, folder, randomUUID(), (level, message, facts) =>
+    const places = this.runtime.natsServer(folder);
+    return new EmbeddedServer(places, folder, randomUUID(), (level, message, facts) =>
       this.log[level](facts, message),
     );
   }

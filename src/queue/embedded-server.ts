@@ -24,7 +24,14 @@ const HELD_RETRY_MS = 500;
 /** How long the words of a server that has ended may take to arrive. */
 const LAST_WORDS_MS = 100;
 
+/** The operating system did not start it. */
+class CannotRun extends Error {
+  override readonly name = "CannotRun";
+}
+
 export class EmbeddedServer {
+  /** Where it could be run from last. */
+  #path: string | undefined;
   #child: ChildProcess | undefined;
   #endpoint: Promise<NatsEndpoint> | undefined;
   #stopping = false;
@@ -33,9 +40,9 @@ export class EmbeddedServer {
   /** Since when another server is seen to hold the store. */
   #heldSinceMs: number | undefined;
 
-  /** `executable` is the server's path, `store` its folder, `token` what clients must show. */
+  /** `places` prepare the server's path, the best first; `store` is its folder, `token` what clients must show. */
   constructor(
-    private readonly executable: string,
+    private readonly places: readonly (() => string)[],
     private readonly store: string,
     private readonly token: string,
     private readonly report: (
@@ -79,16 +86,37 @@ export class EmbeddedServer {
     try {
       if (this.#backoffMs > 0) await new Promise((resolve) => setTimeout(resolve, this.#backoffMs));
       if (this.#stopping) throw new Error("the node is stopping");
-      return await this.#spawn();
+      return await this.#run();
     } catch (error) {
       this.#endpoint = undefined;
       throw error;
     }
   }
 
-  #spawn(): Promise<NatsEndpoint> {
+  /** Runs it from where it ran before, or else from the first place that lets it. */
+  async #run(): Promise<NatsEndpoint> {
+    const known = this.#path;
+    const failures: string[] = [];
+    for (const place of known === undefined ? this.places : [() => known, ...this.places]) {
+      try {
+        this.#path = prepared(place);
+        return await this.#spawn(this.#path);
+      } catch (error) {
+        if (!(error instanceof CannotRun)) throw error;
+        this.#path = undefined;
+        failures.push(error.message);
+      }
+    }
+    throw new QueueRefused(
+      `nats-server cannot be run from anywhere (${failures.join("; ")}): are these folders mounted noexec? ` +
+        "Allow one of them to run programs, or use an external server (NATS_URL)",
+    );
+  }
+
+  #spawn(path: string): Promise<NatsEndpoint> {
     const limits = ["-max-payload", String(MAX_PAYLOAD_BYTES), "-start-timeout", `${START_TIMEOUT_MS}ms`];
-    const child = spawn(this.executable, ["-store", this.store, ...limits], {
+    const child = spawn(path, ["-store", this.store, ...limits], {
+      argv0: "coffer-nats", // the path may be a number
       stdio: ["pipe", "pipe", "pipe"],
       env: { COFFER_NATS_TOKEN: this.token },
     });
@@ -115,7 +143,7 @@ export class EmbeddedServer {
       child.once("error", (error) => {
         clearTimeout(late);
         this.#child = undefined;
-        reject(new QueueRefused(`nats-server cannot be run: ${error.message}`));
+        reject(new CannotRun(`${path}: ${(error as NodeJS.ErrnoException).code ?? error.message}`));
       });
       child.once("exit", (code, signal) => {
         clearTimeout(late);
@@ -139,5 +167,14 @@ export class EmbeddedServer {
     if (code !== EXIT_STORE_HELD) return new Error(why);
     this.#heldSinceMs ??= this.#startedMs;
     return performance.now() - this.#heldSinceMs > HELD_PATIENCE_MS ? new QueueRefused(why) : new Error(why);
+  }
+}
+
+/** Throws CannotRun. */
+function prepared(place: () => string): string {
+  try {
+    return place();
+  } catch (error) {
+    throw new CannotRun(error instanceof Error ? error.message : String(error));
   }
 }

@@ -63,8 +63,11 @@ export interface Runtime {
   readonly gatewayThreads: { readonly byDefault: number; readonly atMost: number };
   /** Throws CannotListen, where the address is in use or another's. */
   serve(handler: HttpHandler, address: HttpAddress): Promise<HttpServer>;
-  /** The path of the embedded nats-server; a compiled executable puts it into `folder` first. */
-  natsServer(folder: string): string;
+  /**
+   * Where the embedded nats-server can be run from, the best first: each call prepares the place and returns its
+   * path, or throws. `folder` is the last.
+   */
+  natsServer(folder: string): readonly (() => string)[];
   /** How to connect to the PostgreSQL server of a URL; undefined where the runtime has no client for it. */
   readonly postgres: ((url: string) => SqlConnect) | undefined;
 }
