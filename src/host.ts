@@ -19,7 +19,6 @@ import { endpointOf, isNotLetIn } from "./queue/nats-endpoint.ts";
 import { NatsSession } from "./queue/nats-session.ts";
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
-import type { StreamState } from "./queue/stream-session.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
 import type { FileLock, Runtime } from "./runtime/runtime.ts";
 import { SealThread } from "./seal-thread.ts";
@@ -89,7 +88,6 @@ export class Host {
   #stopLoopWatch: () => void = () => {};
   #session: NatsSession | undefined;
   #sessions = 0;
-  #stream: StreamState | undefined;
 
   /** Takes the folder. Rejects with NodeRefused where another process holds it. */
   static async open(
@@ -132,7 +130,8 @@ export class Host {
           this.#serveNats(session);
         },
         hashKey: [randomInt32(), randomInt32()],
-        newLedgerId: () => v4(),
+        newUuid: () => v4(),
+        serverHangs: () => this.#server?.replace(),
         snapshots: snapshotFolder(config.data, log),
         hasRoom: (bytes) => freeBytes(config.data) - bytes >= config.minFreeBytes,
         checkLines: (end) => checkLinesInThread(scripts.logCheck, { data: config.data, end }),
@@ -275,23 +274,15 @@ export class Host {
     this.#session = session;
     const timer = setInterval(() => {
       this.#positions.tell(session.connection);
-      void this.#lookAtStream(session);
     }, POSITION_INTERVAL_MS);
     session.onEnd(() => {
       clearInterval(timer);
       this.#session = undefined;
-      this.#stream = undefined;
     });
   }
 
-  /** For the metrics: without an answer they know nothing of the stream. */
-  async #lookAtStream(session: NatsSession): Promise<void> {
-    const stream = await session.stream().catch(() => undefined);
-    if (this.#session === session) this.#stream = stream;
-  }
-
   #measuredQueue(): MeasuredQueue {
-    return { sessions: this.#sessions, behind: this.#session?.behind, stream: this.#stream };
+    return { sessions: this.#sessions, behind: this.#session?.behind, stream: this.#node.stream };
   }
 
   /** Requests by NATS go to whichever node is ready. */

@@ -3,7 +3,9 @@
  *
  * It lives through sessions: each connects, checks the stream against the log (stream-check.ts), makes it
  * or makes it anew where that is right, consumes from the first message that was not executed, and sends
- * again what has no outcome yet. Between sessions it is closed, and takes nothing.
+ * again what has no outcome yet. Between sessions it is closed, and takes nothing. A stream that answers but
+ * stores nothing, or does not answer at all, is stalled (store-watch.ts): the session goes on, frames are
+ * refused, and one is sent again and again until it is stored.
  */
 
 import { crc32 } from "node:zlib";
@@ -17,11 +19,11 @@ import type {
   QueueState,
 } from "../ports/command-queue.ts";
 import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
+import { StoreWatch } from "./store-watch.ts";
 import { judgeStream, lastKnown, METADATA, type StreamFacts, type Verdict } from "./stream-check.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "./stream-session.ts";
+import { type EmptyFrame, UnsettledFrames } from "./unsettled-frames.ts";
 
-/** A frame without an answer for so long is sent again. */
-const ANSWER_TIMEOUT_MS = 2_000;
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
 /** While the stream is read up to its end, how often is looked whether it still has what is waited for. */
@@ -49,12 +51,16 @@ export interface NatsQueueNode<S extends StreamSession> {
   /** The id of a new ledger, and the frame that opens the ledger of that id. */
   newLedgerId(): string;
   openingFrame(ledgerId: string): Uint8Array;
+  /** A frame without commands, under a new id: only its answer matters. */
+  emptyFrame(): EmptyFrame;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
   /** The queue is open, for the first time or again. */
   opened(session: S): void;
   /** `state`, or the largest frame, is another. */
   stateChanged(): void;
+  /** The server has not answered for a while; called again and again until it does. */
+  hangs(): void;
   /** What happened, for the node's log. */
   report(level: "info" | "warn", message: string, facts: Readonly<Record<string, unknown>>): void;
 }
@@ -64,36 +70,46 @@ export class QueueRefused extends Error {
   override readonly name = "QueueRefused";
 }
 
-interface Unsettled {
-  readonly frame: OutgoingFrame;
-  sentMs: number;
-  sends: number;
-  answered: boolean;
-}
+// Callers are not told what libraries and servers say; the node's log is.
+const AWAY: QueueState = { open: false, reason: "the queue is away" };
+const STALLED: QueueState = { open: false, reason: "the queue is stalled: it stores nothing" };
 
 export class NatsQueue<S extends StreamSession> implements CommandQueue, CommandMessages {
   #state: QueueState = { open: false, reason: "connecting to the queue" };
   #session: S | undefined;
+  /** Opens the queue when the session has read its stream to the end. */
+  #open: (() => void) | undefined;
   /** Ends the session that lives or is still joining. */
   #endSession: (reason: string) => void = () => {};
   #stopping = false;
-  readonly #unsettled = new Map<string, Unsettled>();
+  readonly #unsettled: UnsettledFrames;
+  readonly #watch: StoreWatch;
   /** The last message that was taken, and what it looked like. */
   #taken:
     | { readonly sequence: number; readonly at: number; readonly length: number; readonly crc: number }
     | undefined;
   #wake: (() => void) | undefined;
   #wakeBackoff: (() => void) | undefined;
-  #stopResending: () => void = () => {};
   #refusedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly node: NatsQueueNode<S>,
     private readonly options: NatsQueueOptions,
-  ) {}
+  ) {
+    this.#unsettled = new UnsettledFrames(node.clock, () => node.emptyFrame());
+    this.#watch = new StoreWatch(node.clock, this.#unsettled, {
+      stalled: (reason) => this.#stalled(reason),
+      hangs: () => node.hangs(),
+    });
+  }
 
   get state(): QueueState {
     return this.#state;
+  }
+
+  /** The stream's state, asked for once a second; undefined without a session. */
+  get stream(): StreamState | undefined {
+    return this.#watch.stream;
   }
 
   get maxFrameBytes(): number {
@@ -110,17 +126,15 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       frame.refused("the queue takes smaller messages only"); // another server than the one it was made for
       return;
     }
-    const unsettled: Unsettled = { frame, sentMs: this.node.clock.nowMs(), sends: 1, answered: false };
-    this.#unsettled.set(frame.id, unsettled);
-    this.#send(session, unsettled);
+    this.#unsettled.publish(session, frame);
   }
 
   settle(id: string): void {
-    this.#unsettled.delete(id);
+    this.#unsettled.settle(id);
   }
 
   abandon(id: string): void {
-    this.#unsettled.delete(id);
+    this.#unsettled.abandon(id);
   }
 
   take(): QueueMessage | undefined {
@@ -146,7 +160,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
 
   /** Runs session after session until stop(). Throws QueueRefused where the node must not go on. */
   async run(): Promise<void> {
-    this.#resendLater();
+    this.#watch.start();
     try {
       for (
         let backoffMs = FIRST_BACKOFF_MS;
@@ -163,14 +177,13 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
           if (error instanceof QueueRefused) throw error;
           reason = error instanceof Error ? error.message : String(error);
         }
-        // Callers are not told what libraries and servers say; the node's log is.
-        this.#setState({ open: false, reason: "the queue is away" });
+        this.#setState(AWAY);
         if (this.#stopping) break;
         this.node.report("warn", "queue away", { reason, retryMs: backoffMs });
         await this.#pause(backoffMs);
       }
     } finally {
-      this.#stopResending();
+      this.#watch.stop();
       this.#setState({ open: false, reason: "the node is stopping" });
       this.#session?.end("the node is stopping");
       this.#session = undefined;
@@ -196,18 +209,28 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       session.onArrival(() => this.#wake?.());
       await session.consume(next);
       this.#session = session;
+      this.#watch.joined(session);
       this.#wake?.();
       await this.#catchUp(session, next);
       if (session.over) return await session.ended;
-      this.#setState({ open: true });
-      opened();
-      this.node.opened(session);
-      this.node.report("info", "queue open", { next, server: session.server });
-      this.#resendAll(session);
+      let isNew = true;
+      this.#open = () => {
+        this.#setState({ open: true });
+        if (!isNew) return;
+        isNew = false;
+        opened();
+        this.node.opened(session);
+        this.node.report("info", "queue open", { next, server: session.server });
+      };
+      if (this.#watch.stalled) this.#setState(STALLED);
+      else this.#open();
+      this.#watch.sending(session);
       return await session.ended;
     } finally {
       session.end("the session is over");
       this.#session = undefined;
+      this.#open = undefined;
+      this.#watch.left();
     }
   }
 
@@ -332,15 +355,31 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     }
   }
 
-  #answered({ id, refused }: PublishAnswer): void {
-    const unsettled = this.#unsettled.get(id);
-    if (!unsettled) return;
-    unsettled.answered = true;
+  #answered({ id, refused, duplicate }: PublishAnswer): void {
+    const unsettled = this.#unsettled.answered(id);
+    if (refused !== undefined) this.#watch.refused(refused);
+    else if (!duplicate && this.#watch.stored()) this.#answersAgain();
+    if (!unsettled) {
+      if (refused !== undefined && this.options.embedded) this.#lookAgain(refused);
+      return;
+    }
     // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
     if (refused === undefined || unsettled.sends > 1) return;
-    this.#unsettled.delete(id);
+    this.#unsettled.settle(id);
     unsettled.frame.refused("the queue did not take it");
     this.#lookAgain(refused);
+  }
+
+  #stalled(reason: string): void {
+    if (this.#stopping) return;
+    this.#setState(STALLED);
+    this.node.report("warn", "queue stalled", { event: "queue_stalled", reason });
+  }
+
+  #answersAgain(): void {
+    if (this.#stopping) return;
+    this.node.report("info", "queue answers again", { event: "queue_answers" });
+    this.#open?.();
   }
 
   /** A refusal may mean that the stream is full: a new session makes room where that is possible. */
@@ -351,44 +390,6 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     this.node.report("warn", "frame refused", { refused });
     if (this.options.embedded && !this.#session?.waiting)
       this.#endSession(`the queue refused a frame: ${refused}`);
-  }
-
-  #send(session: S, unsettled: Unsettled): void {
-    // What another server took is too large for this one: only the outcome, or its end, is certain.
-    if (unsettled.frame.bytes.length > session.maxFrameBytes) return;
-    try {
-      session.publish(unsettled.frame.id, unsettled.frame.bytes);
-    } catch (error) {
-      // The connection is just closing: the frame goes again with the next session.
-      session.end(`a frame could not be sent: ${error instanceof Error ? error.message : error}`);
-    }
-  }
-
-  #resendUnanswered(): void {
-    const session = this.#session;
-    if (!session || !this.#state.open) return;
-    const before = this.node.clock.nowMs() - ANSWER_TIMEOUT_MS;
-    for (const unsettled of this.#unsettled.values()) {
-      if (!unsettled.answered && unsettled.sentMs < before) this.#resend(session, unsettled);
-    }
-  }
-
-  #resendAll(session: S): void {
-    for (const unsettled of this.#unsettled.values()) this.#resend(session, unsettled);
-  }
-
-  #resend(session: S, unsettled: Unsettled): void {
-    unsettled.sentMs = this.node.clock.nowMs();
-    unsettled.sends++;
-    unsettled.answered = false;
-    this.#send(session, unsettled);
-  }
-
-  #resendLater(): void {
-    this.#stopResending = this.node.clock.after(ANSWER_TIMEOUT_MS / 4, () => {
-      this.#resendUnanswered();
-      this.#resendLater();
-    });
   }
 
   async #pause(milliseconds: number): Promise<void> {

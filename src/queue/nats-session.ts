@@ -33,6 +33,7 @@ const MAX_PINGS_OUT = 2;
 const HEARTBEAT_MS = 1_000;
 /** A consumer without a sign of life for so long is gone. */
 const MISSED_HEARTBEAT_MS = 3_000;
+const HEARTBEAT_LOOK_MS = HEARTBEAT_MS / 2;
 /** What a message's headers may take of the server's limit. */
 const HEADER_ALLOWANCE_BYTES = 1_024;
 /** Messages that are received and not yet taken; beyond it the server's flow control has failed us. */
@@ -73,7 +74,8 @@ export class NatsSession implements StreamSession {
   #flows = 0;
   #head = 0;
   #arrived: (() => void) | undefined;
-  #lastSignMs = 0;
+  /** Looks since the consumer's last sign of life; between two of them everything that has arrived is read. */
+  #silentLooks = 0;
   #watch: ReturnType<typeof setInterval> | undefined;
   /** The next message's number in the stream. */
   #next = 0;
@@ -240,11 +242,11 @@ export class NatsSession implements StreamSession {
     });
     if (this.#delivered === 0) this.#pending = num_pending;
     if (this.#over) return;
-    this.#lastSignMs = performance.now();
+    this.#silentLooks = 0;
     this.#watch = setInterval(() => {
-      if (performance.now() - this.#lastSignMs > MISSED_HEARTBEAT_MS)
+      if (++this.#silentLooks > MISSED_HEARTBEAT_MS / HEARTBEAT_LOOK_MS)
         this.end("the stream's heartbeat was missed");
-    }, HEARTBEAT_MS / 2);
+    }, HEARTBEAT_LOOK_MS);
   }
 
   /** The next message, if one is there. */
@@ -315,7 +317,7 @@ export class NatsSession implements StreamSession {
   }
 
   #receive(message: Msg): void {
-    this.#lastSignMs = performance.now();
+    this.#silentLooks = 0;
     if (message.headers && message.headers.code === 100) {
       const stalled = message.headers.get("Nats-Consumer-Stalled");
       if (message.reply) {
@@ -366,11 +368,14 @@ function stampOf(
 }
 
 /** Undefined for what is no answer of JetStream: the frame will be sent again. */
-function answerOf(message: Msg): { readonly refused: string | undefined } | undefined {
+function answerOf(message: Msg): Omit<PublishAnswer, "id"> | undefined {
   if (message.headers?.code === 503) return { refused: "no stream takes commands" };
   try {
-    const { error } = message.json<{ error?: { description?: string } }>();
-    return { refused: error && (error.description ?? "without a reason") };
+    const { error, duplicate = false } = message.json<{
+      error?: { description?: string };
+      duplicate?: boolean;
+    }>();
+    return { refused: error && (error.description ?? "without a reason"), duplicate };
   } catch {
     return undefined;
   }

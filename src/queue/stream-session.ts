@@ -7,6 +7,8 @@ export interface PublishAnswer {
   readonly id: string;
   /** Why it was refused, for the node's log; undefined where it was taken. */
   readonly refused: string | undefined;
+  /** It had taken the frame before: no sign that it stores now. */
+  readonly duplicate?: boolean;
 }
 
 export interface StreamState {
