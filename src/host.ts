@@ -21,7 +21,6 @@ import { NatsSession } from "./queue/nats-session.ts";
 import { beyondText, type NodePosition, nodeBeyond } from "./queue/other-nodes.ts";
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
-import type { StreamState } from "./queue/stream-session.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
 import type { FileLock, Runtime } from "./runtime/runtime.ts";
 import { SealThread } from "./seal-thread.ts";
@@ -92,7 +91,6 @@ export class Host {
   #stopLoopWatch: () => void = () => {};
   #session: NatsSession | undefined;
   #sessions = 0;
-  #stream: StreamState | undefined;
   #hasWarnedOfOneCopy = false;
 
   /** Takes the folder. Rejects with NodeRefused where another process holds it. */
@@ -139,7 +137,8 @@ export class Host {
           this.#serveNats(session);
         },
         hashKey: [randomInt32(), randomInt32()],
-        newLedgerId: () => v4(),
+        newUuid: () => v4(),
+        serverHangs: () => this.#server?.replace(),
         snapshots: snapshotFolder(config.data, log),
         hasRoom: (bytes) => freeBytes(config.data) - bytes >= config.minFreeBytes,
         checkLines: (end) => checkLinesInThread(scripts.logCheck, { data: config.data, end }),
@@ -287,12 +286,11 @@ export class Host {
     this.#session = session;
     const timer = setInterval(() => {
       this.#positions.tell(session.connection);
-      void this.#lookAtStream(session);
+      void this.#holdAgainstOthers(session);
     }, POSITION_INTERVAL_MS);
     session.onEnd(() => {
       clearInterval(timer);
       this.#session = undefined;
-      this.#stream = undefined;
     });
   }
 
@@ -328,18 +326,17 @@ export class Host {
     );
   }
 
-  /** For the metrics, which know nothing of a stream that does not answer; and whether it has all that nodes have logged. */
-  async #lookAtStream(session: NatsSession): Promise<void> {
+  /** Once a second the stream is held against what nodes have logged. */
+  async #holdAgainstOthers(session: NatsSession): Promise<void> {
     const positions = this.#knownPositions(); // before the stream is asked: beyond its end is a loss then
     const stream = await session.stream().catch(() => undefined);
-    if (this.#session !== session) return;
-    this.#stream = stream;
-    const beyond = stream && nodeBeyond(positions, stream.lastSequence);
+    if (!stream || this.#session !== session) return;
+    const beyond = nodeBeyond(positions, stream.lastSequence);
     if (beyond) this.#node.fail(new QueueRefused(beyondText(beyond, stream.lastSequence)));
   }
 
   #measuredQueue(): MeasuredQueue {
-    return { sessions: this.#sessions, behind: this.#session?.behind, stream: this.#stream };
+    return { sessions: this.#sessions, behind: this.#session?.behind, stream: this.#node.stream };
   }
 
   /** Requests by NATS go to whichever node is ready. */

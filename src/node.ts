@@ -32,7 +32,7 @@ import type { LogPosition } from "./ports/log-position.ts";
 import type { NodeLog } from "./ports/node-log.ts";
 import { NatsQueue, QueueRefused } from "./queue/nats-queue.ts";
 import type { NodePosition } from "./queue/other-nodes.ts";
-import type { PublishAnswer, StreamSession } from "./queue/stream-session.ts";
+import type { PublishAnswer, StreamSession, StreamState } from "./queue/stream-session.ts";
 import { buildFrame, CommandWriter } from "./wire/frame.ts";
 
 /** What a node stands on. */
@@ -50,7 +50,10 @@ export interface NodeParts<S extends StreamSession> extends SnapshotParts {
   opened(session: S): void;
   /** Two random 32-bit integers: the key of the id index, so that nobody can choose ids that collide. */
   readonly hashKey: HashKey;
-  newLedgerId(): string;
+  /** A new random UUID. */
+  newUuid(): string;
+  /** The stream's server has not answered for a while: if it is the node's own, it is ended. Called repeatedly. */
+  serverHangs(): void;
 }
 
 export interface NodeSettings {
@@ -156,6 +159,11 @@ export class LedgerNode<S extends StreamSession> {
   /** What the engine has counted; undefined before the log is recovered. */
   get counters(): EngineCounters | undefined {
     return this.#running?.loop.counters;
+  }
+
+  /** The stream's state, as of a second ago; undefined while there is no connection. */
+  get stream(): StreamState | undefined {
+    return this.#running?.queue.stream;
   }
 
   get snapshots(): SnapshotProgress {
@@ -346,10 +354,12 @@ export class LedgerNode<S extends StreamSession> {
             holdsCommand(message, start, lastEvents, this.#engine.ledger.opened?.currency),
         },
         connect: (answered) => this.parts.connect(answered),
-        newLedgerId: () => this.parts.newLedgerId(),
+        newLedgerId: () => this.parts.newUuid(),
         openingFrame: (ledgerId) => this.#openingFrame(ledgerId),
         nodePositions: (session) => this.parts.nodePositions(session),
         lost: (session, log) => this.parts.lost(session, log),
+        emptyFrame: () => ({ id: this.parts.newUuid(), bytes: buildFrame(new Uint8Array(16), 0, []) }),
+        hangs: () => this.parts.serverHangs(),
         joined: (session) => this.parts.joined(session),
         stateChanged: () => this.#tellState(),
         opened: (session) => {

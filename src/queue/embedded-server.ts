@@ -16,6 +16,8 @@ const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 /** A server that ran for so long was healthy: the next restart is quick again. */
 const HEALTHY_MS = 10_000;
+/** A server that has run for less than this is not replaced. */
+const MIN_SERVICE_MS = 10_000;
 /** The server's word that another one holds the store. */
 const EXIT_STORE_HELD = 3;
 /** For how long a store may be held by a server that is just ending. */
@@ -36,6 +38,8 @@ export class EmbeddedServer {
   #endpoint: Promise<NatsEndpoint> | undefined;
   #stopping = false;
   #startedMs = 0;
+  /** Since when the child has been ready; undefined while there is none, or one that is starting or ending. */
+  #readyMs: number | undefined;
   #backoffMs = 0;
   /** Since when another server is seen to hold the store. */
   #heldSinceMs: number | undefined;
@@ -74,6 +78,18 @@ export class EmbeddedServer {
     child.stdin?.end();
     await ended;
     clearTimeout(kill);
+  }
+
+  /** The server hangs: ends it, unless it was started only a moment ago. The next endpoint() starts another. */
+  replace(): void {
+    const child = this.#child;
+    if (!child || this.#readyMs === undefined || performance.now() - this.#readyMs < MIN_SERVICE_MS) return;
+    this.#readyMs = undefined;
+    this.report("warn", "nats-server hangs and is replaced", {
+      event: "nats_server_replaced",
+      pid: child.pid,
+    });
+    child.kill("SIGKILL"); // it may be stopped, and would not see anything else
   }
 
   /** Ends the server at once, with whatever it has not finished. */
@@ -136,6 +152,7 @@ export class EmbeddedServer {
       createInterface({ input: child.stdout }).once("line", (line) => {
         clearTimeout(late);
         this.#heldSinceMs = undefined;
+        this.#readyMs = performance.now();
         const { port } = JSON.parse(line) as { port: number };
         this.report("info", "nats-server started", { pid: child.pid, port });
         resolve({ servers: `127.0.0.1:${port}`, token: this.token });
@@ -158,6 +175,7 @@ export class EmbeddedServer {
   /** The next start may begin; what the caller of this one is told. */
   #exited(code: number | null, signal: string | null, errors: readonly string[]): Error {
     this.#endpoint = undefined;
+    this.#readyMs = undefined;
     if (performance.now() - this.#startedMs > HEALTHY_MS) this.#backoffMs = 0;
     else this.#backoffMs = Math.min(Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2), MAX_BACKOFF_MS);
     if (code === EXIT_STORE_HELD) this.#backoffMs = Math.min(this.#backoffMs, HELD_RETRY_MS);

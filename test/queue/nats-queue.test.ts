@@ -29,6 +29,11 @@ let waiting: (() => void)[];
 let openings: number;
 /** What is known of the ledger's nodes. */
 let positions: NodePosition[];
+/** How many empty frames were made, and how often the server was said to hang. */
+let empties: number;
+let hangs: number;
+/** The events of the node's log. */
+let events: unknown[];
 
 interface Flags {
   embedded?: boolean;
@@ -85,10 +90,16 @@ function begin({ embedded = false, remakeLostStream, acceptGap }: Flags = {}): v
         stream.asked.push("joined");
       },
       stateChanged: () => {},
+      emptyFrame: () => ({ id: `empty ${++empties}`, bytes: Buffer.from(NOTHING) }),
+      hangs: () => {
+        hangs++;
+      },
       opened: () => {
         openings++;
       },
-      report: () => {},
+      report: (_level, _message, facts) => {
+        if ("event" in facts) events.push(facts.event);
+      },
     },
     { embedded, remakeLostStream, acceptGap },
   );
@@ -115,6 +126,9 @@ beforeEach(() => {
   stopped = false;
   openings = 0;
   positions = [];
+  empties = 0;
+  hangs = 0;
+  events = [];
 });
 
 afterEach(async () => {
@@ -164,10 +178,10 @@ describe("a frame", () => {
     stream.session.answer("full", "maximum bytes exceeded");
     expect(full.told).toEqual(["refused: the queue did not take it"]);
     await clock.advance(10_000);
-    expect(stream.session.published).toEqual(["full"]);
+    expect(stream.session.published.filter((id) => id === "full")).toHaveLength(1);
     stream.session.end("the connection failed");
     await settle();
-    expect(stream.session.published).toEqual([]);
+    expect(stream.session.published).not.toContain("full");
     expect(full.told).toHaveLength(1);
   });
 
@@ -181,6 +195,7 @@ describe("a frame", () => {
     expect([stream.session.published, silent.told]).toEqual([["silent", "silent"], []]);
     await clock.advance(2_600);
     expect(stream.session.published).toEqual(["silent", "silent", "silent"]);
+    stream.session.answer("silent");
     queue.settle("silent");
     await clock.advance(10_000);
     expect(stream.session.published).toHaveLength(3);
@@ -206,7 +221,7 @@ describe("a frame", () => {
     stream.session.answer("unsure", "maximum bytes exceeded");
     expect(unsure.told).toEqual([]);
     await clock.advance(10_000);
-    expect(stream.session.published).toHaveLength(2);
+    expect(stream.session.published.filter((id) => id === "unsure")).toHaveLength(2);
   });
 
   test("that is answered with an error which leaves open whether it was taken is sent again until it is settled", async () => {
@@ -219,10 +234,10 @@ describe("a frame", () => {
     stream.session.answerUnknown("doubted", "store is closed");
     await clock.advance(2_600);
     expect(stream.session.published).toEqual(["doubted", "doubted", "doubted"]);
-    expect(doubted.told).toEqual(["resent", "resent"]);
+    expect(doubted.told).toEqual([]);
     queue.settle("doubted");
     await clock.advance(10_000);
-    expect(stream.session.published).toHaveLength(3);
+    expect(stream.session.published.filter((id) => id === "doubted")).toHaveLength(3);
   });
 
   test("that was left open once is never refused, whatever is said to it later", async () => {
@@ -237,7 +252,7 @@ describe("a frame", () => {
     await clock.advance(2_600);
     stream.session.answer("again", "maximum bytes exceeded");
     await clock.advance(10_000);
-    expect([...doubled.told, ...again.told].filter((told) => told !== "resent")).toEqual([]);
+    expect([...doubled.told, ...again.told]).toEqual([]);
   });
 
   test("is sent again only when the stream of the new session was looked at and read to its end", async () => {
@@ -296,6 +311,167 @@ describe("a frame", () => {
     expect(large.told[0]).toStartWith("refused: ");
     queue.publish(frame("small", 999));
     expect(stream.session.published).toEqual(["small"]);
+  });
+});
+
+describe("a stream that stores nothing", () => {
+  const STALLED = { open: false, reason: "the queue is stalled: it stores nothing" } as const;
+
+  test("is stalled when a frame has had no answer for 2 s, and opens the queue when it has stored it", async () => {
+    await open();
+    const waiting = frame("waiting");
+    queue.publish(waiting);
+    await clock.advance(1_900);
+    expect(queue.state).toEqual({ open: true });
+    await clock.advance(700);
+    expect([queue.state, events]).toEqual([STALLED, ["queue_stalled"]]);
+    const late = frame("late");
+    queue.publish(late);
+    expect([late.told, waiting.told]).toEqual([[`refused: ${STALLED.reason}`], []]);
+    stream.session.answer("waiting");
+    expect([queue.state, events]).toEqual([{ open: true }, ["queue_stalled", "queue_answers"]]);
+    expect([openings, stream.sessions.length]).toEqual([1, 1]);
+  });
+
+  test("is not stalled while some frames are stored, however late the others", async () => {
+    await open();
+    for (let time = 1; time <= 10; time++) {
+      queue.publish(frame(`lost ${time}`));
+      queue.publish(frame(`stored ${time}`));
+      await clock.advance(1_500);
+      stream.session.answer(`stored ${time}`);
+    }
+    expect([queue.state, events]).toEqual([{ open: true }, []]);
+  });
+
+  test("gets its newest frame again every 2 s, also when no caller waits any more, and no other", async () => {
+    await open();
+    for (const id of ["first", "second", "third"]) queue.publish(frame(id));
+    await clock.advance(2_600);
+    queue.settle("second");
+    for (const id of ["first", "third"]) queue.abandon(id);
+    stream.session.published.length = 0;
+    await clock.advance(10_000);
+    expect(stream.session.published).toEqual(["third", "third", "third", "third"]);
+    stream.session.answer("third");
+    expect(queue.state).toEqual({ open: true });
+    await clock.advance(10_000);
+    expect(stream.session.published).toHaveLength(4);
+  });
+
+  test("gets an empty frame where none is left, and must store it: an old one's duplicate proves nothing", async () => {
+    await open();
+    queue.publish(frame("old"));
+    await clock.advance(2_600);
+    stream.session.answered({ id: "old", refused: undefined, duplicate: true });
+    expect(queue.state).toEqual(STALLED);
+    await clock.advance(3_000);
+    expect(stream.session.published.at(-1)).toBe("empty 1");
+    stream.session.answer("empty 1");
+    expect([queue.state, empties]).toEqual([{ open: true }, 1]);
+  });
+
+  test("that refuses every frame is stalled too, until it has stored an empty one", async () => {
+    await open();
+    const refused = frame("refused");
+    queue.publish(refused);
+    stream.session.answer("refused", "maximum bytes exceeded");
+    expect([queue.state, refused.told.length]).toEqual([{ open: true }, 1]);
+    for (let time = 1; time <= 12; time++) {
+      await clock.advance(500);
+      stream.session.answer(`empty ${empties}`, "maximum bytes exceeded");
+    }
+    expect([queue.state, events]).toEqual([STALLED, ["queue_stalled"]]);
+    await clock.advance(2_000);
+    stream.session.answer(`empty ${empties}`);
+    expect([queue.state, events]).toEqual([{ open: true }, ["queue_stalled", "queue_answers"]]);
+  });
+
+  test("that refused one frame and stores the next is not", async () => {
+    await open();
+    queue.publish(frame("refused"));
+    stream.session.answer("refused", "maximum bytes exceeded");
+    await clock.advance(500);
+    expect(stream.session.published.at(-1)).toBe("empty 1");
+    stream.session.answer("empty 1");
+    await clock.advance(10_000);
+    expect([queue.state, events, empties]).toEqual([{ open: true }, [], 1]);
+  });
+
+  test("is stalled when it does not report its state, which an idle node asks for once a second", async () => {
+    await open();
+    stream.asked.length = 0;
+    await clock.advance(10_000);
+    expect(stream.asked).toEqual(new Array(10).fill("stream"));
+    expect([queue.state, queue.stream]).toEqual([{ open: true }, stream.state]);
+    stream.silent = true;
+    await clock.advance(3_600);
+    expect([queue.state, stream.session.published]).toEqual([STALLED, ["empty 1"]]);
+    stream.silent = false;
+    await clock.advance(3_000);
+    expect(queue.state).toEqual(STALLED); // its state alone proves nothing
+    stream.session.answer("empty 1");
+    expect([queue.state, events]).toEqual([{ open: true }, ["queue_stalled", "queue_answers"]]);
+  });
+
+  test("is not taken for stalled by a node that was blocked itself", async () => {
+    await open();
+    queue.publish(frame("waiting"));
+    clock.suspend(60_000);
+    await clock.advance(600);
+    expect(queue.state).toEqual({ open: true });
+    stream.session.answer("waiting");
+    await clock.advance(10_000);
+    expect([queue.state, events]).toEqual([{ open: true }, []]);
+  });
+
+  test("is stalled in its next session too, until that has stored a frame", async () => {
+    await open();
+    queue.publish(frame("waiting"));
+    await clock.advance(2_600);
+    queue.abandon("waiting");
+    stream.session.end("the connection failed");
+    await settle();
+    expect([queue.state, stream.session.published, openings]).toEqual([STALLED, ["waiting"], 1]);
+    stream.session.answer("waiting");
+    expect([queue.state, openings]).toEqual([{ open: true }, 2]);
+  });
+
+  test("and one that cannot be reached hang when there was no answer for 10 s", async () => {
+    await open();
+    await clock.advance(60_000);
+    queue.publish(frame("waiting"));
+    await clock.advance(9_900);
+    expect(hangs).toBe(0);
+    await clock.advance(700);
+    expect(hangs).toBeGreaterThan(0);
+    stream.session.answer("waiting");
+    hangs = 0;
+    await clock.advance(20_000);
+    expect(hangs).toBe(0);
+
+    stream.connect = () => {
+      throw new Error("nobody is there");
+    };
+    stream.session.end("the connection failed");
+    await clock.advance(9_900);
+    expect(hangs).toBe(0);
+    await clock.advance(700);
+    expect(hangs).toBeGreaterThan(0);
+  });
+
+  test("does not hang while what it has is read to its end, however long that takes", async () => {
+    await open();
+    stream.session.end("the connection failed");
+    working = false;
+    stream.store("command 6");
+    await settle();
+    await clock.advance(60_000);
+    expect([queue.state.open, hangs, events]).toEqual([false, 0, []]);
+    working = true;
+    stream.session.arrive();
+    await settle();
+    expect([queue.state, events]).toEqual([{ open: true }, []]);
   });
 });
 

@@ -193,7 +193,7 @@ export class SimulatedSession implements StreamSession {
 /** As the node hears it. */
 function answerOf(stored: Stored | "no stream"): Omit<PublishAnswer, "id"> {
   if (stored === "no stream") return { refused: "no stream takes commands" };
-  if ("sequence" in stored) return { refused: undefined };
+  if ("duplicate" in stored) return { refused: undefined, duplicate: stored.duplicate };
   const said = stored.description;
   return verdictOf(stored) === "refused" ? { refused: said } : { refused: undefined, unknown: said };
 }

@@ -252,7 +252,10 @@ export class SimulatedNode {
       },
       opened: () => {},
       hashKey: [random.bits() | 0, random.bits() | 0],
-      newLedgerId: () => random.uuid(),
+      newUuid: () => random.uuid(),
+      serverHangs: () => {
+        if (this.world.embedded) server.replace();
+      },
       snapshots: this.disk.folder(owner, SNAPSHOTS),
       checkLines: async () => undefined,
       hasRoom: () => random.chance(0.9),

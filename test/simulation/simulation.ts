@@ -192,7 +192,8 @@ export class Simulation {
     this.#faults?.end();
     // What broke just now is told to the gateways first.
     for (const toldMs = this.#time.nowMs + MAX_DELAY_MS; this.#time.nowMs <= toldMs; ) await this.#step();
-    const isCalm = () => this.#nodes.every(({ ready, process }) => ready && process?.open.size === 0);
+    const isCalm = () =>
+      this.#nodes.every(({ ready, process, disk }) => ready && process?.open.size === 0 && !disk.isTaken);
     await this.#until("the nodes do not come back", isCalm);
     for (const node of this.#nodes) {
       for (const gateway of node.process?.gateways ?? []) await this.#probe(node, gateway);

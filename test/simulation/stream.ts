@@ -35,7 +35,7 @@ export interface Owner {
 }
 
 /** What the server says to what was published. */
-export type Stored = { readonly sequence: number } | PublishError;
+export type Stored = { readonly duplicate: boolean } | PublishError;
 
 /** An error of JetStream. */
 export interface PublishError {
@@ -71,6 +71,8 @@ interface Stream {
 
 const EPOCH_MS = 1_800_000_000_000;
 const REQUEST_TIMEOUT_MS = 2_000;
+const MIN_SERVICE_MS = 10_000;
+const MAX_START_MS = 500;
 
 export class SimulatedServer {
   faults: ServerFaults = { ...NO_SERVER_FAULTS, maxDelayMs: 2 };
@@ -171,21 +173,21 @@ export class SimulatedServer {
   publish(id: string | undefined, data: Uint8Array): Stored | "no stream" | undefined {
     if (this.#state === "silent") return undefined;
     if (!this.stream) return "no stream";
-    if (!this.random.chance(this.faults.refused)) return { sequence: this.#store(this.stream, id, data) };
+    if (!this.random.chance(this.faults.refused)) return { duplicate: !this.#store(this.stream, id, data) };
     if (this.random.chance(0.7)) return this.random.pick(SURE_ERRORS);
     if (this.random.chance(0.5)) this.#store(this.stream, id, data);
     return this.random.pick(UNSURE_ERRORS);
   }
 
-  #store(stream: Stream, id: string | undefined, data: Uint8Array): number {
-    const known = id === undefined ? undefined : stream.ids.get(id);
-    if (known !== undefined) return known;
+  /** Returns false where it has the message. */
+  #store(stream: Stream, id: string | undefined, data: Uint8Array): boolean {
+    if (id !== undefined && stream.ids.has(id)) return false;
     const sequence = ++stream.lastSequence;
     const at = EPOCH_MS + Math.floor(this.time.nowMs + this.#clockOffMs);
     stream.messages.set(sequence, { sequence, at, data, id });
     if (id !== undefined) stream.ids.set(id, sequence);
     for (const session of this.#sessions) session.push();
-    return sequence;
+    return true;
   }
 
   /** The server has synced its stream. */
@@ -222,6 +224,15 @@ export class SimulatedServer {
 
   restart(): void {
     this.#up = true;
+    this.#startedMs = this.time.nowMs;
+  }
+  #startedMs = 0;
+
+  /** Its node ends it, and starts another; not one that runs for a moment only. */
+  replace(): void {
+    if (!this.#up || this.time.nowMs - this.#startedMs < MIN_SERVICE_MS) return;
+    this.crash(false);
+    this.time.after(this, this.random.between(1, MAX_START_MS), () => this.restart());
   }
 
   /** The last message that any node is registered with. */

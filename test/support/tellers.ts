@@ -47,12 +47,15 @@ export class Tellers {
     return [...this.#accounts, ...opened];
   }
 
-  /** Sends `count` requests, `atOnce` at a time. Ends early at stop(). */
-  async work(client: WalletClient, count: number, atOnce: number): Promise<void> {
+  /** Sends `count` requests, `atOnce` at a time, each with a pause after its answer. Ends early at stop(). */
+  async work(client: WalletClient, count: number, atOnce: number, pauseMs = 0): Promise<void> {
     this.#stopped = false;
     let left = count;
     const teller = async () => {
-      while (left-- > 0 && !this.#stopped) await this.#send(client, this.#next());
+      while (left-- > 0 && !this.#stopped) {
+        await this.#send(client, this.#next());
+        if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
     };
     await Promise.all(Array.from({ length: atOnce }, teller));
   }
