@@ -123,7 +123,7 @@ $(INSTALLED): package.json package-lock.json .npmrc
 
 build/coffer: $(SOURCES) tsconfig.json $(INSTALLED) build/tools/coffer-nats
 	@echo "build $@"
-	@$(BIN)/bun build --compile --bytecode --format=esm --outfile $@ --sourcemap \
+	@$(BIN)/bun build --compile --bytecode --format=esm --outfile $@ --sourcemap --define '__dirname="/"' \
 	  --no-compile-autoload-dotenv --no-compile-autoload-bunfig $(ENTRIES)
 
 $(CLIENT)/dist/index.js: $(CLIENT_SOURCES) $(CLIENT)/tsconfig.json $(INSTALLED)

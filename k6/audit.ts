@@ -43,22 +43,23 @@ function auditAnswer(
   answer: Answers["answers"][number],
   counts: Counts,
 ): void {
-  const tell = (planned: Planned, rejected: boolean, seq?: number, replayed?: boolean) => {
-    if (!ledger.told(planned, { rejected, seq, replayed })) return;
+  const count = ({ kind, amount }: Planned, rejected: boolean) => {
     counts[rejected ? "rejected" : "committed"]++;
-    if (!rejected && planned.kind === "deposit") counts.deposited += planned.amount;
-    if (!rejected && planned.kind === "withdraw") counts.withdrawn += planned.amount;
+    if (!rejected && kind === "deposit") counts.deposited += amount;
+    if (!rejected && kind === "withdraw") counts.withdrawn += amount;
   };
   counts.requests++;
   if ("failures" in answer) {
     const failed = new Set(answer.failures.map(({ index }) => index));
-    transactions.forEach((planned, index) => {
-      tell(planned, failed.has(index));
+    ledger.toldBatch(transactions, answer).forEach((first, index) => {
+      if (first) count(transactions[index] as Planned, failed.has(index));
     });
     counts.repeatsOfCommitted += answer.replayed;
     return;
   }
-  const rejected = answer.status === 422;
-  tell(transactions[0] as Planned, rejected, answer.seq, answer.replayed);
-  if (answer.replayed) counts[rejected ? "repeatsOfRejected" : "repeatsOfCommitted"]++;
+  const { status, seq, replayed, fromBalance, toBalance } = answer;
+  const rejected = status === 422;
+  const planned = transactions[0] as Planned;
+  if (ledger.told(planned, { rejected, seq, replayed, fromBalance, toBalance })) count(planned, rejected);
+  if (replayed) counts[rejected ? "repeatsOfRejected" : "repeatsOfCommitted"]++;
 }

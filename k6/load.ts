@@ -11,9 +11,15 @@ import { STEPS_PER_ITERATION, stepOf, USERS } from "./plan.ts";
 
 const { BASE_URL, SEED, SECONDS, SUMMARY } = __ENV;
 
-/** What came back to a step: the status, whether it was a repeat, and `seq`; of a batch how many, instead. */
+/** What came back to a step: the status, whether it was a repeat, `seq` and balances; of a batch how many, instead. */
 export type Answered =
-  | { readonly status: number; readonly replayed: boolean; readonly seq: number }
+  | {
+      readonly status: number;
+      readonly replayed: boolean;
+      readonly seq: number;
+      readonly fromBalance: number | undefined;
+      readonly toBalance: number | undefined;
+    }
   | {
       readonly status: number;
       readonly committed: number;
@@ -65,7 +71,8 @@ export default function iteration(): void {
     } else {
       check(answer, { "an answer carries its id": () => answer.transaction_id === transactions[0]?.id });
       const replayed = response.headers["Idempotent-Replayed"] === "true";
-      answers.push({ status, replayed, seq: answer.seq });
+      const { seq, from_balance: fromBalance, to_balance: toBalance } = answer;
+      answers.push({ status, replayed, seq, fromBalance, toBalance });
     }
   }
   console.log(JSON.stringify({ lane, from, answers } satisfies Answers));

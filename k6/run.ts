@@ -65,9 +65,10 @@ export async function runLoad(seconds: number, seed: number): Promise<LoadReport
   expect("the node's exit code", await node.stop(), 0);
 
   const ledger = new LedgerAudit(join(data, "events.log"));
-  openings.forEach(({ body: { transaction_id: id, seq } }, index) => {
+  openings.forEach(({ body: { transaction_id: id, seq, balance: toBalance } }, index) => {
     const { account: to, balance: amount } = accounts[index] as Funded;
-    ledger.told({ id, kind: "open_account", from: "@world", to, amount }, { rejected: false, seq });
+    const told = { rejected: false, replayed: false, seq, toBalance };
+    ledger.told({ id, kind: "open_account", from: "@world", to, amount }, told);
   });
   const counts = await auditAnswers(ledger, answers, seed);
   const { replay: log } = ledger;

@@ -151,11 +151,38 @@ export const SETTINGS = {
     Number.MAX_SAFE_INTEGER,
   ),
   streamReplicas: integer("stream-replicas", "copies of the stream in a cluster", 1, 1, 5),
-  remakeLostStream: flag(
-    "remake-lost-stream",
-    "make an outside stream that lost its tail anew, from this node's log",
-  ),
-  acceptGap: flag("accept-gap", "go on where the queue has dropped commands that this node never read"),
+  remakeLostStream: {
+    ...integer(
+      "remake-lost-stream",
+      "recreate the lost stream of an external NATS from this node's log, which ends at seq N; counts for one start",
+      0,
+      0,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    default: undefined,
+    must: "must be the seq at which the log ends, as the refusal names it (start once without this to read it)",
+  },
+  acceptGap: {
+    ...text(
+      "accept-gap",
+      "FIRST-LAST",
+      "go on without these messages, which the queue has dropped before this node read them; counts for one start",
+    ),
+    must: "must be FIRST-LAST, the messages that the refusal names (start once without this to read them)",
+    parse: (given: string): string | undefined =>
+      /^[0-9]{1,15}-[0-9]{1,15}$/.test(given) ? given : undefined,
+  },
+  remakeLostChanges: {
+    ...integer(
+      "remake-lost-changes",
+      "recreate the lost stream of balance changes after message N, the last that is written; counts for one start",
+      1,
+      1,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    default: undefined,
+    must: "must be the number of the last message that is written, as the refusal names it (start once without this to read it)",
+  },
   postgresUrl: {
     ...text("postgres-url", "URL", "the PostgreSQL database that balances are written to; only under Bun"),
     must: "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, percent-encoded, or postgres:///DATABASE?host=FOLDER for a unix socket",
@@ -258,7 +285,11 @@ export const SETTINGS = {
     parse: (given: string): string | undefined => (/^[0-9a-f]{64}$/.test(given) ? given : undefined),
   },
   json: flag("json", "print one line of JSON"),
-  scope: choice("scope", "what a key is good for; each includes those before it", SCOPES),
+  scope: choice(
+    "scope",
+    "what a key is good for; of the first three each includes those before it, and admin metrics too",
+    SCOPES,
+  ),
   account: {
     ...text("account", "PREFIX", "bind the key to the accounts whose names begin so"),
     must: "must be what an account's name can begin with",
@@ -276,6 +307,9 @@ type WithDefault = Exclude<
   | "postgresUrl"
   | "strict"
   | "gatewayThreads"
+  | "remakeLostStream"
+  | "acceptGap"
+  | "remakeLostChanges"
   | "tlsCert"
   | "tlsKey"
   | "scope"
@@ -306,7 +340,7 @@ export function readConfig<N extends SettingName>(
     options[flag] = { type: value === undefined ? "boolean" : "string" };
     if (secret) options[fileFlagOf(flag)] = { type: "string" };
   }
-  const flags = parseFlags(args, options);
+  const flags = parseFlags(names, args, options);
   const config: Record<string, unknown> = {};
   for (const name of names) {
     const setting: Setting<unknown> = SETTINGS[name];
@@ -374,12 +408,19 @@ export function checkLease({
   );
 }
 
-function parseFlags(args: readonly string[], options: ParseArgsOptionsConfig): Flags {
+function parseFlags(
+  names: readonly SettingName[],
+  args: readonly string[],
+  options: ParseArgsOptionsConfig,
+): Flags {
   try {
     return parseArgs({ args: [...args], options, strict: true, allowNegative: true, allowPositionals: false })
       .values;
   } catch (error) {
-    throw new WrongSetting(error instanceof Error ? error.message : String(error));
+    const why = error instanceof Error ? error.message : String(error);
+    const flagged = /^Option '--([a-z-]+)(?: <value>)?' argument/.exec(why)?.[1];
+    const missing = names.map((name) => SETTINGS[name]).find((setting) => setting.flag === flagged);
+    throw new WrongSetting(missing ? `--${missing.flag} ${missing.must}: it has no value here` : why);
   }
 }
 

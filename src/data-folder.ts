@@ -1,23 +1,34 @@
 /** A ledger's folder on this machine: its lock, its node's name, and the room that its disk has. */
 
-import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { v4 } from "uuid";
-import { DiskFolder } from "./eventlog/disk.ts";
+import { parseTransactionId } from "./domain/names.ts";
+import { DiskFolder, makeFolders, syncFolder } from "./eventlog/disk.ts";
+import { LOCK_NAME } from "./eventlog/log-files.ts";
 import { SNAPSHOTS } from "./eventlog/snapshot-files.ts";
 import { NodeRefused } from "./node.ts";
 import type { NodeLog } from "./ports/node-log.ts";
 import type { FileLock, Runtime } from "./runtime/runtime.ts";
 
 export const NODE_NAME = "node";
-export const LOCK_NAME = "lock";
 /** For how long the folder may be held by a process that is just ending. */
 const LOCK_PATIENCE_MS = 2_000;
 const LOCK_RETRY_MS = 100;
 
 export function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o750 });
+    makeFolders(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST" || code === "ENOTDIR") throw new NodeRefused(`${path} is not a folder`);
@@ -35,17 +46,38 @@ export async function takeLock(data: string, runtime: Runtime): Promise<FileLock
   }
 }
 
-/** The node's name among those that read one stream, made at its first start. */
+/** The node's name among those that read one stream, made at its first start. Throws NodeRefused if it is none. */
 export function nodeName(data: string): string {
   const path = join(data, NODE_NAME);
+  let text: string;
   try {
-    return readFileSync(path, "utf8").trim();
+    text = readFileSync(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return newNodeName(data, path);
   }
+  const name = text.trim();
+  if (parseTransactionId(name) === undefined)
+    throw new NodeRefused(
+      `${path} is empty or damaged: it must hold the name of this node, a UUID. Put it back (with an external NATS, ` +
+        `"coffer queue nodes" lists the names), or delete the file: then the node takes a new name, and the old one ` +
+        `is to be removed with "coffer queue forget"`,
+    );
+  return name;
+}
+
+/** On disk before it is used: a node that forgets its name stays registered under it. */
+function newNodeName(data: string, path: string): string {
   const name = v4();
-  writeFileSync(`${path}.new`, `${name}\n`);
+  const fd = openSync(`${path}.new`, "w", 0o640);
+  try {
+    writeFileSync(fd, `${name}\n`);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
   renameSync(`${path}.new`, path);
+  syncFolder(data);
   return name;
 }
 
@@ -61,7 +93,10 @@ export function snapshotFolder(data: string, log: NodeLog): DiskFolder | undefin
   }
 }
 
+/** On the folder's disk; if it is gone, on the disk that it would be made on again. */
 export function freeBytes(folder: string): number {
-  const { bavail, bsize } = statfsSync(folder);
+  let there = resolve(folder);
+  while (!existsSync(there)) there = dirname(there);
+  const { bavail, bsize } = statfsSync(there);
   return bavail * bsize;
 }

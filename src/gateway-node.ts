@@ -7,7 +7,7 @@ import type { TransactionId } from "./domain/names.ts";
 import type { Answer } from "./gateway/answers.ts";
 import { CommandSender } from "./gateway/command-sender.ts";
 import { problem } from "./gateway/problems.ts";
-import { WalletService } from "./gateway/wallet-service.ts";
+import { NOT_OPEN, WalletService } from "./gateway/wallet-service.ts";
 import { LinkedQueue } from "./link/linked-queue.ts";
 import type { BalancesView } from "./ports/balances.ts";
 import type { Clock } from "./ports/clock.ts";
@@ -76,7 +76,7 @@ export class GatewayNode {
       },
     });
     this.#sender = new CommandSender(this.#queue, this.#queue, clock, { ...settings, origin });
-    this.wallet = new WalletService(this.#sender, this.#balances, newTransactionId);
+    this.wallet = new WalletService(this.#sender, this.#balances, newTransactionId, () => this.unready());
   }
 
   /** How many commands wait for an outcome. */
@@ -84,10 +84,11 @@ export class GatewayNode {
     return this.#sender.waiting;
   }
 
-  /** Why no commands are taken; undefined where they are. */
+  /** Why the node is not ready; undefined if it is. Probes, reads and commands all take their reason from here. */
   unready(): string | undefined {
     const { state } = this.#queue;
-    return state.open ? undefined : state.reason;
+    if (!state.open) return state.reason;
+    return this.#balances.defaultCurrency ? undefined : NOT_OPEN;
   }
 
   /** Something threw that must not: a bug, which the node's log is told of. */
@@ -98,9 +99,10 @@ export class GatewayNode {
 
   /**
    * Answers with what the read model shows, once it has everything that any gateway of this node may have
-   * told a caller before this call.
+   * told a caller before this call. Until the log is recovered it answers like /health/ready.
    */
   read(answer: () => Answer): Answer | Promise<Answer> {
+    if (!this.#balances.defaultCurrency) return problem("not_ready", this.unready() ?? NOT_OPEN);
     const seq = this.parts.answeredSeq();
     if (this.#balances.seq >= seq) return answer();
     return new Promise((resolve) => {

@@ -16,10 +16,11 @@ import type { NodeLog } from "./ports/node-log.ts";
 import { PostgresThread } from "./postgres-thread.ts";
 import { EmbeddedServer } from "./queue/embedded-server.ts";
 import { endpointOf, isNotLetIn } from "./queue/nats-endpoint.ts";
+import { QueueRefused } from "./queue/nats-queue.ts";
 import { NatsSession } from "./queue/nats-session.ts";
+import { beyondText, type NodePosition, nodeBeyond } from "./queue/other-nodes.ts";
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
-import type { StreamState } from "./queue/stream-session.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
 import type { FileLock, Runtime } from "./runtime/runtime.ts";
 import { SealThread } from "./seal-thread.ts";
@@ -38,6 +39,7 @@ export const SERVE_SETTINGS = [
   "streamReplicas",
   "remakeLostStream",
   "acceptGap",
+  "remakeLostChanges",
   "postgresUrl",
   "postgresPartitions",
   "postgresBatchSize",
@@ -89,7 +91,7 @@ export class Host {
   #stopLoopWatch: () => void = () => {};
   #session: NatsSession | undefined;
   #sessions = 0;
-  #stream: StreamState | undefined;
+  #hasWarnedOfOneCopy = false;
 
   /** Takes the folder. Rejects with NodeRefused where another process holds it. */
   static async open(
@@ -126,13 +128,17 @@ export class Host {
         folder: new DiskFolder(config.data),
         clock: systemClock,
         connect: (answered) => this.#connect(answered),
+        nodePositions: (session) => this.#nodePositions(session),
+        lost: (session, { sequence }) => this.#purge.lost(session, sequence),
         joined: (session) => this.#joined(session),
         opened: (session) => {
           this.#sessions++;
+          this.#positions.tell(session.connection);
           this.#serveNats(session);
         },
         hashKey: [randomInt32(), randomInt32()],
-        newLedgerId: () => v4(),
+        newUuid: () => v4(),
+        serverHangs: () => this.#server?.replace(),
         snapshots: snapshotFolder(config.data, log),
         hasRoom: (bytes) => freeBytes(config.data) - bytes >= config.minFreeBytes,
         checkLines: (end) => checkLinesInThread(scripts.logCheck, { data: config.data, end }),
@@ -163,7 +169,12 @@ export class Host {
       seals: () => this.#seals,
       postgres: () => this.#postgres?.progress ?? [],
     });
-    this.#positions = new Positions(this.#name, this.#node, (why) => this.#node.fail(new NodeRefused(why)));
+    this.#positions = new Positions(
+      this.#name,
+      this.#node,
+      (node) => this.#purge.registered.has(node),
+      (why) => this.#node.fail(new NodeRefused(why)),
+    );
   }
 
   /** Rejects with the reason when the node must stop at once. Never resolves. */
@@ -246,8 +257,8 @@ export class Host {
   #embeddedServer(): EmbeddedServer {
     const folder = join(this.config.data, "nats");
     mkdirSync(folder, { recursive: true, mode: 0o750 });
-    const executable = this.runtime.natsServer(folder);
-    return new EmbeddedServer(executable, folder, randomUUID(), (level, message, facts) =>
+    const places = this.runtime.natsServer(folder);
+    return new EmbeddedServer(places, folder, randomUUID(), (level, message, facts) =>
       this.log[level](facts, message),
     );
   }
@@ -271,27 +282,61 @@ export class Host {
   /** A connection has found its stream: register there, and serve what else goes over it. */
   async #joined(session: NatsSession): Promise<void> {
     await this.#purge.join(session, this.#node.markedSequence);
-    this.#positions.join(session.connection);
+    await this.#warnOfOneCopy(session);
     this.#session = session;
     const timer = setInterval(() => {
       this.#positions.tell(session.connection);
-      void this.#lookAtStream(session);
+      void this.#holdAgainstOthers(session);
     }, POSITION_INTERVAL_MS);
     session.onEnd(() => {
       clearInterval(timer);
       this.#session = undefined;
-      this.#stream = undefined;
     });
   }
 
-  /** For the metrics: without an answer they know nothing of the stream. */
-  async #lookAtStream(session: NatsSession): Promise<void> {
+  /** Asks the nodes that are registered where their logs are, before the stream is looked at. */
+  async #nodePositions(session: NatsSession): Promise<readonly NodePosition[]> {
+    await this.#purge.look(session);
+    const others = [...this.#purge.registered.keys()].filter((node) => node !== this.#name);
+    const silent = await this.#positions.join(session.connection, others, session.ended);
+    if (silent.size > 0 && !session.over)
+      this.log.warn(
+        { event: "nodes_silent", nodes: [...silent] },
+        "registered nodes do not report their positions: what only they have logged is not known",
+      );
+    return this.#knownPositions();
+  }
+
+  #knownPositions(): readonly NodePosition[] {
+    if (this.config.natsUrl === undefined) return [];
+    const marks = [...this.#purge.registered].map(([node, sequence]) => ({ node, sequence }));
+    return [...marks, ...this.#positions.furthest];
+  }
+
+  /** Replicas are as safe as their stream: with one copy, a server's disk can take what some of them have logged. */
+  async #warnOfOneCopy(session: NatsSession): Promise<void> {
+    const nodes = this.#purge.registered.size;
+    if (nodes < 2 || this.#hasWarnedOfOneCopy) return;
+    const copies = await session.copies();
+    if (copies > 1) return;
+    this.#hasWarnedOfOneCopy = true;
+    this.log.warn(
+      { event: "stream_not_replicated", nodes },
+      "several nodes share a stream of one copy: use three servers and --stream-replicas 3",
+    );
+  }
+
+  /** Once a second the stream is held against what nodes have logged. */
+  async #holdAgainstOthers(session: NatsSession): Promise<void> {
+    const positions = this.#knownPositions(); // before the stream is asked: beyond its end is a loss then
     const stream = await session.stream().catch(() => undefined);
-    if (this.#session === session) this.#stream = stream;
+    if (!stream || this.#session !== session) return;
+    const beyond = nodeBeyond(positions, stream.lastSequence);
+    if (beyond) this.#node.fail(new QueueRefused(beyondText(beyond, stream.lastSequence)));
   }
 
   #measuredQueue(): MeasuredQueue {
-    return { sessions: this.#sessions, behind: this.#session?.behind, stream: this.#stream };
+    return { sessions: this.#sessions, behind: this.#session?.behind, stream: this.#node.stream };
   }
 
   /** Requests by NATS go to whichever node is ready. */

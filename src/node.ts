@@ -15,9 +15,11 @@ import { Replay } from "./engine/replay.ts";
 import type { SnapshotTaker } from "./engine/snapshot-taker.ts";
 import type { HashKey } from "./engine/transaction-index.ts";
 import { WalletEngine } from "./engine/wallet-engine.ts";
+import { LogFiles, LostFile } from "./eventlog/log-files.ts";
 import { crcAt, eventsEndingAt } from "./eventlog/lookup.ts";
 import { LogMark } from "./eventlog/mark.ts";
 import { recoverLog } from "./eventlog/recovery.ts";
+import { rescueLog } from "./eventlog/rescue.ts";
 import { EventLogWriter } from "./eventlog/writer.ts";
 import { encodeLedger } from "./link/columns.ts";
 import { GatewayLink, type LinkNode } from "./link/gateway-link.ts";
@@ -29,7 +31,8 @@ import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
 import type { LogPosition } from "./ports/log-position.ts";
 import type { NodeLog } from "./ports/node-log.ts";
 import { NatsQueue, QueueRefused } from "./queue/nats-queue.ts";
-import type { PublishAnswer, StreamSession } from "./queue/stream-session.ts";
+import type { NodePosition } from "./queue/other-nodes.ts";
+import type { PublishAnswer, StreamSession, StreamState } from "./queue/stream-session.ts";
 import { buildFrame, CommandWriter } from "./wire/frame.ts";
 
 /** What a node stands on. */
@@ -37,13 +40,20 @@ export interface NodeParts<S extends StreamSession> extends SnapshotParts {
   readonly clock: Clock;
   /** Connects to the stream; `answered` hears what it says to frames. */
   connect(answered: (answer: PublishAnswer) => void): Promise<S>;
+  /** Up to where the ledger's nodes have logged, as far as it can be learned. */
+  nodePositions(session: S): Promise<readonly NodePosition[]>;
+  /** The stream has lost commands of this log, and the node is about to be refused. */
+  lost(session: S, log: LogPosition): Promise<void>;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
   /** Commands are taken over this session from now on. */
   opened(session: S): void;
   /** Two random 32-bit integers: the key of the id index, so that nobody can choose ids that collide. */
   readonly hashKey: HashKey;
-  newLedgerId(): string;
+  /** A new random UUID. */
+  newUuid(): string;
+  /** The stream's server has not answered for a while: if it is the node's own, it is ended. Called repeatedly. */
+  serverHangs(): void;
 }
 
 export interface NodeSettings {
@@ -51,8 +61,8 @@ export interface NodeSettings {
   readonly currency: Currency | undefined;
   readonly strict: boolean | undefined;
   readonly embedded: boolean;
-  readonly remakeLostStream: boolean;
-  readonly acceptGap: boolean;
+  readonly remakeLostStream: number | undefined;
+  readonly acceptGap: string | undefined;
   /** A snapshot is taken behind so many commands; 0 for none. */
   readonly snapshotCommands: number;
 }
@@ -62,6 +72,8 @@ export class NodeRefused extends Error {
   override readonly name = "NodeRefused";
 }
 
+/** What callers are told then: the log has the paths. */
+const LOST = "a file of the ledger was lost";
 const DEFAULT_CURRENCY = "USD" as Currency;
 /** Bytes of messages that the engine executes between two syncs of the log. */
 const ENGINE_BATCH_BYTES = 1 << 20;
@@ -93,6 +105,7 @@ export class LedgerNode<S extends StreamSession> {
   #stopping = false;
   #ending = false;
   #paused: string | undefined;
+  #lost: LostFile | undefined;
   #marked = 0;
   #malformedMs = Number.NEGATIVE_INFINITY;
   /** Malformed messages since the last line about them. */
@@ -148,6 +161,11 @@ export class LedgerNode<S extends StreamSession> {
     return this.#running?.loop.counters;
   }
 
+  /** The stream's state, as of a second ago; undefined while there is no connection. */
+  get stream(): StreamState | undefined {
+    return this.#running?.queue.stream;
+  }
+
   get snapshots(): SnapshotProgress {
     return this.#snapshots.progress;
   }
@@ -188,8 +206,7 @@ export class LedgerNode<S extends StreamSession> {
     await folder.sync();
     this.#marked = position.sequence;
     const writer = new EventLogWriter(
-      file,
-      newMark,
+      new LogFiles(folder, file, newMark),
       position,
       currency,
       clock,
@@ -249,7 +266,8 @@ export class LedgerNode<S extends StreamSession> {
     running?.loop.stop();
     running?.queue.stop();
     await this.#finished;
-    await running?.writer.close();
+    await running?.writer.close().catch((error) => this.fail(error));
+    if (this.#lost) return await this.failed; // not before its bytes are safe
     if (running?.snapshots)
       await Promise.race([running.snapshots.finish(running.writer.durable), this.#after(patienceMs)]);
   }
@@ -269,7 +287,22 @@ export class LedgerNode<S extends StreamSession> {
 
   /** The node must stop at once, without an answer to whoever's outcome is not durable. */
   fail(error: unknown): void {
-    this.#failed.reject(error);
+    if (error instanceof LostFile) this.#lose(error);
+    else this.#failed.reject(error);
+  }
+
+  /** Nothing is decided or answered any more; the node stops when that loses nothing. */
+  #lose(lost: LostFile): void {
+    if (this.#lost) return;
+    this.#lost = lost;
+    const { loop, writer } = this.#part();
+    loop.stop();
+    this.#tellState();
+    const { clock, hasRoom } = this.parts;
+    rescueLog(lost, writer.files, writer.durable, { clock, hasRoom, log: this.log }).then(
+      this.#failed.reject,
+      this.#failed.reject,
+    );
   }
 
   #part(): Running<S> {
@@ -287,6 +320,7 @@ export class LedgerNode<S extends StreamSession> {
     const starting: QueueState = { open: false, reason: "the node is recovering" };
     const state = (): QueueState => {
       if (this.#stopping) return { open: false, reason: "the node is stopping" };
+      if (this.#lost) return { open: false, reason: LOST };
       if (this.#paused !== undefined) return { open: false, reason: this.#paused };
       return this.#running?.queue.state ?? starting;
     };
@@ -304,6 +338,7 @@ export class LedgerNode<S extends StreamSession> {
         else frame.refused(starting.reason);
       },
       settle: (id) => queue()?.settle(id),
+      abandon: (id) => queue()?.abandon(id),
     };
   }
 
@@ -319,8 +354,12 @@ export class LedgerNode<S extends StreamSession> {
             holdsCommand(message, start, lastEvents, this.#engine.ledger.opened?.currency),
         },
         connect: (answered) => this.parts.connect(answered),
-        newLedgerId: () => this.parts.newLedgerId(),
+        newLedgerId: () => this.parts.newUuid(),
         openingFrame: (ledgerId) => this.#openingFrame(ledgerId),
+        nodePositions: (session) => this.parts.nodePositions(session),
+        lost: (session, log) => this.parts.lost(session, log),
+        emptyFrame: () => ({ id: this.parts.newUuid(), bytes: buildFrame(new Uint8Array(16), 0, []) }),
+        hangs: () => this.parts.serverHangs(),
         joined: (session) => this.parts.joined(session),
         stateChanged: () => this.#tellState(),
         opened: (session) => {

@@ -12,7 +12,7 @@ export const POSTGRES_SETTINGS = [
   "natsUrl",
   "streamMaxBytes",
   "streamReplicas",
-  "remakeLostStream",
+  "remakeLostChanges",
   "postgresUrl",
   "postgresPartitions",
   "postgresBatchSize",

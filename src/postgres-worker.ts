@@ -22,7 +22,7 @@ const {
   natsUrl = "",
   streamMaxBytes,
   streamReplicas,
-  remakeLostStream,
+  remakeLostChanges,
   postgresUrl = "",
   postgresPartitions,
   postgresLeaseMs: leaseMs,
@@ -81,7 +81,7 @@ function balanceChanges(partition: number): BalanceChangeSource {
   const settings = { names, maxBytes: streamMaxBytes, replicas: streamReplicas };
   return new BalanceChangeSource(
     () => NatsSession.open(endpointOf(natsUrl), `coffer ${name}`, settings, () => {}),
-    { partition, remakeLostStream },
+    { partition, remakeLostChanges },
     systemClock,
     report,
   );

@@ -120,8 +120,22 @@ const EXPECTED: Readonly<
   },
   streamMaxBytes: integer("stream-max-bytes", "COFFER_STREAM_MAX_BYTES", 2 ** 30, 2 ** 20, 2 ** 53 - 1),
   streamReplicas: integer("stream-replicas", "COFFER_STREAM_REPLICAS", 1, 1, 5),
-  remakeLostStream: toggle("remake-lost-stream", "COFFER_REMAKE_LOST_STREAM", false),
-  acceptGap: toggle("accept-gap", "COFFER_ACCEPT_GAP", false),
+  remakeLostStream: named(
+    integer("remake-lost-stream", "COFFER_REMAKE_LOST_STREAM", undefined, 0, 2 ** 53 - 1),
+  ),
+  acceptGap: named({
+    flag: "accept-gap",
+    variable: "COFFER_ACCEPT_GAP",
+    byDefault: undefined,
+    good: [
+      ["13-24", "13-24"],
+      ["7-7", "7-7"],
+    ],
+    bad: ["13", "13-", "-24", "13 - 24", "13-24-25", `1-${"9".repeat(16)}`],
+  }),
+  remakeLostChanges: named(
+    integer("remake-lost-changes", "COFFER_REMAKE_LOST_CHANGES", undefined, 1, 2 ** 53 - 1),
+  ),
   postgresUrl: {
     flag: "postgres-url",
     variable: "COFFER_POSTGRES_URL",
@@ -190,7 +204,7 @@ const EXPECTED: Readonly<
     flag: "scope",
     variable: "COFFER_SCOPE",
     byDefault: undefined,
-    good: ["read", "write", "admin"].map((scope) => [scope, scope] as const),
+    good: ["read", "write", "admin", "metrics"].map((scope) => [scope, scope] as const),
     bad: ["Read", "all", "read,write", "read "],
   },
   account: {
@@ -221,6 +235,11 @@ function integer(flag: string, variable: string, byDefault: number | undefined, 
     "9".repeat(30),
   ];
   return { flag, variable, byDefault, good, bad };
+}
+
+/** They count for what a refusal has named: once they were switches. */
+function named<E extends { readonly bad: readonly string[] }>(expected: E): E {
+  return { ...expected, bad: [...expected.bad, "true", "false", "yes"] };
 }
 
 function toggle(flag: string, variable: string, byDefault: unknown) {
@@ -388,6 +407,16 @@ test("a flag of another command, an unknown one, and a loose word are refused by
   expect(messageOf(() => readConfig(["port"], ["--no-port"], {}))).toContain("--no-port");
   expect(messageOf(() => readConfig(["port"], ["8080"], {}))).toContain("8080");
   expect(messageOf(() => readConfig(["port"], ["--", "8080"], {}))).toContain("8080");
+});
+
+test("what counts for a tail that a refusal names is refused without it, and says where to find it", () => {
+  for (const name of ["remakeLostStream", "acceptGap", "remakeLostChanges"] as const) {
+    const { flag } = SETTINGS[name];
+    for (const args of [[`--${flag}`], [`--${flag}`, "--port", "1"], ["--port", "1", `--${flag}`]])
+      expect(messageOf(() => readConfig([name, "port"], args, {}))).toMatch(
+        new RegExp(`^--${flag} must be .*the refusal names`),
+      );
+  }
 });
 
 test("only the settings that were asked for are read", () => {

@@ -17,7 +17,7 @@ export function readAccess(config: ServeConfig): Access {
   const keys = new KeyWatch(config.data);
   if (keys.inForce === "everyone") {
     const { host, data } = config;
-    const add = `coffer keys add NAME --scope read|write|admin --data ${data}`;
+    const add = `coffer keys add NAME --scope read|write|admin|metrics --data ${data}`;
     if (!isLoopback(host))
       throw new WrongSetting(
         `--host ${host} is not loopback, and ${data} has no ${KEYS_NAME}: make a key first, with ${add}`,

@@ -1,21 +1,11 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { readConfig, WrongSetting } from "../config.ts";
-import { LOCK_NAME, makeFolder, NODE_NAME, takeLock } from "../data-folder.ts";
+import { makeFolder, NODE_NAME, takeLock } from "../data-folder.ts";
 import { type BackedUp, backUp, NotABackup } from "../eventlog/backup.ts";
-import { DiskFolder } from "../eventlog/disk.ts";
+import { DiskFolder, syncFolder } from "../eventlog/disk.ts";
 import { NewerFormat } from "../eventlog/line.ts";
+import { LOCK_NAME } from "../eventlog/log-files.ts";
 import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
 import { NodeRefused } from "../node.ts";
 import type { AppendFile } from "../ports/append-file.ts";
@@ -157,10 +147,4 @@ async function copy(source: DiskFolder, log: AppendFile, target: DiskFolder): Pr
   } finally {
     progress?.end();
   }
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, "r");
-  fsyncSync(folder);
-  closeSync(folder);
 }

@@ -12,7 +12,7 @@ import {
   readKeys,
   writeKeys,
 } from "../keys/key-file.ts";
-import type { KeyRecord } from "../ports/keys.ts";
+import { type KeyRecord, METRICS_SCOPE, SCOPES } from "../ports/keys.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 
@@ -45,7 +45,9 @@ type Env = Parameters<CliCommand["run"]>[1];
 
 async function add(name: string, args: readonly string[], env: Env): Promise<number> {
   const { data, scope, account, json } = readConfig(SETTINGS, args, env);
-  if (scope === undefined) throw new WrongSetting("--scope is needed: read, write or admin");
+  if (scope === undefined) throw new WrongSetting(`--scope is needed: one of ${SCOPES.join(", ")}`);
+  if (scope === METRICS_SCOPE && account !== undefined)
+    throw new WrongSetting("--account binds a key to accounts, and --scope metrics is good for none");
   mkdirSync(data, { recursive: true, mode: 0o750 });
   const { key, record } = makeKey({ name, scope, account, created: new Date().toISOString() });
   await change(data, (known) => {

@@ -1,7 +1,10 @@
-import { connect } from "@nats-io/transport-node";
+import { jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { readConfig, WrongSetting } from "../config.ts";
 import { endpointOf } from "../queue/nats-endpoint.ts";
+import { STREAM, SUBJECT } from "../queue/nats-session.ts";
 import { NodeRegistry } from "../queue/node-registry.ts";
+import { hearPositions } from "../queue/positions.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 
 const SETTINGS = ["natsUrl"] as const;
@@ -11,7 +14,7 @@ const NAME = /^[\w./=-]+$/;
 export const queue: CliCommand = {
   name: "queue",
   usage: "nodes|forget NODE",
-  help: "the nodes registered on an outside NATS, each with the message at its mark: up to the lowest the stream is purged",
+  help: "the nodes registered on an external NATS: the message at the mark of each (the stream is purged up to the lowest) and the one that it reports now",
   settings: SETTINGS,
   async run(args, env) {
     const [action, ...rest] = args;
@@ -40,7 +43,7 @@ async function ask(natsUrl: string, node: string | undefined): Promise<number> {
   try {
     const registry = await NodeRegistry.find(connection);
     if (node === undefined) {
-      for (const [name, sequence] of (await registry?.all()) ?? []) console.log(`${name} ${sequence}`);
+      await list(connection, (await registry?.all()) ?? new Map());
       return 0;
     }
     if (await registry?.forget(node)) return 0;
@@ -49,4 +52,40 @@ async function ask(natsUrl: string, node: string | undefined): Promise<number> {
   } finally {
     await connection.close();
   }
+}
+
+/** What is needed to decide which nodes may be forgotten, and which has the longest log. */
+async function list(connection: NatsConnection, marks: ReadonlyMap<string, number>): Promise<void> {
+  if (marks.size === 0) return;
+  const reported = await hearPositions(connection, marks.keys());
+  // After the positions: what is beyond its end then is lost.
+  const stream = await streamOf(connection);
+  const rows = [...marks].map(([node, mark]) => {
+    const reports = reported.get(node);
+    const isBeyond = Math.max(mark, reports ?? 0) > (stream?.state.last_seq ?? 0);
+    const remark = isBeyond ? "has logged what the stream has lost" : "";
+    return [node, String(mark), reports === undefined ? "silent" : String(reports), remark];
+  });
+  const table = [["NODE", "MARK", "REPORTS", ""], ...rows];
+  const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => (row[column] ?? "").length)));
+  for (const row of table)
+    console.log(
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    );
+  if (!stream) console.log(`there is no stream ${STREAM}`);
+  else {
+    const { first_seq, last_seq } = stream.state;
+    console.log(
+      `the stream ${STREAM} begins at message ${first_seq} and ends at ${last_seq}; copies: ${stream.config.num_replicas}`,
+    );
+  }
+}
+
+async function streamOf(connection: NatsConnection): Promise<StreamInfo | undefined> {
+  const manager = await jetstreamManager(connection);
+  for await (const info of manager.streams.list(SUBJECT)) if (info.config.name === STREAM) return info;
+  return undefined;
 }

@@ -2,6 +2,7 @@ import process from "node:process";
 import pino from "pino";
 import { checkLease, readConfig } from "../config.ts";
 import { NewerFormat } from "../eventlog/line.ts";
+import { LostFile } from "../eventlog/log-files.ts";
 import { DamagedLog } from "../eventlog/recovery.ts";
 import { Host, SERVE_SETTINGS, textOf } from "../host.ts";
 import { NodeRefused } from "../node.ts";
@@ -70,7 +71,7 @@ function inAscii(json: string): string {
 
 function isExpected(error: unknown): error is Error {
   if (isExplained(error)) return true;
-  return [NodeRefused, CannotListen, DamagedLog, NewerFormat, QueueRefused].some(
+  return [NodeRefused, CannotListen, DamagedLog, LostFile, NewerFormat, QueueRefused].some(
     (kind) => error instanceof kind,
   );
 }

@@ -230,6 +230,7 @@ export class EngineLoop {
   async #rest(): Promise<void> {
     await this.#committing;
     this.log.rest();
+    if (this.#stopping) return; // the log has failed
     const snapshot = this.snapshots?.take(this.log.position, true);
     if (snapshot) this.snapshots?.write(snapshot);
   }

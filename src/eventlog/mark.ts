@@ -24,12 +24,27 @@ export class LogMark {
   #generation: number;
   /** What the file said when it was opened. */
   readonly found: LogPosition | undefined;
+  #marked: LogPosition | undefined;
+  /** The length that the file must have at least. */
+  #bytes: number;
 
   private constructor(file: AppendFile) {
     this.#file = file;
     const newest = newestSlot(file);
     this.#generation = newest?.generation ?? 0;
     this.found = newest?.position;
+    this.#marked = this.found;
+    this.#bytes = file.size();
+  }
+
+  /** What the file says. */
+  get marked(): LogPosition | undefined {
+    return this.#marked;
+  }
+
+  /** What became of the file; undefined while its path names it. */
+  lost(): string | undefined {
+    return this.#file.lost() ?? (this.#file.size() < this.#bytes ? "was cut" : undefined);
   }
 
   static open(folder: DataFolder): LogMark {
@@ -55,7 +70,9 @@ export class LogMark {
     const bytes = Buffer.from(slotText({ generation, position }), "latin1");
     const at = (generation % 2) * SLOT_BYTES;
     writeAll(this.#file, bytes, at);
+    this.#bytes = Math.max(this.#bytes, at + SLOT_BYTES);
     await this.#file.sync();
+    this.#marked = position;
   }
 
   close(): void {

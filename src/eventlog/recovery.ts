@@ -12,6 +12,7 @@
  * | no whole mark, and none | `torn` |
  * | a command whose crc fits, but that cannot be read, or cannot be | `damaged`: it is committed |
  * | a newer format | NewerFormat is thrown |
+ * | a log that ends before an event that a node kept in events.log.rescued-N | DamagedLog is thrown |
  * | a log that is read behind a snapshot, but is shorter than it, or another one there | `damaged`: it lost commands that were acknowledged |
  *
  * Recovery ends by writing the bytes after the mark once more in place and syncing them: after a crash
@@ -21,6 +22,7 @@
 import { ImpossibleState } from "../domain/impossible-state.ts";
 import type { AppendFile, DataFolder, ReadableFile } from "../ports/append-file.ts";
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
+import { copyBytes, keepBytes, unusedName } from "./keep-bytes.ts";
 import { BadLine } from "./line.ts";
 import { type CommandEnd, lastCommands } from "./lookup.ts";
 import {
@@ -31,9 +33,10 @@ import {
   type LogVisitor,
   readLog,
 } from "./reader.ts";
-import { writeAll } from "./write-all.ts";
 
 export const LOG_NAME = "events.log";
+/** What a node copies when its log is taken away is kept under this name and the seq of the last event in it. */
+export const RESCUED_NAME = `${LOG_NAME}.rescued-`;
 
 export type LogFinding =
   | { readonly state: "new" | "whole"; readonly position: LogPosition; readonly size: number }
@@ -159,9 +162,16 @@ export async function recoverLog(
   let file = folder.open(LOG_NAME, false);
   try {
     const finding = await inspectLog(file, mark, visitor, progress, snapshot);
+    const rescued = newestRescued(folder);
     if (finding.state === "damaged")
       throw new DamagedLog(
-        `the log is damaged; nothing was changed: ${damageText(folder.path(LOG_NAME), finding.break)}`,
+        `the log is damaged; nothing was changed: ${damageText(folder.path(LOG_NAME), finding.break)}` +
+          (rescued ? `; ${rescued.path} has what a node kept of it up to event ${rescued.seq}` : ""),
+      );
+    if (rescued && rescued.seq > finding.position.seq)
+      throw new DamagedLog(
+        `${folder.path(LOG_NAME)} ends at event ${finding.position.seq}, but ${rescued.path} has what a node kept ` +
+          `of it up to event ${rescued.seq}; nothing was changed: put that one in its place, or move it out of the folder`,
       );
     file ??= folder.open(LOG_NAME, true);
     if (!file) throw new Error(`${folder.path(LOG_NAME)} could not be made`);
@@ -179,37 +189,22 @@ export async function recoverLog(
 }
 
 async function keepTornBytes(folder: DataFolder, file: AppendFile, position: LogPosition, size: number) {
-  const name = freeName(folder, `${LOG_NAME}.torn-${position.seq + 1}`);
-  const kept = folder.open(name, true);
-  if (!kept) throw new Error(`${folder.path(name)} could not be made`);
-  copy(file, position.bytes, size, kept, 0);
-  await kept.sync();
-  kept.close();
-  await folder.sync();
-  return { path: folder.path(name), bytes: size - position.bytes };
+  const name = unusedName(folder, `${LOG_NAME}.torn-${position.seq + 1}`, 1);
+  const path = await keepBytes(folder, name, file, position.bytes, size);
+  return { path, bytes: size - position.bytes };
 }
 
-function freeName(folder: DataFolder, name: string): string {
-  for (let number = 1; ; number++) {
-    const candidate = `${name}-${number}`;
-    const taken = folder.open(candidate, false);
-    if (!taken) return candidate;
-    taken.close();
-  }
+/** The copy with the highest seq; undefined if there is none. */
+function newestRescued(folder: DataFolder): { readonly path: string; readonly seq: number } | undefined {
+  const found = folder.names().flatMap((name) => {
+    const [, seq] = RESCUED.exec(name) ?? [];
+    return seq === undefined ? [] : [{ path: folder.path(name), seq: Number(seq) }];
+  });
+  return found.sort((a, b) => b.seq - a.seq)[0];
 }
+
+const RESCUED = /^events\.log\.rescued-([0-9]+)(?:-[0-9]+)?$/;
 
 function rewrite(file: AppendFile, from: number, to: number): void {
-  copy(file, from, to, file, from);
-}
-
-const COPY_BYTES = 1 << 20;
-
-function copy(source: AppendFile, from: number, to: number, target: AppendFile, targetAt: number): void {
-  const buffer = new Uint8Array(Math.max(0, Math.min(COPY_BYTES, to - from)));
-  for (let at = from; at < to; ) {
-    const read = source.read(buffer.subarray(0, Math.min(buffer.length, to - at)), at);
-    if (read === 0) throw new Error(`the file ended at byte ${at} while it was copied`);
-    writeAll(target, buffer.subarray(0, read), targetAt + at - from);
-    at += read;
-  }
+  copyBytes(file, from, to, file, from);
 }

@@ -3,18 +3,18 @@
  *
  * commit() resolves when the bytes are on disk; nobody is answered before that. A failed write or sync is
  * final: the writer rejects everything after it, and the node stops. A sync is never tried again, for the
- * kernel may have dropped the pages that it could not write.
+ * kernel may have dropped the pages that it could not write. The same holds for a file that is lost: see
+ * log-files.ts.
  */
 
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
-import type { AppendFile } from "../ports/append-file.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
 import { type LogMeasures, NO_LOG_MEASURES } from "../ports/measures.ts";
 import { type EncodedBatch, LogEncoder } from "./encoder.ts";
-import type { LogMark } from "./mark.ts";
+import { type LogFiles, LostFile } from "./log-files.ts";
 import { writeAll } from "./write-all.ts";
 
 /** How long the mark may stay behind a log that grows; at rest it comes up to its end. */
@@ -23,6 +23,8 @@ const MARK_INTERVAL_MS = 1_000;
 export class EventLogWriter implements EventLog {
   readonly #encoder: LogEncoder;
   #durable: LogPosition;
+  /** Bytes of the log, with those that a sync has still to bring to disk. */
+  #written: number;
   #failure: Error | undefined;
   #committing: Promise<void> = Promise.resolve();
   #markedAtMs = Number.NEGATIVE_INFINITY;
@@ -35,8 +37,7 @@ export class EventLogWriter implements EventLog {
    * mark has reached, but at rest, `failed` the first failure of the mark.
    */
   constructor(
-    private readonly file: AppendFile,
-    private readonly mark: LogMark,
+    readonly files: LogFiles,
     position: LogPosition,
     currency: Currency | undefined,
     private readonly clock: Clock,
@@ -46,7 +47,8 @@ export class EventLogWriter implements EventLog {
   ) {
     this.#encoder = new LogEncoder(position, currency);
     this.#durable = position;
-    this.#markedBytes = mark.found?.bytes ?? 0;
+    this.#written = position.bytes;
+    this.#markedBytes = files.mark.found?.bytes ?? 0;
   }
 
   get position(): LogPosition {
@@ -86,12 +88,16 @@ export class EventLogWriter implements EventLog {
     }
     const startedMs = this.clock.nowMs();
     try {
-      writeAll(this.file, batch.lines, batch.start.bytes);
-      await this.file.sync();
+      writeAll(this.files.log, batch.lines, batch.start.bytes);
+      this.#written = batch.end.bytes;
+      this.files.expectLineEnd(batch.start.bytes);
+      await this.files.log.sync();
+      this.#durable = batch.end;
+      if (this.#failure) throw this.#failure; // the mark has found that a file is lost
+      if (this.clock.nowMs() - this.#markedAtMs >= MARK_INTERVAL_MS) this.files.look(this.#written);
     } catch (error) {
       throw this.#fail(error);
     }
-    this.#durable = batch.end;
     const now = this.clock.nowMs();
     this.measures.bytes.observe(batch.end.bytes - batch.start.bytes);
     this.measures.seconds.observe((now - startedMs) / 1_000);
@@ -101,18 +107,32 @@ export class EventLogWriter implements EventLog {
     }
   }
 
-  /** Sets the mark to the end of what is on disk. Nobody is told: the queue keeps the newest messages for nodes that join. */
+  /**
+   * Looks after the files, and sets the mark to the end of what is on disk. Nobody is told: the queue keeps the
+   * newest messages for nodes that join.
+   */
   rest(): void {
+    if (this.#failure) return;
+    try {
+      this.files.look(this.#written);
+    } catch (error) {
+      this.failed(this.#fail(error));
+      return;
+    }
     if (this.#durable.bytes > this.#markedBytes) this.#mark(() => {});
   }
 
-  /** Sets the mark to the log's end and closes both files. Nothing may be appended afterwards. */
+  /**
+   * Sets the mark to the log's end and closes the files. Nothing may be appended afterwards. Rejects with LostFile
+   * and closes nothing: the open file may be all that is left.
+   */
   async close(): Promise<void> {
     await this.#marking;
-    if (!this.#failure) await this.#writeMark(this.marked);
+    if (!this.#failure)
+      await this.#writeMark(this.marked).catch((error) => Promise.reject(this.#fail(error)));
+    if (this.#failure instanceof LostFile) throw this.#failure;
     this.#failure ??= new Error("the log is closed");
-    this.file.close();
-    this.mark.close();
+    this.files.close();
   }
 
   #mark(marked: (position: LogPosition) => void): void {
@@ -124,8 +144,9 @@ export class EventLogWriter implements EventLog {
 
   async #writeMark(marked: (position: LogPosition) => void): Promise<void> {
     if (this.#failure) return;
+    this.files.look(this.#written);
     const position = this.#durable;
-    await this.mark.write(position);
+    await this.files.mark.write(position);
     marked(position);
   }
 

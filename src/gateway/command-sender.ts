@@ -17,7 +17,6 @@ import {
   MAX_COMMAND_BYTES,
   MAX_FRAME_COMMANDS,
   splitCommands,
-  transactionIds,
 } from "../wire/frame.ts";
 import { Admission, REQUEST_WEIGHT } from "./admission.ts";
 
@@ -71,8 +70,6 @@ interface WaitingFrame {
   readonly sentMs: number;
   /** The weight of all that waited when it was sent, itself with it. */
   readonly waited: number;
-  /** It was sent more than once: a repeat that it reports may be of itself. */
-  resent: boolean;
 }
 
 export class CommandSender {
@@ -208,7 +205,6 @@ export class CommandSender {
       count,
       sentMs,
       waited: this.#admission.waiting,
-      resent: false,
     };
     if (this.#frames.size === 0) this.#sweepLater();
     this.#frames.set(number, frame);
@@ -220,9 +216,6 @@ export class CommandSender {
         parts.map((part) => part.commands),
       ),
       refused: (why) => this.#fail(number, frame, { state: "unavailable", why }),
-      resent: () => {
-        frame.resent = true;
-      },
     });
   }
 
@@ -231,14 +224,12 @@ export class CommandSender {
     const frame = this.#frames.get(number);
     if (!frame || frame.count !== outcomes.length) return;
     this.#admission.came(frame.waited, frame.sentMs, this.clock.nowMs());
-    this.#settle(number, frame);
-    const own = frame.resent ? ownRepeats(frame, outcomes) : undefined;
+    this.#forget(number, frame);
+    this.queue.settle(frame.id);
     let from = 0;
     for (const { ticket, commands, at } of frame.parts) {
       for (let i = 0; i < commands.count; i++) {
-        const outcome = outcomes[from] as Outcome;
-        ticket.outcomes[at + i] = own?.has(from) ? ({ ...outcome, replayed: false } as Outcome) : outcome;
-        from++;
+        ticket.outcomes[at + i] = outcomes[from++] as Outcome;
       }
       ticket.anyTaken = true;
       this.#finish(ticket, commands.count);
@@ -248,7 +239,8 @@ export class CommandSender {
 
   #fail(number: number, frame: WaitingFrame, failure: Exclude<Sent, { state: "done" }>): void {
     if (this.#frames.get(number) !== frame) return;
-    this.#settle(number, frame);
+    this.#forget(number, frame);
+    this.queue.abandon(frame.id);
     for (const { ticket, commands } of frame.parts) {
       if (!ticket.failure || failure.state === "unknown") ticket.failure = failure;
       this.#finish(ticket, commands.count);
@@ -256,11 +248,10 @@ export class CommandSender {
     if (this.#waiting === 0) this.#idle?.();
   }
 
-  #settle(number: number, frame: WaitingFrame): void {
+  #forget(number: number, frame: WaitingFrame): void {
     this.#frames.delete(number);
     this.#waiting -= frame.count;
     this.#admission.leave(frame.count + frame.parts.length * REQUEST_WEIGHT);
-    this.queue.settle(frame.id);
     if (this.#frames.size === 0) this.#stopSweep();
     if (this.#release && this.#frames.size < FRAMES_AHEAD) this.#flush();
   }
@@ -287,27 +278,4 @@ export class CommandSender {
       if (this.#frames.size > 0) this.#sweepLater();
     });
   }
-}
-
-/**
- * Of a frame that was sent more than once: the places of the repeats that are of itself. Where anything in it
- * was decided for the first time, all of it was, and every repeat is the caller's own.
- */
-function ownRepeats({ parts }: WaitingFrame, outcomes: readonly Outcome[]): ReadonlySet<number> {
-  const own = new Set<number>();
-  if (
-    outcomes.some(({ status, replayed }) => (status === "committed" || status === "rejected") && !replayed)
-  ) {
-    return own;
-  }
-  const seen = new Set<string>();
-  let place = 0;
-  for (const { commands } of parts) {
-    for (const id of transactionIds(commands)) {
-      if (!seen.has(id)) own.add(place);
-      seen.add(id);
-      place++;
-    }
-  }
-  return own;
 }

@@ -1,7 +1,7 @@
 /** What each route takes and answers, as it is published. */
 
 import type { Rejection } from "../domain/rejections.ts";
-import type { Scope } from "../ports/keys.ts";
+import { METRICS_SCOPE, type Scope } from "../ports/keys.ts";
 import type { ProblemCode } from "./problems.ts";
 import { answer, field, ref, type Schema } from "./schemas.ts";
 
@@ -52,7 +52,7 @@ const READ = { scope: "read", bound: false } as const;
 const READ_OWN = { scope: "read", bound: true } as const;
 const WRITE = { scope: "write", bound: false } as const;
 const WRITE_OWN = { scope: "write", bound: true } as const;
-const ADMIN = { scope: "admin", bound: false } as const;
+const METRICS_ALONE = { scope: METRICS_SCOPE, bound: false } as const;
 
 /** What every request with a body may be answered. */
 const SENDING: readonly ProblemCode[] = ["body_too_slow", "body_too_large", "unsupported_media_type"];
@@ -141,7 +141,7 @@ export const BALANCE: RouteDescription = {
     },
   ],
   answers: { 200: { description: "Its balance.", schema: ref("BalanceAnswer") } },
-  problems: ["account_not_found", "not_found", "queue_unavailable"],
+  problems: ["account_not_found", "not_found", "not_ready"],
 };
 
 export const LEDGER: RouteDescription = {
@@ -149,7 +149,7 @@ export const LEDGER: RouteDescription = {
   operationId: "getLedger",
   summary: "The ledger's size and totals",
   answers: { 200: { description: "The ledger.", schema: ref("LedgerAnswer") } },
-  problems: ["queue_unavailable"],
+  problems: ["not_ready"],
 };
 
 export const SEAL: RouteDescription = {
@@ -157,11 +157,11 @@ export const SEAL: RouteDescription = {
   operationId: "getSeal",
   summary: "The newest seal of the log, to be kept elsewhere",
   answers: { 200: { description: "The seal.", schema: ref("SealAnswer") } },
-  problems: ["not_found"],
+  problems: ["not_found", "not_ready"],
 };
 
 export const METRICS: RouteDescription = {
-  admits: ADMIN,
+  admits: METRICS_ALONE,
   operationId: "getMetrics",
   summary: "The node's metrics",
   answers: {

@@ -3,14 +3,15 @@
  * (RFC 6750, section 3), and nothing of what was sent.
  */
 
-import { type Caller, type Callers, SCOPES, type Scope } from "../ports/keys.ts";
+import { type Caller, type Callers, includes } from "../ports/keys.ts";
 import { respond } from "./messages.ts";
+import { type NotableHeaders, notableHeaders } from "./notable-headers.ts";
 import type { DescribedRoute } from "./openapi.ts";
 import { problem } from "./problems.ts";
 
 /** One that takes GET answers HEAD too. */
 export interface Route extends DescribedRoute {
-  serve(request: Request, caller: Caller): Response | Promise<Response>;
+  serve(request: Request, caller: Caller, headers?: NotableHeaders): Response | Promise<Response>;
 }
 
 const UNAUTHORIZED = {
@@ -21,6 +22,8 @@ const UNAUTHORIZED = {
 /** What a browser on this machine calls it. Any other name may be one that a web page has pointed here. */
 const LOCAL_URL = /^https?:\/\/(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?\//i;
 
+const NOT_LOCAL = "Without keys only callers of localhost are let in.";
+
 const ANYONE: Caller = { scope: "read", within: undefined, ended: false };
 
 /** The answer to whom nobody knows. */
@@ -29,17 +32,26 @@ export function unauthorized(why: keyof typeof UNAUTHORIZED): Response {
   return respond(answer, { "www-authenticate": challenge });
 }
 
-/** How a route is asked by callers of whom it is not known yet who they are. */
+/**
+ * How a route is asked by callers of whom it is not known yet who they are. `isHttp10`: whether a request is
+ * known to be HTTP/1.0.
+ */
 export function createDoor(
-  { description: { admits }, serve }: Route,
+  { method, description: { admits }, serve }: Route,
   callers: Callers,
+  isHttp10: (request: Request) => boolean,
 ): (request: Request) => Response | Promise<Response> {
   if (admits === "everyone") return (request) => serve(request, ANYONE);
   const { scope, bound } = admits;
   const isLocal = localUrls();
   return (request) => {
-    if (callers.everyone && !isLocal(request.url))
-      return respond(problem("forbidden", "Without keys only callers of localhost are let in."));
+    const headers = notableHeaders(request.headers);
+    if (callers.everyone) {
+      const why = isLocal(request.url)
+        ? throughProxy(headers, method !== "GET" && isHttp10(request))
+        : NOT_LOCAL;
+      if (why !== undefined) return respond(problem("forbidden", why));
+    }
     const caller = callers.everyone ?? callers.callerOf(request.headers.get("authorization"));
     if (typeof caller === "string") return unauthorized(caller);
     if (!includes(caller.scope, scope))
@@ -53,8 +65,17 @@ export function createDoor(
           "The key is bound to some accounts: it may neither make money nor ask about all of them.",
         ),
       );
-    return serve(request, caller);
+    return serve(request, caller, headers);
   };
+}
+
+/** Why this looks like a request from a proxy, whose client may be anywhere; undefined if it does not. */
+function throughProxy({ proxy }: NotableHeaders, changesByHttp10: boolean): string | undefined {
+  if (proxy !== undefined)
+    return `The header ${proxy} is a proxy's, and nothing may proxy to a node without keys: make keys first.`;
+  if (changesByHttp10)
+    return "Without keys HTTP/1.0 changes nothing, because proxies speak it: use HTTP/1.1, or make keys first.";
+  return undefined;
 }
 
 /** Tells requests by a name of this machine, most of them by one look: they mostly begin as the one before. */
@@ -67,8 +88,4 @@ function localUrls(): (url: string) => boolean {
     known = origin;
     return true;
   };
-}
-
-function includes(scope: Scope, needed: Scope): boolean {
-  return SCOPES.indexOf(scope) >= SCOPES.indexOf(needed);
 }

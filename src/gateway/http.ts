@@ -18,7 +18,8 @@ export interface HttpOptions extends RouteOptions {
 }
 
 export interface Http {
-  fetch(request: Request): Response | Promise<Response>;
+  /** `version` of HTTP, such as "1.0"; undefined if the runtime does not report it. */
+  fetch(request: Request, version?: string): Response | Promise<Response>;
 }
 
 export function createHttp(wallet: WalletService, options: HttpOptions): Http {
@@ -27,6 +28,8 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   // A host may have a short name (http://db/…): with `standardHostname` its paths are not found, and without it
   // those of no https URL are.
   const app = new Elysia({ aot: true, strictPath: true, handler: { standardHostname: secure } });
+  /** Requests that are known to be HTTP/1.0. */
+  const http10 = new WeakSet<Request>();
   const answered = options.measure("other");
   const tell = (response: Response): Response => {
     answered(response.status, performance.now());
@@ -37,20 +40,37 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
     options.failed(error);
     return tell(respond(problem("internal_error", "The node's log says more.")));
   });
+  const isHttp10 = (request: Request) => http10.has(request);
   for (const route of routes) {
-    const enter = measured(createDoor(route, options.callers), options.measure(route.path), options.failed);
+    const enter = measured(
+      createDoor(route, options.callers, isHttp10),
+      options.measure(route.path),
+      options.failed,
+    );
     app.route(route.method, route.path, ({ request }) => enter(request), { parse: "none" });
   }
-  const fetch: Http["fetch"] = (request) => {
-    if (!request.url.startsWith("/")) return app.fetch(request);
-    if (!request.headers.has("host")) return app.fetch(withoutHost(request));
+  const take: Http["fetch"] = (request, version) => {
+    if (version === "1.0") http10.add(request);
+    return app.fetch(request);
+  };
+  const fetch: Http["fetch"] = (request, version) => {
+    if (!request.url.startsWith("/")) return take(request, version);
+    if (!request.headers.has("host")) return take(withoutHost(request), "1.0");
     return tell(respond(problem("invalid_request", "is not the name of a host", { path: "/host" })));
   };
-  return { fetch: secure ? async (request) => onlySecurely(await fetch(withLongHost(request))) : fetch };
+  return {
+    fetch: secure
+      ? async (request, version) => onlySecurely(await fetch(withLongHost(request), version))
+      : fetch,
+  };
 }
 
 /** Tells each answer that is given, and answers where the route fails. */
-function measured(enter: Http["fetch"], answered: Answered, failed: HttpOptions["failed"]): Http["fetch"] {
+function measured(
+  enter: (request: Request) => Response | Promise<Response>,
+  answered: Answered,
+  failed: HttpOptions["failed"],
+): (request: Request) => Response | Promise<Response> {
   return (request) => {
     const startedMs = performance.now();
     const tell = (response: Response): Response => {
@@ -84,7 +104,7 @@ function onlySecurely(response: Response): Response {
   return response;
 }
 
-/** A request whose URL could not be made of its Host header. HTTP/1.0, as many health checks speak it, has none. */
+/** A request whose URL could not be made of its Host header. Only HTTP/1.0, as many health checks speak it, may have none. */
 function withoutHost(request: Request): Request {
   return new Request(`http://localhost${request.url}`, request);
 }

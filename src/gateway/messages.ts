@@ -45,6 +45,11 @@ export function targetOf({ url }: Request): { path: string; query: string } {
   return end < 0 ? { path: target, query: "" } : { path: target.slice(0, end), query: target.slice(end) };
 }
 
+/** Whether a Content-Encoding says that there is none (RFC 9110, section 12.5.3). */
+export function isIdentity(contentEncoding: string | null): boolean {
+  return contentEncoding === null || contentEncoding.trim().toLowerCase() === "identity";
+}
+
 export function isJson(contentType: string | null): boolean {
   if (contentType === "application/json") return true;
   return contentType !== null && /^application\/json\s*(;|$)/i.test(contentType);

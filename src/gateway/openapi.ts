@@ -24,6 +24,7 @@ const KEY = { type: "http", scheme: "bearer", description: "A key that `coffer k
 
 const REPLAYED = header("There, where this is the first outcome of a repeated id.", { const: "true" }, false);
 const RETRY_AFTER = header("In seconds.", { type: "string", pattern: "^[0-9]+$" }, true);
+const ACCEPT_ENCODING = header("Present if the body was encoded.", { const: "identity" }, false);
 const ALLOW = header("The methods that are.", { type: "string" }, true);
 
 /** The document, as JSON. `needsKeys`: whether keys are asked for at this node. */
@@ -109,6 +110,7 @@ function problems(status: number, codes: ReadonlyMap<string, string>, schema: Sc
   if (status === statusOf("method_not_allowed")) headers.Allow = ALLOW;
   if (codes.has("unauthorized") || codes.has("forbidden")) headers["WWW-Authenticate"] = CHALLENGE;
   if (status === statusOf("queue_unavailable")) headers["Retry-After"] = RETRY_AFTER;
+  if (codes.has("unsupported_media_type")) headers["Accept-Encoding"] = ACCEPT_ENCODING;
   if (status === REJECTED_STATUS) headers["Idempotent-Replayed"] = REPLAYED;
   return {
     description: [...codes].map(([code, title]) => `\`${code}\`: ${title}.`).join(" "),

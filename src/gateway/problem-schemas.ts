@@ -29,6 +29,11 @@ const MEMBERS: Readonly<Record<string, Schema>> = {
     "/transfers/3/amount",
   ),
   seq: field(ref("Seq"), "The line of the log that records the rejection.", 5),
+  available: field(
+    ref("Balance"),
+    "With `insufficient_funds`: what the payer has available now, which may differ from when it was rejected.",
+    15,
+  ),
 };
 
 /** `codes`: each with its title. Named by its code or, if it may have several, by its operation and status. */

@@ -1,5 +1,6 @@
 /** Everything that can be wrong with a request, as problems (RFC 9457). */
 
+import type { Money } from "../domain/amount.ts";
 import type { Rejection } from "../domain/rejections.ts";
 import type { Answer } from "./answers.ts";
 
@@ -15,7 +16,7 @@ const TITLES = {
   account_exists: [409, "The account is open, with another initial balance"],
   body_too_large: [413, "The body is too large"],
   batch_too_large: [413, "The batch is larger than what is taken at once"],
-  unsupported_media_type: [415, "The body must be application/json"],
+  unsupported_media_type: [415, "The body must be application/json, not encoded"],
   internal_error: [500, "Something went wrong here"],
   queue_unavailable: [503, "The command queue is not available"],
   overloaded: [503, "Too many commands are waiting"],
@@ -46,6 +47,8 @@ export interface ProblemMembers {
   readonly transaction_ids?: readonly string[] | undefined;
   readonly path?: string | undefined;
   readonly seq?: number | undefined;
+  /** What the payer has now. */
+  readonly available?: Money | undefined;
 }
 
 export function statusOf(code: ProblemCode): number {
@@ -82,7 +85,16 @@ function problemText(
   status: number,
   title: string,
   detail: string,
-  members: ProblemMembers,
+  { available, ...members }: ProblemMembers,
 ): string {
-  return JSON.stringify({ type: `urn:coffer:problem:${code}`, title, status, detail, code, ...members });
+  const text = JSON.stringify({
+    type: `urn:coffer:problem:${code}`,
+    title,
+    status,
+    detail,
+    code,
+    ...members,
+  });
+  // With all its digits, which JSON.stringify refuses to write of a bigint.
+  return available === undefined ? text : `${text.slice(0, -1)},"available":${available}}`;
 }

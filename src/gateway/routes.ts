@@ -9,7 +9,8 @@ import { Bodies, type BodyLimits } from "./bodies.ts";
 import type { RouteDescription } from "./descriptions.ts";
 import * as describe from "./descriptions.ts";
 import { type Route, unauthorized } from "./door.ts";
-import { headersOf, isJson, respond, targetOf } from "./messages.ts";
+import { headersOf, isIdentity, isJson, respond, targetOf } from "./messages.ts";
+import type { IdempotencyHeader } from "./notable-headers.ts";
 import { openApi } from "./openapi.ts";
 import { problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
@@ -18,7 +19,7 @@ export interface RouteOptions extends BodyLimits {
   readonly callers: Callers;
   /** Why the node is not ready; undefined where it is. */
   unready(): string | undefined;
-  /** Answers from the read model, when it has what callers were told before. */
+  /** Answers from the read model, when it has what callers were told before; a problem, if the ledger is not recovered yet. */
   read(answer: () => Answer): Answer | Promise<Answer>;
   /** The node's metrics, as Prometheus reads them. */
   metrics(): Promise<string>;
@@ -30,6 +31,9 @@ const BALANCE = "/v1/wallet/balance/";
 
 /** Of a body that is late the rest may still come. */
 const CLOSE = { connection: "close" };
+
+const ENCODED = "Send the body as it is, without a Content-Encoding.";
+const NO_ENCODING = { "accept-encoding": "identity" };
 
 const NO_SEAL =
   "This node knows no seal: nothing is sealed yet, which takes up to a minute, or it is told to seal nothing, or what it found did not fit.";
@@ -47,9 +51,12 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
     method: "POST",
     path,
     description,
-    serve: async (request, caller) => {
+    serve: async (request, caller, headers) => {
       if (!isJson(request.headers.get("content-type")))
         return respond(problem("unsupported_media_type", "Send application/json."));
+      if (headers?.contentEncoding && !isIdentity(request.headers.get("content-encoding")))
+        return respond(problem("unsupported_media_type", ENCODED), NO_ENCODING);
+      if (headers?.idempotency !== undefined) return respond(notByHeader(headers.idempotency));
       const body = await bodies.read(request, busy);
       if (!(body instanceof Uint8Array)) return respond(body, body.status === 408 ? CLOSE : undefined);
       // A body may take its time, and its key be revoked meanwhile.
@@ -74,10 +81,14 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
       respondTo(options.read(() => balance(wallet, request, within))),
     ),
     get("/v1/ledger", describe.LEDGER, () => respondTo(options.read(() => wallet.ledger()))),
-    get("/v1/seal", describe.SEAL, () => {
-      const newest = options.newestSeal();
-      return respond(newest ? ok(sealText(newest)) : problem("not_found", NO_SEAL));
-    }),
+    get("/v1/seal", describe.SEAL, () =>
+      respondTo(
+        options.read(() => {
+          const newest = options.newestSeal();
+          return newest ? ok(sealText(newest)) : problem("not_found", NO_SEAL);
+        }),
+      ),
+    ),
     get(
       "/metrics",
       describe.METRICS,
@@ -98,6 +109,12 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
   return routes;
 }
 
+/** If the header were ignored, a retry would move the money again. */
+function notByHeader(header: IdempotencyHeader): Answer {
+  const detail = `The header ${header} is not supported, and nothing was done: send a transaction_id (a UUID) in the body, and the same one in each retry.`;
+  return problem("invalid_request", detail, { path: "/transaction_id" });
+}
+
 /** Nearly always at once: no turn of the event loop is spent on what is there. */
 function respondTo(answer: Answer | Promise<Answer>): Response | Promise<Response> {
   return answer instanceof Promise ? answer.then((later) => respond(later)) : respond(answer);
@@ -114,7 +131,9 @@ function balance(wallet: WalletService, request: Request, within: AccountPrefix 
   let currency: string | undefined;
   for (const [name, value] of query === "" ? [] : new URLSearchParams(query)) {
     if (name !== "currency")
-      return problem("invalid_request", "is not a parameter of this request", { path: pointer("", name) });
+      return problem("invalid_request", "is not a parameter of this request, which takes currency", {
+        path: pointer("", name),
+      });
     if (currency !== undefined) return problem("invalid_request", "stands here twice", { path: "/currency" });
     currency = value;
   }

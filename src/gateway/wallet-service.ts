@@ -3,7 +3,7 @@
 import type { AccountPrefix } from "../domain/account-prefix.ts";
 import type { Money } from "../domain/amount.ts";
 import { add, ZERO } from "../domain/amount.ts";
-import type { Command, OpenAccount, Transfer } from "../domain/commands.ts";
+import type { OpenAccount, Transfer } from "../domain/commands.ts";
 import { type Currency, parseAccount, parseCurrency, type TransactionId, WORLD } from "../domain/names.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { BalancesView } from "../ports/balances.ts";
@@ -22,6 +22,10 @@ import { scanBatch, scanTransfer } from "../wire/transfer-scanner.ts";
 import { type Answer, ok } from "./answers.ts";
 import type { CommandSender, Sent } from "./command-sender.ts";
 import { problem, rejected } from "./problems.ts";
+
+/** A new ledger takes no commands before its opening is decided. */
+export const NOT_OPEN = "the ledger is not open yet";
+const READ_TOO_EARLY = "the read model is asked before the ledger is open";
 
 /** The most that one transfer adds to a batch's answer: its failure, and its id. */
 const MAX_RESULT_BYTES = 160;
@@ -46,6 +50,8 @@ export class WalletService {
     private readonly sender: CommandSender,
     private readonly balances: BalancesView,
     private readonly newId: () => TransactionId,
+    /** Why the node takes no commands; undefined if it does. */
+    private readonly unready: () => string | undefined,
   ) {}
 
   /** Why about so many commands more would be refused just now; undefined where they would not. */
@@ -56,10 +62,10 @@ export class WalletService {
   transfer(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
     const plain = scanTransfer(body);
     if (!plain) return this.#read((defaults) => this.#command(parseTransfer(body, defaults), within));
-    if (!within) return this.#plainTransfer(plain, true);
+    if (!within) return this.#plainTransfer(body, plain, true);
     const { source, fromAt, fromLength, toAt, toLength } = plain;
     if (!within.hasBytes(source, fromAt, fromLength)) return Promise.resolve(forbidden("/from_account"));
-    return this.#plainTransfer(plain, within.hasBytes(source, toAt, toLength));
+    return this.#plainTransfer(body, plain, within.hasBytes(source, toAt, toLength));
   }
 
   transfers(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
@@ -110,9 +116,10 @@ export class WalletService {
     });
   }
 
+  /** The ledger is open. */
   balance(accountText: string, currencyText: string | undefined, within?: AccountPrefix): Answer {
     const { defaultCurrency } = this.balances;
-    if (!defaultCurrency) return notOpen();
+    if (!defaultCurrency) throw new TypeError(READ_TOO_EARLY);
     const currency = currencyText === undefined ? defaultCurrency : parseCurrency(currencyText);
     if (!currency) return problem("invalid_request", "must be a currency", { path: "/currency" });
     const account = accountText === WORLD ? WORLD : parseAccount(accountText);
@@ -123,9 +130,10 @@ export class WalletService {
     return ok(`{${balanceText(account, currency, balance)},"seq":${this.balances.seq}}`);
   }
 
+  /** The ledger is open. */
   ledger(): Answer {
     const ledger = this.balances.ledger();
-    if (!ledger) return notOpen();
+    if (!ledger) throw new TypeError(READ_TOO_EARLY);
     const { ledger_id, seq, accounts, transactions } = ledger;
     const totals = ledger.totals.map(
       ({ currency, sum, in_circulation }) =>
@@ -139,7 +147,7 @@ export class WalletService {
   /** Reads a request and goes on with it; what cannot be read is answered here. */
   #read(go: (defaults: RequestDefaults) => Promise<Answer>): Promise<Answer> {
     const currency = this.balances.defaultCurrency;
-    if (!currency) return Promise.resolve(notOpen());
+    if (!currency) return Promise.resolve(problem("queue_unavailable", this.unready() ?? NOT_OPEN));
     try {
       return go({ currency, newId: this.newId });
     } catch (error) {
@@ -150,7 +158,12 @@ export class WalletService {
     }
   }
 
-  async #plainTransfer(transfer: Readonly<TransferBytes>, showsReceiver: boolean): Promise<Answer> {
+  /** `transfer` was scanned in `body`, and is valid until another scan. */
+  async #plainTransfer(
+    body: Uint8Array,
+    transfer: Readonly<TransferBytes>,
+    showsReceiver: boolean,
+  ): Promise<Answer> {
     const id = transfer.idAt < 0 ? this.newId() : idIn(transfer);
     if (transfer.idAt >= 0) this.#writer.addBytes(transfer);
     else this.#writer.addBytes(transfer, Buffer.from(id, "latin1"), 0);
@@ -158,7 +171,7 @@ export class WalletService {
     const outcome = sent.state === "done" ? sent.outcomes[0] : undefined;
     return outcome?.status === "committed"
       ? committed(id, outcome, showsReceiver)
-      : this.#single(id, undefined, sent, showsReceiver);
+      : this.#single(id, () => this.#scanned(body, id), sent, showsReceiver);
   }
 
   async #command(command: Transfer | OpenAccount, within?: AccountPrefix): Promise<Answer> {
@@ -167,13 +180,20 @@ export class WalletService {
     const showsReceiver = !within || command.kind === "open_account" || within.has(command.to_account);
     this.#writer.add(command);
     const sent = await this.sender.send(this.#writer.take());
-    return this.#single(command.transaction_id, command, sent, showsReceiver);
+    return this.#single(command.transaction_id, () => command, sent, showsReceiver);
   }
 
-  /** Answers a request of one command; `command` is known unless it is a transfer that was scanned. */
+  /** The transfer that was scanned in `body`, as a command. */
+  #scanned(body: Uint8Array, transaction_id: TransactionId): Transfer {
+    const currency = this.balances.defaultCurrency;
+    if (!currency) throw new TypeError(READ_TOO_EARLY);
+    return parseTransfer(body, { currency, newId: () => transaction_id });
+  }
+
+  /** Answers a request of one command. */
   #single(
     transaction_id: TransactionId,
-    command: Command | undefined,
+    commandOf: () => Transfer | OpenAccount,
     sent: Sent,
     showsReceiver: boolean,
   ): Answer {
@@ -183,7 +203,8 @@ export class WalletService {
       case "committed":
         return committed(transaction_id, outcome, showsReceiver);
       case "opened": {
-        if (command?.kind !== "open_account") throw new TypeError("only an opening opens an account");
+        const command = commandOf();
+        if (command.kind !== "open_account") throw new TypeError("only an opening opens an account");
         const { account, currency } = command;
         const text = `{"transaction_id":"${transaction_id}",${balanceText(account, currency, outcome)},"seq":${outcome.seq}}`;
         return {
@@ -197,12 +218,25 @@ export class WalletService {
         return rejected(outcome.reason, "Nothing was moved.", outcome.replayed, {
           transaction_id,
           seq: outcome.seq,
+          available: outcome.reason === "insufficient_funds" ? this.#availableTo(commandOf()) : undefined,
         });
       case "refused":
-        return refused(outcome, transaction_id);
+        return this.#refused(outcome, transaction_id);
       default:
         throw new TypeError("an outcome is missing");
     }
+  }
+
+  /** What the payer of a rejected command has now; a caller may know it of an account from which it may pay. */
+  #availableTo(command: Transfer | OpenAccount): Money | undefined {
+    if (command.kind === "open_account") return undefined;
+    return this.balances.balance(command.from_account, command.currency)?.available ?? ZERO;
+  }
+
+  #refused({ reason }: Refused, transaction_id: TransactionId): Answer {
+    if (reason === "ledger_not_open" || reason === "ledger_already_open")
+      return problem("queue_unavailable", this.unready() ?? NOT_OPEN);
+    return problem(reason, REFUSALS[reason], { transaction_id });
   }
 
   #encode({ transfers, madeIds }: BatchRequest): Batch {
@@ -288,11 +322,6 @@ const REFUSALS: Record<"transaction_id_conflict" | "account_exists", string> = {
   account_exists: "The account is open in this currency, with another initial balance.",
 };
 
-function refused({ reason }: Refused, transaction_id: TransactionId): Answer {
-  if (reason === "ledger_not_open" || reason === "ledger_already_open") return notOpen();
-  return problem(reason, REFUSALS[reason], { transaction_id });
-}
-
 const FAILURES = {
   unavailable: "queue_unavailable",
   overloaded: "overloaded",
@@ -306,10 +335,6 @@ function failed(
   if (state === "unknown")
     return problem("outcome_unknown", `${why}. Send it again with the same id.`, members);
   return problem(FAILURES[state], why, members);
-}
-
-function notOpen(): Answer {
-  return problem("queue_unavailable", "the ledger is not open yet");
 }
 
 function balanceText(

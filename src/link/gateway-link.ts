@@ -23,7 +23,7 @@ type Call = Extract<ToGateway, { readonly call: number }>["type"];
 export class GatewayLink {
   readonly #changes = new ChangeEncoder();
   readonly #calls = new Map<number, () => void>();
-  /** The counts of frames that were published and are not settled, by their ids. */
+  /** The counts of frames that were published and have neither an outcome nor been abandoned, by their ids. */
   readonly #counts = new Map<string, number>();
   readonly #asked = new Map<number, (answer: LinkAnswer) => void>();
   readonly #backlog = new Backlog((bytes) => this.port.post({ type: "taken", bytes }));
@@ -62,7 +62,11 @@ export class GatewayLink {
         outcome.origin === this.origin && this.#counts.get(idOf(outcome)) === outcome.outcomes.length,
     );
     if (changes.length === 0 && own.length === 0) return;
-    for (const outcome of own) this.#settle(idOf(outcome));
+    for (const outcome of own) {
+      const id = idOf(outcome);
+      this.#counts.delete(id);
+      this.commands.settle(id);
+    }
     const columns = { changes: this.#changes.encode(changes), outcomes: own.map(encodeOutcome) };
     const buffers = buffersOf(columns.changes, columns.outcomes);
     const weight = weightOf(columns.changes, columns.outcomes, buffers);
@@ -113,8 +117,9 @@ export class GatewayLink {
       case "taken":
         this.#backlog.said(message.bytes);
         return;
-      case "settle":
-        this.#settle(message.id);
+      case "abandon":
+        this.#counts.delete(message.id);
+        this.commands.abandon(message.id);
         return;
       case "answer":
         this.#asked.get(message.ask)?.(message.answer);
@@ -139,11 +144,6 @@ export class GatewayLink {
     }
   }
 
-  #settle(id: string): void {
-    this.#counts.delete(id);
-    this.commands.settle(id);
-  }
-
   #publish(id: string, bytes: Uint8Array): void {
     this.#counts.set(id, frameCount(bytes));
     this.commands.publish({
@@ -153,7 +153,6 @@ export class GatewayLink {
         this.#counts.delete(id);
         this.port.post({ type: "refused", id, why });
       },
-      resent: () => this.port.post({ type: "resent", id }),
     });
   }
 }

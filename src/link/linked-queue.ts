@@ -55,8 +55,11 @@ export class LinkedQueue implements CommandQueue, Outcomes {
   }
 
   settle(id: string): void {
-    // The engine's end knows of those whose outcome it has told.
-    if (this.#frames.delete(id)) this.port.post({ type: "settle", id });
+    this.#frames.delete(id); // the engine's end has settled it when it reported the outcome
+  }
+
+  abandon(id: string): void {
+    if (this.#frames.delete(id)) this.port.post({ type: "abandon", id });
   }
 
   subscribe(listener: (outcome: FrameOutcome) => void): void {
@@ -85,9 +88,6 @@ export class LinkedQueue implements CommandQueue, Outcomes {
         return;
       case "refused":
         this.#take(message.id)?.refused(message.why);
-        return;
-      case "resent":
-        this.#frames.get(message.id)?.resent();
         return;
       case "keys":
         this.listener.keys(message.keys);

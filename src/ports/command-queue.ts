@@ -13,8 +13,6 @@ export interface OutgoingFrame {
   readonly bytes: Uint8Array;
   /** Called once at most, when it is certain that the queue did not take the frame. */
   refused(why: string): void;
-  /** Called when it was sent again, and so may be executed a second time. */
-  resent(): void;
 }
 
 /** The gateway's end. */
@@ -22,10 +20,12 @@ export interface CommandQueue {
   readonly state: QueueState;
   /** The largest frame that the queue takes, in bytes. */
   readonly maxFrameBytes: number;
-  /** Puts a frame on the queue; does not wait. Where no answer comes, it is sent again until settle(). */
+  /** Puts a frame on the queue; does not wait. Without an answer it is sent again, until settle() or abandon(). */
   publish(frame: OutgoingFrame): void;
-  /** The frame's outcome has come, or nobody waits for it any more. */
+  /** The frame's outcome has come. */
   settle(id: string): void;
+  /** No caller waits for the frame's outcome any more; it may still come. */
+  abandon(id: string): void;
 }
 
 /** One message of the stream. */

@@ -78,7 +78,6 @@ export type ToGateway =
     }
   | Taken
   | { readonly type: "refused"; readonly id: string; readonly why: string }
-  | { readonly type: "resent"; readonly id: string }
   /** A request that came another way than HTTP; answered by "answer". */
   | { readonly type: "ask"; readonly ask: number; readonly body: Uint8Array; readonly maxAnswerBytes: number }
   /** The answer to "metrics"; undefined where they could not be had. */
@@ -97,7 +96,7 @@ export interface LinkAnswer {
 export type ToEngine =
   | { readonly type: "publish"; readonly id: string; readonly bytes: Uint8Array<ArrayBuffer> }
   | Taken
-  | { readonly type: "settle"; readonly id: string }
+  | { readonly type: "abandon"; readonly id: string }
   | { readonly type: "answer"; readonly ask: number; readonly answer: LinkAnswer }
   | { readonly type: "done"; readonly call: number }
   /** Answered by "metrics", in order. */

@@ -12,7 +12,7 @@
  * | a stream, and this partition has never committed | read from its beginning |
  * | the message at commit_offset is the one that was committed | read after it |
  * | metadata: made to go on behind an offset that is not before this one | read behind that offset |
- * | anything else | refused; where `remakeLostStream` is set, made anew by the partition that has committed most |
+ * | anything else | refused; if `remakeLostChanges` is the offset of the partition that has committed most, that one makes it anew, once |
  *
  * That partition does so behind its own offset and under its lock, so that nobody removes what another has
  * just made; the others wait for it. Where it finds nothing wrong, and they do, the stream is to be removed by
@@ -49,8 +49,8 @@ const LOOK_INTERVAL_MS = 1_000;
 
 export interface BalanceChangeOptions {
   readonly partition: number;
-  /** Makes a stream that lost its tail anew. */
-  readonly remakeLostStream: boolean;
+  /** Recreates a stream that lost its tail, if this is the last message that any partition has committed. */
+  readonly remakeLostChanges: number | undefined;
 }
 
 export class BalanceChangeSource implements ChangeSource {
@@ -59,6 +59,8 @@ export class BalanceChangeSource implements ChangeSource {
   #stream: BalanceChangeStream | undefined;
   /** What is committed, where the stream was found lost and is ours to make anew. */
   #remakeBehind: number | undefined;
+  /** What was accepted at the start counts once. */
+  #hasRemade = false;
 
   constructor(
     /** A session on the stream BALANCE_CHANGES. */
@@ -79,8 +81,10 @@ export class BalanceChangeSource implements ChangeSource {
       const next = await firstMessage(session, position);
       if (typeof next === "number") return true;
       if (topicOffset === 0) await create(session, 0);
-      else if (!this.options.remakeLostStream)
-        throw new Divergence(`${next}; --remake-lost-stream makes it anew, without what it held`);
+      else if (this.#hasRemade || this.options.remakeLostChanges !== topicOffset)
+        throw new Divergence(
+          `${next}; --remake-lost-changes=${topicOffset} recreates it after the last message that is written, without what it held`,
+        );
       else if (position.offset < topicOffset)
         throw new Error(`${next}; the partition that is written up to ${topicOffset} has to make it anew`);
       else this.#remakeBehind = topicOffset;
@@ -118,6 +122,7 @@ export class BalanceChangeSource implements ChangeSource {
     if (after.offset !== this.#remakeBehind) throw new Error(next);
     await session.remove();
     await create(session, after.offset);
+    this.#hasRemade = true;
     this.report("warn", "the stream of balance changes is made anew", { why: next, after: after.offset });
     return after.offset + 1;
   }

@@ -10,11 +10,14 @@ import type { NatsEndpoint } from "./nats-endpoint.ts";
 import { QueueRefused } from "./nats-queue.ts";
 
 const MAX_PAYLOAD_BYTES = 8 << 20;
-const START_TIMEOUT_MS = 30_000;
+/** How long a start may take, here and in the server itself: a large store on a slow disk takes its time. */
+const START_TIMEOUT_MS = 60_000;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 /** A server that ran for so long was healthy: the next restart is quick again. */
 const HEALTHY_MS = 10_000;
+/** A server that has run for less than this is not replaced. */
+const MIN_SERVICE_MS = 10_000;
 /** The server's word that another one holds the store. */
 const EXIT_STORE_HELD = 3;
 /** For how long a store may be held by a server that is just ending. */
@@ -23,18 +26,27 @@ const HELD_RETRY_MS = 500;
 /** How long the words of a server that has ended may take to arrive. */
 const LAST_WORDS_MS = 100;
 
+/** The operating system did not start it. */
+class CannotRun extends Error {
+  override readonly name = "CannotRun";
+}
+
 export class EmbeddedServer {
+  /** Where it could be run from last. */
+  #path: string | undefined;
   #child: ChildProcess | undefined;
   #endpoint: Promise<NatsEndpoint> | undefined;
   #stopping = false;
   #startedMs = 0;
+  /** Since when the child has been ready; undefined while there is none, or one that is starting or ending. */
+  #readyMs: number | undefined;
   #backoffMs = 0;
   /** Since when another server is seen to hold the store. */
   #heldSinceMs: number | undefined;
 
-  /** `executable` is the server's path, `store` its folder, `token` what clients must show. */
+  /** `places` prepare the server's path, the best first; `store` is its folder, `token` what clients must show. */
   constructor(
-    private readonly executable: string,
+    private readonly places: readonly (() => string)[],
     private readonly store: string,
     private readonly token: string,
     private readonly report: (
@@ -68,6 +80,18 @@ export class EmbeddedServer {
     clearTimeout(kill);
   }
 
+  /** The server hangs: ends it, unless it was started only a moment ago. The next endpoint() starts another. */
+  replace(): void {
+    const child = this.#child;
+    if (!child || this.#readyMs === undefined || performance.now() - this.#readyMs < MIN_SERVICE_MS) return;
+    this.#readyMs = undefined;
+    this.report("warn", "nats-server hangs and is replaced", {
+      event: "nats_server_replaced",
+      pid: child.pid,
+    });
+    child.kill("SIGKILL"); // it may be stopped, and would not see anything else
+  }
+
   /** Ends the server at once, with whatever it has not finished. */
   kill(): void {
     this.#stopping = true;
@@ -78,15 +102,37 @@ export class EmbeddedServer {
     try {
       if (this.#backoffMs > 0) await new Promise((resolve) => setTimeout(resolve, this.#backoffMs));
       if (this.#stopping) throw new Error("the node is stopping");
-      return await this.#spawn();
+      return await this.#run();
     } catch (error) {
       this.#endpoint = undefined;
       throw error;
     }
   }
 
-  #spawn(): Promise<NatsEndpoint> {
-    const child = spawn(this.executable, ["-store", this.store, "-max-payload", String(MAX_PAYLOAD_BYTES)], {
+  /** Runs it from where it ran before, or else from the first place that lets it. */
+  async #run(): Promise<NatsEndpoint> {
+    const known = this.#path;
+    const failures: string[] = [];
+    for (const place of known === undefined ? this.places : [() => known, ...this.places]) {
+      try {
+        this.#path = prepared(place);
+        return await this.#spawn(this.#path);
+      } catch (error) {
+        if (!(error instanceof CannotRun)) throw error;
+        this.#path = undefined;
+        failures.push(error.message);
+      }
+    }
+    throw new QueueRefused(
+      `nats-server cannot be run from anywhere (${failures.join("; ")}): are these folders mounted noexec? ` +
+        "Allow one of them to run programs, or use an external server (NATS_URL)",
+    );
+  }
+
+  #spawn(path: string): Promise<NatsEndpoint> {
+    const limits = ["-max-payload", String(MAX_PAYLOAD_BYTES), "-start-timeout", `${START_TIMEOUT_MS}ms`];
+    const child = spawn(path, ["-store", this.store, ...limits], {
+      argv0: "coffer-nats", // the path may be a number
       stdio: ["pipe", "pipe", "pipe"],
       env: { COFFER_NATS_TOKEN: this.token },
     });
@@ -106,6 +152,7 @@ export class EmbeddedServer {
       createInterface({ input: child.stdout }).once("line", (line) => {
         clearTimeout(late);
         this.#heldSinceMs = undefined;
+        this.#readyMs = performance.now();
         const { port } = JSON.parse(line) as { port: number };
         this.report("info", "nats-server started", { pid: child.pid, port });
         resolve({ servers: `127.0.0.1:${port}`, token: this.token });
@@ -113,7 +160,7 @@ export class EmbeddedServer {
       child.once("error", (error) => {
         clearTimeout(late);
         this.#child = undefined;
-        reject(new QueueRefused(`nats-server cannot be run: ${error.message}`));
+        reject(new CannotRun(`${path}: ${(error as NodeJS.ErrnoException).code ?? error.message}`));
       });
       child.once("exit", (code, signal) => {
         clearTimeout(late);
@@ -128,6 +175,7 @@ export class EmbeddedServer {
   /** The next start may begin; what the caller of this one is told. */
   #exited(code: number | null, signal: string | null, errors: readonly string[]): Error {
     this.#endpoint = undefined;
+    this.#readyMs = undefined;
     if (performance.now() - this.#startedMs > HEALTHY_MS) this.#backoffMs = 0;
     else this.#backoffMs = Math.min(Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2), MAX_BACKOFF_MS);
     if (code === EXIT_STORE_HELD) this.#backoffMs = Math.min(this.#backoffMs, HELD_RETRY_MS);
@@ -137,5 +185,14 @@ export class EmbeddedServer {
     if (code !== EXIT_STORE_HELD) return new Error(why);
     this.#heldSinceMs ??= this.#startedMs;
     return performance.now() - this.#heldSinceMs > HELD_PATIENCE_MS ? new QueueRefused(why) : new Error(why);
+  }
+}
+
+/** Throws CannotRun. */
+function prepared(place: () => string): string {
+  try {
+    return place();
+  } catch (error) {
+    throw new CannotRun(error instanceof Error ? error.message : String(error));
   }
 }

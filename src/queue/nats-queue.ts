@@ -3,7 +3,9 @@
  *
  * It lives through sessions: each connects, checks the stream against the log (stream-check.ts), makes it
  * or makes it anew where that is right, consumes from the first message that was not executed, and sends
- * again what has no outcome yet. Between sessions it is closed, and takes nothing.
+ * again what has no outcome yet. Between sessions it is closed, and takes nothing. A stream that answers but
+ * stores nothing, or does not answer at all, is stalled (store-watch.ts): the session goes on, frames are
+ * refused, and one is sent again and again until it is stored.
  */
 
 import { crc32 } from "node:zlib";
@@ -17,11 +19,12 @@ import type {
   QueueState,
 } from "../ports/command-queue.ts";
 import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
+import { beyondText, type NodePosition, nodeBeyond } from "./other-nodes.ts";
+import { StoreWatch } from "./store-watch.ts";
 import { judgeStream, lastKnown, METADATA, type StreamFacts, type Verdict } from "./stream-check.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "./stream-session.ts";
+import { type EmptyFrame, UnsettledFrames } from "./unsettled-frames.ts";
 
-/** A frame without an answer for so long is sent again. */
-const ANSWER_TIMEOUT_MS = 2_000;
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
 /** While the stream is read up to its end, how often is looked whether it still has what is waited for. */
@@ -34,10 +37,10 @@ const CLOGGED_FILL = 0.5;
 export interface NatsQueueOptions {
   /** The server is our own child: what it has lost may be made anew without asking. */
   readonly embedded: boolean;
-  /** Makes a lost stream of an outside server anew. */
-  readonly remakeLostStream: boolean;
-  /** Goes on after messages that the stream has dropped unread. */
-  readonly acceptGap: boolean;
+  /** Recreates a lost stream of an external server, in the first session, from a log that ends at this seq. */
+  readonly remakeLostStream: number | undefined;
+  /** Goes on without these messages, which the stream has dropped unread, as a refusal names them. */
+  readonly acceptGap: string | undefined;
 }
 
 /** What the queue needs of its node. */
@@ -49,12 +52,20 @@ export interface NatsQueueNode<S extends StreamSession> {
   /** The id of a new ledger, and the frame that opens the ledger of that id. */
   newLedgerId(): string;
   openingFrame(ledgerId: string): Uint8Array;
+  /** Up to where the ledger's nodes have logged, as far as it can be learned; called before the stream is judged. */
+  nodePositions(session: S): Promise<readonly NodePosition[]>;
+  /** The stream has lost commands of this log; called before the node is refused, so that others learn of it. */
+  lost(session: S, log: LogPosition): Promise<void>;
+  /** A frame without commands, under a new id: only its answer matters. */
+  emptyFrame(): EmptyFrame;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
   /** The queue is open, for the first time or again. */
   opened(session: S): void;
   /** `state`, or the largest frame, is another. */
   stateChanged(): void;
+  /** The server has not answered for a while; called again and again until it does. */
+  hangs(): void;
   /** What happened, for the node's log. */
   report(level: "info" | "warn", message: string, facts: Readonly<Record<string, unknown>>): void;
 }
@@ -64,39 +75,49 @@ export class QueueRefused extends Error {
   override readonly name = "QueueRefused";
 }
 
-interface Unsettled {
-  readonly frame: OutgoingFrame;
-  sentMs: number;
-  sends: number;
-  answered: boolean;
-  /** It was answered with an error that leaves open whether the stream has it. */
-  doubtful: boolean;
-}
+// Callers are not told what libraries and servers say; the node's log is.
+const AWAY: QueueState = { open: false, reason: "the queue is away" };
+const STALLED: QueueState = { open: false, reason: "the queue is stalled: it stores nothing" };
 
 export class NatsQueue<S extends StreamSession> implements CommandQueue, CommandMessages {
   #state: QueueState = { open: false, reason: "connecting to the queue" };
   #session: S | undefined;
+  /** Opens the queue when the session has read its stream to the end. */
+  #open: (() => void) | undefined;
   /** Ends the session that lives or is still joining. */
   #endSession: (reason: string) => void = () => {};
   #stopping = false;
-  readonly #unsettled = new Map<string, Unsettled>();
+  readonly #unsettled: UnsettledFrames;
+  readonly #watch: StoreWatch;
   /** The last message that was taken, and what it looked like. */
   #taken:
     | { readonly sequence: number; readonly at: number; readonly length: number; readonly crc: number }
     | undefined;
   #wake: (() => void) | undefined;
   #wakeBackoff: (() => void) | undefined;
-  #stopResending: () => void = () => {};
   #refusedMs = Number.NEGATIVE_INFINITY;
   #doubtedMs = Number.NEGATIVE_INFINITY;
+  /** Whether a session has found its stream. */
+  #hasJoined = false;
 
   constructor(
     private readonly node: NatsQueueNode<S>,
     private readonly options: NatsQueueOptions,
-  ) {}
+  ) {
+    this.#unsettled = new UnsettledFrames(node.clock, () => node.emptyFrame());
+    this.#watch = new StoreWatch(node.clock, this.#unsettled, {
+      stalled: (reason) => this.#stalled(reason),
+      hangs: () => node.hangs(),
+    });
+  }
 
   get state(): QueueState {
     return this.#state;
+  }
+
+  /** The stream's state, asked for once a second; undefined without a session. */
+  get stream(): StreamState | undefined {
+    return this.#watch.stream;
   }
 
   get maxFrameBytes(): number {
@@ -113,14 +134,15 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       frame.refused("the queue takes smaller messages only"); // another server than the one it was made for
       return;
     }
-    const sentMs = this.node.clock.nowMs();
-    const unsettled: Unsettled = { frame, sentMs, sends: 1, answered: false, doubtful: false };
-    this.#unsettled.set(frame.id, unsettled);
-    this.#send(session, unsettled);
+    this.#unsettled.publish(session, frame);
   }
 
   settle(id: string): void {
-    this.#unsettled.delete(id);
+    this.#unsettled.settle(id);
+  }
+
+  abandon(id: string): void {
+    this.#unsettled.abandon(id);
   }
 
   take(): QueueMessage | undefined {
@@ -146,7 +168,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
 
   /** Runs session after session until stop(). Throws QueueRefused where the node must not go on. */
   async run(): Promise<void> {
-    this.#resendLater();
+    this.#watch.start();
     try {
       for (
         let backoffMs = FIRST_BACKOFF_MS;
@@ -163,14 +185,13 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
           if (error instanceof QueueRefused) throw error;
           reason = error instanceof Error ? error.message : String(error);
         }
-        // Callers are not told what libraries and servers say; the node's log is.
-        this.#setState({ open: false, reason: "the queue is away" });
+        this.#setState(AWAY);
         if (this.#stopping) break;
         this.node.report("warn", "queue away", { reason, retryMs: backoffMs });
         await this.#pause(backoffMs);
       }
     } finally {
-      this.#stopResending();
+      this.#watch.stop();
       this.#setState({ open: false, reason: "the node is stopping" });
       this.#session?.end("the node is stopping");
       this.#session = undefined;
@@ -196,18 +217,28 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       session.onArrival(() => this.#wake?.());
       await session.consume(next);
       this.#session = session;
+      this.#watch.joined(session);
       this.#wake?.();
       await this.#catchUp(session, next);
       if (session.over) return await session.ended;
-      this.#setState({ open: true });
-      opened();
-      this.node.opened(session);
-      this.node.report("info", "queue open", { next, server: session.server });
-      this.#resendAll(session);
+      let isNew = true;
+      this.#open = () => {
+        this.#setState({ open: true });
+        if (!isNew) return;
+        isNew = false;
+        opened();
+        this.node.opened(session);
+        this.node.report("info", "queue open", { next, server: session.server });
+      };
+      if (this.#watch.stalled) this.#setState(STALLED);
+      else this.#open();
+      this.#watch.sending(session);
       return await session.ended;
     } finally {
       session.end("the session is over");
       this.#session = undefined;
+      this.#open = undefined;
+      this.#watch.left();
     }
   }
 
@@ -220,13 +251,19 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   async #join(session: S): Promise<number> {
     const taken = this.#taken?.sequence;
     const log = await this.node.witness.settled(taken ?? 0);
+    const positions = await this.node.nodePositions(session);
     const facts = await this.#facts(session, lastKnown({ log, taken }));
-    const verdict = judgeStream({ stream: facts, log, taken });
+    let verdict = judgeStream({ stream: facts, log, taken });
     if (facts && verdict.do === "continue" && this.#isClogged(facts, verdict.next)) {
-      const why = "it is full of messages that wrote nothing";
-      return await this.#act(session, { do: "lost", next: verdict.next, why }, log);
+      verdict = { do: "lost", next: verdict.next, why: "it is full of messages that wrote nothing" };
     }
-    return await this.#act(session, verdict, log);
+    // A stream that is recreated goes on after all that this node has taken.
+    const end = verdict.do === "lost" ? verdict.next - 1 : (facts?.lastSequence ?? 0);
+    const beyond = nodeBeyond(positions, end);
+    await this.#refuse(session, verdict, log, beyond && beyondText(beyond, end));
+    const next = await this.#act(session, verdict, log);
+    this.#hasJoined = true;
+    return next;
   }
 
   /**
@@ -256,9 +293,30 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     );
   }
 
+  /** Throws QueueRefused if the node must not go on. `beyond`: what other nodes have that the stream has lost. */
+  async #refuse(session: S, verdict: Verdict, log: LogPosition, beyond: string | undefined): Promise<void> {
+    const { embedded, remakeLostStream, acceptGap } = this.options;
+    if (verdict.do === "refuse" || (verdict.do === "another" && !embedded))
+      throw new QueueRefused(verdict.why);
+    // A flag that was forgotten must destroy nothing: it counts for the first session after the start.
+    const mayRemake = embedded || (!this.#hasJoined && remakeLostStream === log.seq);
+    if (verdict.do === "lost" && !mayRemake) {
+      await this.node.lost(session, log);
+      const others = beyond ?? "other nodes may hold what it lost";
+      throw new QueueRefused(
+        `${verdict.why}; ${others}. --remake-lost-stream=${log.seq} recreates it from this node's log, which ends at seq ${log.seq}`,
+      );
+    }
+    if (verdict.do === "gap" && acceptGap !== verdict.missing) {
+      throw new QueueRefused(
+        `${verdict.why}: copy the log of another node; if none has these commands, --accept-gap=${verdict.missing} goes on without them`,
+      );
+    }
+    if (beyond !== undefined) throw new QueueRefused(beyond);
+  }
+
   /** Does what the verdict says; returns the first message to consume. */
   async #act(session: S, verdict: Verdict, log: LogPosition): Promise<number> {
-    const { embedded, remakeLostStream, acceptGap } = this.options;
     switch (verdict.do) {
       case "create":
         await session.create(1, { [METADATA.ledgerId]: this.node.newLedgerId() });
@@ -266,20 +324,10 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       case "continue":
         return verdict.next;
       case "gap":
-        if (!acceptGap)
-          throw new QueueRefused(
-            `${verdict.why}: copy the log of another node; where none has these commands, --accept-gap goes on without them`,
-          );
         this.node.report("warn", "gap accepted", { next: verdict.next, why: verdict.why });
         return verdict.next;
       case "lost":
       case "another":
-        if (!embedded && verdict.do === "another") throw new QueueRefused(verdict.why);
-        if (!embedded && !remakeLostStream) {
-          throw new QueueRefused(
-            `${verdict.why}; other nodes may hold what it lost. --remake-lost-stream makes it anew from this node's log`,
-          );
-        }
         this.node.report("warn", "queue made anew", { next: verdict.next, why: verdict.why });
         return await this.#remake(session, verdict.next, log);
       case "refuse":
@@ -332,21 +380,28 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     }
   }
 
-  #answered({ id, refused, unknown }: PublishAnswer): void {
-    const unsettled = this.#unsettled.get(id);
-    if (!unsettled) return;
-    // After an error that leaves open whether it was taken, it is sent again.
-    unsettled.answered = unknown === undefined;
-    if (unknown !== undefined) this.#doubt(unsettled, unknown);
+  #answered({ id, refused, unknown, duplicate }: PublishAnswer): void {
+    const unsettled = this.#unsettled.answered(id, unknown !== undefined);
+    if (unknown !== undefined) {
+      // Whether it was taken is open: it is sent again.
+      this.#watch.refused(unknown);
+      this.#doubted(unknown);
+      return;
+    }
+    if (refused !== undefined) this.#watch.refused(refused);
+    else if (!duplicate && this.#watch.stored()) this.#answersAgain();
+    if (!unsettled) {
+      if (refused !== undefined && this.options.embedded) this.#lookAgain(refused);
+      return;
+    }
     // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
     if (refused === undefined || unsettled.sends > 1 || unsettled.doubtful) return;
-    this.#unsettled.delete(id);
+    this.#unsettled.settle(id);
     unsettled.frame.refused("the queue did not take it");
     this.#lookAgain(refused);
   }
 
-  #doubt(unsettled: Unsettled, error: string): void {
-    unsettled.doubtful = true;
+  #doubted(error: string): void {
     const now = this.node.clock.nowMs();
     if (now - this.#doubtedMs < REFUSED_LOOK_MS) return;
     this.#doubtedMs = now;
@@ -354,6 +409,18 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       event: "frame_unknown",
       error,
     });
+  }
+
+  #stalled(reason: string): void {
+    if (this.#stopping) return;
+    this.#setState(STALLED);
+    this.node.report("warn", "queue stalled", { event: "queue_stalled", reason });
+  }
+
+  #answersAgain(): void {
+    if (this.#stopping) return;
+    this.node.report("info", "queue answers again", { event: "queue_answers" });
+    this.#open?.();
   }
 
   /** A refusal may mean that the stream is full: a new session makes room where that is possible. */
@@ -364,45 +431,6 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     this.node.report("warn", "frame refused", { refused });
     if (this.options.embedded && !this.#session?.waiting)
       this.#endSession(`the queue refused a frame: ${refused}`);
-  }
-
-  #send(session: S, unsettled: Unsettled): void {
-    // What another server took is too large for this one: only the outcome, or its end, is certain.
-    if (unsettled.frame.bytes.length > session.maxFrameBytes) return;
-    try {
-      session.publish(unsettled.frame.id, unsettled.frame.bytes);
-    } catch (error) {
-      // The connection is just closing: the frame goes again with the next session.
-      session.end(`a frame could not be sent: ${error instanceof Error ? error.message : error}`);
-    }
-  }
-
-  #resendUnanswered(): void {
-    const session = this.#session;
-    if (!session || !this.#state.open) return;
-    const before = this.node.clock.nowMs() - ANSWER_TIMEOUT_MS;
-    for (const unsettled of this.#unsettled.values()) {
-      if (!unsettled.answered && unsettled.sentMs < before) this.#resend(session, unsettled);
-    }
-  }
-
-  #resendAll(session: S): void {
-    for (const unsettled of this.#unsettled.values()) this.#resend(session, unsettled);
-  }
-
-  #resend(session: S, unsettled: Unsettled): void {
-    unsettled.sentMs = this.node.clock.nowMs();
-    unsettled.sends++;
-    unsettled.answered = false;
-    unsettled.frame.resent();
-    this.#send(session, unsettled);
-  }
-
-  #resendLater(): void {
-    this.#stopResending = this.node.clock.after(ANSWER_TIMEOUT_MS / 4, () => {
-      this.#resendUnanswered();
-      this.#resendLater();
-    });
   }
 
   async #pause(milliseconds: number): Promise<void> {

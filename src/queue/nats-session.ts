@@ -36,6 +36,7 @@ const MAX_PINGS_OUT = 2;
 const HEARTBEAT_MS = 1_000;
 /** A consumer without a sign of life for so long is gone. */
 const MISSED_HEARTBEAT_MS = 3_000;
+const HEARTBEAT_LOOK_MS = HEARTBEAT_MS / 2;
 /** What a message's headers may take of the server's limit. */
 const HEADER_ALLOWANCE_BYTES = 1_024;
 /** Messages that are received and not yet taken; beyond it the server's flow control has failed us. */
@@ -90,7 +91,8 @@ export class NatsSession implements StreamSession {
   #flows = 0;
   #head = 0;
   #arrived: (() => void) | undefined;
-  #lastSignMs = 0;
+  /** Looks since the consumer's last sign of life; between two of them everything that has arrived is read. */
+  #silentLooks = 0;
   #watch: ReturnType<typeof setInterval> | undefined;
   /** The next message's number in the stream. */
   #next = 0;
@@ -178,6 +180,11 @@ export class NatsSession implements StreamSession {
     }
   }
 
+  /** How many copies of the stream its servers keep. */
+  async copies(): Promise<number> {
+    return (await this.jsm.streams.info(this.#names.stream)).config.num_replicas;
+  }
+
   async message(sequence: number): Promise<QueueMessage | undefined> {
     const stored = await this.jsm.streams.getMessage(this.#names.stream, { seq: sequence });
     return stored ? { sequence, at: millisecondsOf(stored.timestamp), data: stored.data } : undefined;
@@ -256,11 +263,11 @@ export class NatsSession implements StreamSession {
     });
     if (this.#delivered === 0) this.#pending = num_pending;
     if (this.#over) return;
-    this.#lastSignMs = performance.now();
+    this.#silentLooks = 0;
     this.#watch = setInterval(() => {
-      if (performance.now() - this.#lastSignMs > MISSED_HEARTBEAT_MS)
+      if (++this.#silentLooks > MISSED_HEARTBEAT_MS / HEARTBEAT_LOOK_MS)
         this.end("the stream's heartbeat was missed");
-    }, HEARTBEAT_MS / 2);
+    }, HEARTBEAT_LOOK_MS);
   }
 
   /** The next message, if one is there. */
@@ -335,7 +342,7 @@ export class NatsSession implements StreamSession {
    * the client's and are not read. A message without one is the server's own.
    */
   #receive(message: Msg): void {
-    this.#lastSignMs = performance.now();
+    this.#silentLooks = 0;
     const stamp = stampOf(message.reply ?? "");
     if (stamp) this.#store(stamp, message.data);
     else if (headersOf(message)?.code !== CONTROL) this.end("a message of the stream has no number");
@@ -402,12 +409,13 @@ function answerOf(message: Msg): Omit<PublishAnswer, "id"> | undefined {
   if (message.data.length === 0)
     return headersOf(message)?.code === NO_RESPONDERS ? { refused: "no stream takes commands" } : undefined;
   let error: PublishError | undefined;
+  let duplicate: unknown;
   try {
-    ({ error } = message.json<{ error?: PublishError }>());
+    ({ error, duplicate } = message.json<{ error?: PublishError; duplicate?: unknown }>());
   } catch {
     return undefined;
   }
-  if (!error) return { refused: undefined };
+  if (!error) return { refused: undefined, duplicate: duplicate === true };
   const why = String(error.description ?? `error ${error.err_code}`);
   return verdictOf(error) === "refused" ? { refused: why } : { refused: undefined, unknown: why };
 }

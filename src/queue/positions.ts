@@ -1,18 +1,27 @@
 /**
- * Replicas watch each other: every node tells where its log is, and stops when another's differs.
+ * Replicas watch each other: every node reports where its log is, and stops when another's differs.
  *
- * On `coffer.positions`, once a second and at every connect: `{node, ledger_id, command, seq, crc}`.
+ * On `coffer.positions`, once a second and at every connect: `{node, ledger_id, command, seq, crc}`. A node that
+ * connects sends it before it looks at the stream, with a reply subject, which asks the others for theirs at once.
+ * Such a node may be about to be refused, and anybody may start a copy of a ledger: so it counts only if it is
+ * registered.
  */
 
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection, PublishOptions } from "@nats-io/transport-node";
 import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
 import { listen } from "./inbound.ts";
+import type { NodePosition } from "./other-nodes.ts";
 
 export const POSITIONS_SUBJECT = "coffer.positions";
-/** Nodes whose last word is kept until this log has come so far. */
+/** Nodes whose last position is kept. */
 const MAX_NODES = 256;
 /** More than any node publishes; it bounds what is kept. */
 const MAX_CLAIM_BYTES = 4_096;
+/**
+ * How long a node that connects waits to hear from the others: after a server's restart they come back within
+ * the longest pause between two attempts, and report once a second.
+ */
+const HEAR_TIMEOUT_MS = 3_000;
 
 interface Claim {
   readonly node: string;
@@ -31,44 +40,88 @@ export interface PositionsLog {
 export class Positions {
   /** Of each node, its last claim that is still ahead of this log. */
   readonly #ahead = new Map<string, Claim>();
+  /** Of each node, the claim that is furthest on the stream: kept for as long as this process lives. */
+  readonly #furthest = new Map<string, Claim>();
+  /** Called with the name of each node that is heard. */
+  #heard: (node: string) => void = () => {};
 
-  /** `diverged` is told when another node's log differs, or cannot be compared: this one must stop. */
+  /**
+   * `diverged` is called when another node's log differs, or cannot be compared: this one must stop.
+   * `isRegistered`: whether a node that connects counts.
+   */
   constructor(
     private readonly node: string,
     private readonly log: PositionsLog,
+    private readonly isRegistered: (node: string) => boolean,
     private readonly diverged: (why: string) => void,
   ) {}
 
-  /** Listens on a connection, and tells this node's position there. */
-  join(connection: NatsConnection): void {
+  /** Up to where nodes of this log's ledger have logged. Of any ledger while this log is empty. */
+  get furthest(): readonly NodePosition[] {
+    const { ledgerId } = this.log.durable;
+    return [...this.#furthest.values()]
+      .filter(({ ledger_id }) => ledgerId === undefined || ledger_id === ledgerId)
+      .map((claim) => ({ node: claim.node, sequence: placeOf(claim)[0] }));
+  }
+
+  /**
+   * Listens on a connection, sends this node's position there, and asks the others. Resolves with those of
+   * `expected` that are silent, when all others were heard, or after HEAR_TIMEOUT_MS, or when `ended` does.
+   */
+  async join(
+    connection: NatsConnection,
+    expected: Iterable<string>,
+    ended: Promise<unknown>,
+  ): Promise<ReadonlySet<string>> {
+    const silent = new Set(expected);
+    const { promise: allHeard, resolve } = Promise.withResolvers<void>();
+    this.#heard = (node) => {
+      if (silent.delete(node) && silent.size === 0) resolve();
+    };
     listen(
       connection,
       POSITIONS_SUBJECT,
       (message) => {
-        const claim = claimOf(message.data);
         // Its own too: a copied folder has the same name.
-        if (claim) this.#compare(claim);
+        const claim = claimOf(message.data);
+        const isAsking = message.reply !== undefined && message.reply !== "";
+        if (isAsking && claim?.node !== this.node) this.#publish(connection);
+        if (claim && (!isAsking || this.isRegistered(claim.node))) this.#take(claim);
       },
       (error) => this.diverged(`the positions of other nodes cannot be read: ${error.message}`),
     );
-    this.tell(connection);
+    this.#publish(connection, { reply: POSITIONS_SUBJECT });
+    if (silent.size > 0) {
+      const timer = setTimeout(resolve, HEAR_TIMEOUT_MS);
+      await Promise.race([allHeard, ended]);
+      clearTimeout(timer);
+    }
+    return silent;
   }
 
-  /** Called once a second. */
+  /** Called once a second, and when the log is opened. */
   tell(connection: NatsConnection): void {
-    const { durable } = this.log;
-    if (durable.ledgerId !== undefined && !connection.isClosed()) {
-      const { ledgerId: ledger_id, seq } = durable;
-      const claim: Claim = {
-        node: this.node,
-        ledger_id,
-        command: commandText(durable),
-        seq,
-        crc: crcText(durable.crc),
-      };
-      connection.publish(POSITIONS_SUBJECT, JSON.stringify(claim));
-    }
+    this.#publish(connection);
     for (const claim of [...this.#ahead.values()]) this.#compare(claim);
+  }
+
+  #publish(connection: NatsConnection, options?: PublishOptions): void {
+    const { durable } = this.log;
+    const { ledgerId: ledger_id, seq } = durable;
+    if (ledger_id === undefined || connection.isClosed()) return;
+    const { node } = this;
+    const claim: Claim = { node, ledger_id, command: commandText(durable), seq, crc: crcText(durable.crc) };
+    connection.publish(POSITIONS_SUBJECT, JSON.stringify(claim), options);
+  }
+
+  #take(claim: Claim): void {
+    const { node, ledger_id } = claim;
+    const { ledgerId = ledger_id } = this.log.durable;
+    const before = this.#furthest.get(node);
+    const isFurther = before ? placeOf(claim)[0] > placeOf(before)[0] : this.#furthest.size < MAX_NODES;
+    if (isFurther && ledgerId === ledger_id) this.#furthest.set(node, claim);
+    this.#compare(claim);
+    this.#heard(node);
   }
 
   #compare(claim: Claim): void {
@@ -79,7 +132,7 @@ export class Positions {
       if (this.#ahead.size < MAX_NODES) this.#ahead.set(claim.node, claim);
       return;
     }
-    const crc = claim.command === commandText(durable) ? durable.crc : this.#crcAfter(claim.command);
+    const crc = claim.command === commandText(durable) ? durable.crc : this.#crcAfter(claim);
     const here = crc === undefined ? "no such command" : crcText(crc);
     if (here !== claim.crc) {
       this.diverged(
@@ -88,10 +141,40 @@ export class Positions {
     }
   }
 
-  #crcAfter(command: string): number | undefined {
-    const [sequence, index] = command.split(".").map(Number) as [number, number];
-    return this.log.crcAt(sequence, index);
+  #crcAfter(claim: Claim): number | undefined {
+    return this.log.crcAt(...placeOf(claim));
   }
+}
+
+/** The message of a claim's command, and its index in it. */
+function placeOf({ command }: Claim): [sequence: number, index: number] {
+  return command.split(".").map(Number) as [number, number];
+}
+
+/** Up to where nodes report that they have logged; listens until all `expected` were heard, or HEAR_TIMEOUT_MS. */
+export async function hearPositions(
+  connection: NatsConnection,
+  expected: Iterable<string>,
+): Promise<ReadonlyMap<string, number>> {
+  const reported = new Map<string, number>();
+  const silent = new Set(expected);
+  const { promise: allHeard, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, HEAR_TIMEOUT_MS);
+  listen(
+    connection,
+    POSITIONS_SUBJECT,
+    ({ data }) => {
+      const claim = claimOf(data);
+      if (!claim) return;
+      reported.set(claim.node, placeOf(claim)[0]);
+      silent.delete(claim.node);
+      if (silent.size === 0) resolve();
+    },
+    () => resolve(),
+  );
+  await allHeard;
+  clearTimeout(timer);
+  return reported;
 }
 
 function claimOf(data: Uint8Array): Claim | undefined {

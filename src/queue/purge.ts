@@ -13,6 +13,7 @@ const LOOK_INTERVAL_MS = 1_000;
 export class StreamPurge {
   #session: NatsSession | undefined;
   #registry: NodeRegistry | undefined;
+  #registered: ReadonlyMap<string, number> = new Map();
   #isNew = false;
   #marked = 0;
   #purgedMs = Number.NEGATIVE_INFINITY;
@@ -32,12 +33,34 @@ export class StreamPurge {
     ) => void,
   ) {}
 
+  /** The registered nodes, each with its mark, as of the last look. */
+  get registered(): ReadonlyMap<string, number> {
+    return this.#registered;
+  }
+
+  /** Looks at what is registered; changes nothing. */
+  async look(session: NatsSession): Promise<void> {
+    if (this.shared)
+      this.#registered = (await (await NodeRegistry.find(session.connection))?.all()) ?? new Map();
+  }
+
+  /**
+   * The stream has lost commands of this node's log, which ends in message `sequence`: recorded as its mark if the
+   * node is registered, or was under this process, so that no other node goes on without them.
+   */
+  async lost(session: NatsSession, sequence: number): Promise<void> {
+    if (!this.shared || (this.#registry === undefined && !this.#registered.has(this.node))) return;
+    const registry = await NodeRegistry.open(session.connection, this.replicas);
+    await registry.tell(this.node, sequence);
+  }
+
   /** A new session; registers the node before it consumes anything. */
   async join(session: NatsSession, markedSequence: number): Promise<void> {
     if (this.shared) {
       this.#registry = await NodeRegistry.open(session.connection, this.replicas);
       this.#isNew ||= !(await this.#registry.has(this.node));
       await this.#registry.tell(this.node, markedSequence);
+      this.#registered = await this.#registry.all();
     }
     this.#session = session;
     this.#marked = markedSequence;
@@ -76,7 +99,8 @@ export class StreamPurge {
     let before = sequence;
     if (this.#registry) {
       await this.#registry.tell(this.node, sequence);
-      for (const marked of (await this.#registry.all()).values()) before = Math.min(before, marked);
+      this.#registered = await this.#registry.all();
+      for (const marked of this.#registered.values()) before = Math.min(before, marked);
     }
     if (before <= Math.max(1, this.#purgedBefore)) return;
     await session.jsm.streams.purge(STREAM, { seq: before });

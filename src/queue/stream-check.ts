@@ -45,7 +45,8 @@ export interface QueueFacts {
 export type Verdict =
   | { readonly do: "create" }
   | { readonly do: "continue"; readonly next: number }
-  | { readonly do: "gap"; readonly next: number; readonly why: string }
+  /** `missing`: the numbers of the first and the last message that are gone, as --accept-gap takes them. */
+  | { readonly do: "gap"; readonly next: number; readonly missing: string; readonly why: string }
   | { readonly do: "lost"; readonly next: number; readonly why: string }
   | { readonly do: "another"; readonly next: number; readonly why: string }
   | { readonly do: "refuse"; readonly why: string };
@@ -92,8 +93,10 @@ export function judgeStream({ stream, log, taken }: QueueFacts): Verdict {
     };
   }
   if (from !== undefined || (firstSequence > next && lastSequence >= next)) {
-    const why = `message ${from ?? next} of the stream is gone, the next that it has is ${found}`;
-    return { do: "gap", next: holdsLastKnown && taken === undefined ? known : found, why };
+    const first = from ?? next;
+    const why = `message ${first} of the stream is gone, the next that it has is ${found}`;
+    const missing = `${first}-${found - 1}`;
+    return { do: "gap", next: holdsLastKnown && taken === undefined ? known : found, missing, why };
   }
   return {
     do: "lost",

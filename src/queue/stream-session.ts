@@ -9,6 +9,8 @@ export interface PublishAnswer {
   readonly refused: string | undefined;
   /** An error that leaves open whether the stream has the frame, or will have it. */
   readonly unknown?: string;
+  /** It had taken the frame before: no sign that it stores now. */
+  readonly duplicate?: boolean;
 }
 
 export interface StreamState {

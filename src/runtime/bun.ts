@@ -1,11 +1,11 @@
-import { dlopen, FFIType, suffix } from "bun:ffi";
-import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dlopen, FFIType, ptr, suffix } from "bun:ffi";
+import { closeSync, openSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 // In a compiled executable this is a path into the executable itself.
 import natsServerPath from "../../build/tools/coffer-nats" with { type: "file" };
 import { Listener } from "./bun-listener.ts";
 import { connectTo } from "./bun-postgres.ts";
+import { natsPlaces } from "./nats-places.ts";
 import { CannotListen, type HttpAddress, type HttpHandler, type Runtime } from "./runtime.ts";
 
 /** TLS 1.2, by its number on the wire. */
@@ -46,10 +46,12 @@ export const bunRuntime: Runtime = {
   async serve(handler, address) {
     let answer = handler;
     const [server, listener] = Listener.listen(
-      () => listen({ fetch: (request) => answer.fetch(request) }, address),
+      () => listen({ fetch: (request) => answer.fetch(request, versionOf(request)) }, address),
       address.maxConnections,
     );
-    answer = { fetch: (request) => closeWhereCrowded(handler.fetch(request), listener) };
+    answer = {
+      fetch: (request, version) => closeWhereCrowded(handler.fetch(request, version), listener),
+    };
     const stop = (cut: boolean) => {
       listener.stop();
       return server.stop(cut);
@@ -68,17 +70,22 @@ export const bunRuntime: Runtime = {
   },
 
   natsServer(folder) {
-    if (!EMBEDDED_ROOTS.some((root) => natsServerPath.startsWith(root))) return natsServerPath;
-    const bytes = readFileSync(natsServerPath);
-    const path = join(folder, `coffer-nats-${Bun.hash(bytes).toString(16)}`);
-    // A crash of the machine may have left less than the whole.
-    if (!existsSync(path) || !readFileSync(path).equals(bytes)) {
-      writeFileSync(`${path}.new`, bytes, { mode: 0o755 });
-      renameSync(`${path}.new`, path);
-    }
-    return path;
+    const isEmbedded = EMBEDDED_ROOTS.some((root) => natsServerPath.startsWith(root));
+    const places = natsPlaces(natsServerPath, folder, (name, flags) => loadMemfd()(ptr(name), flags));
+    return isEmbedded ? places : [() => natsServerPath, ...places];
   },
 };
+
+/**
+ * Bun.serve does not report a request's version of HTTP. A default nginx, which speaks HTTP/1.0, is recognized by its
+ * first headers: ngx_http_proxy_module sets these three, in this order, before those of its client. toJSON() keeps the
+ * order of standard headers. Other HTTP/1.0 is recognized only if it has no Host (see http.ts).
+ */
+function versionOf({ headers }: Request): string | undefined {
+  if (headers.get("connection") !== "close") return undefined;
+  const [first, second, third] = Object.keys(headers.toJSON());
+  return first === "host" && second === "connection" && third === "content-length" ? "1.0" : undefined;
+}
 
 /** Where there are many connections, each makes room for another behind its answer. */
 function closeWhereCrowded(
@@ -92,9 +99,16 @@ function closeWhereCrowded(
   });
 }
 
+const LIBC = process.platform === "darwin" ? `libSystem.B.${suffix}` : `libc.${suffix}.6`;
+
 function loadFlock() {
-  const libc = process.platform === "darwin" ? `libSystem.B.${suffix}` : `libc.${suffix}.6`;
-  return dlopen(libc, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } }).symbols.flock;
+  return dlopen(LIBC, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } }).symbols.flock;
+}
+
+/** Throws if the system has none. */
+function loadMemfd() {
+  const memfd = { memfd_create: { args: [FFIType.ptr, FFIType.u32], returns: FFIType.i32 } } as const;
+  return dlopen(LIBC, memfd).symbols.memfd_create;
 }
 
 function listen(handler: HttpHandler, address: HttpAddress) {

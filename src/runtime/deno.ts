@@ -4,6 +4,7 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { type CreateMemoryFile, natsPlaces } from "./nats-places.ts";
 import { CannotListen, type HttpAddress, type HttpHandler, type Runtime } from "./runtime.ts";
 
 /** As much of Deno's own types as is used here: its type package and Bun's cannot live in one program. */
@@ -13,6 +14,10 @@ interface DenoGlobal {
     path: string,
     options: { write: boolean; create: boolean },
   ): { tryLockSync(exclusive: boolean): boolean; close(): void };
+  dlopen(
+    library: string,
+    symbols: { memfd_create: { parameters: ["buffer", "u32"]; result: "i32" } },
+  ): { readonly symbols: { memfd_create: CreateMemoryFile } };
 }
 
 const deno = (globalThis as unknown as { Deno: DenoGlobal }).Deno;
@@ -66,10 +71,18 @@ export const denoRuntime: Runtime = {
     };
   },
 
-  natsServer() {
-    return fileURLToPath(new URL("../../build/tools/coffer-nats", import.meta.url));
+  natsServer(folder) {
+    const path = fileURLToPath(new URL("../../build/tools/coffer-nats", import.meta.url));
+    const create: CreateMemoryFile = (name, flags) => loadMemfd().memfd_create(name, flags);
+    return [() => path, ...natsPlaces(path, folder, create)];
   },
 };
+
+/** Throws if the system has none. */
+function loadMemfd() {
+  const memfd = { memfd_create: { parameters: ["buffer", "u32"], result: "i32" } } as const;
+  return deno.dlopen("libc.so.6", memfd as never).symbols;
+}
 
 /** By node:http, for Deno.serve cuts nobody: neither who is slow nor who is silent, however many there are. */
 async function listen(handler: HttpHandler, address: HttpAddress): Promise<Server> {
@@ -112,7 +125,7 @@ async function answer(
 ): Promise<void> {
   const request = requestOf(message);
   const { status, headers, body } = request
-    ? await handler.fetch(request)
+    ? await handler.fetch(request, message.httpVersion)
     : new Response(null, { status: 400 });
   const bytes = new Uint8Array(await new Response(body).arrayBuffer());
   response.writeHead(status, { ...Object.fromEntries(headers), "content-length": bytes.length });

@@ -21,7 +21,8 @@ export interface HttpServer {
 
 /** What both runtimes can serve. */
 export interface HttpHandler {
-  fetch(request: Request): Response | Promise<Response>;
+  /** `version` of HTTP, such as "1.0"; undefined if the runtime does not report it. */
+  fetch(request: Request, version?: string): Response | Promise<Response>;
 }
 
 /** The address cannot be listened on; the message names it and says why. */
@@ -62,8 +63,11 @@ export interface Runtime {
   readonly gatewayThreads: { readonly byDefault: number; readonly atMost: number };
   /** Throws CannotListen, where the address is in use or another's. */
   serve(handler: HttpHandler, address: HttpAddress): Promise<HttpServer>;
-  /** The path of the embedded nats-server; a compiled executable puts it into `folder` first. */
-  natsServer(folder: string): string;
+  /**
+   * Where the embedded nats-server can be run from, the best first: each call prepares the place and returns its
+   * path, or throws. `folder` is the last.
+   */
+  natsServer(folder: string): readonly (() => string)[];
   /** How to connect to the PostgreSQL server of a URL; undefined where the runtime has no client for it. */
   readonly postgres: ((url: string) => SqlConnect) | undefined;
 }

@@ -71,7 +71,7 @@ export function readFrame(
   if (message[2] !== FRAME_VERSION)
     throw new UnknownCommand(`a frame of version ${message[2]}; this node knows ${FRAME_VERSION}`);
   const count = view.getUint32(28, true);
-  if (count < 1 || count > MAX_FRAME_COMMANDS) return undefined;
+  if (count > MAX_FRAME_COMMANDS) return undefined;
   const commands: (Command | PlainTransfer)[] = [];
   let at = FRAME_HEADER_BYTES;
   for (let index = 0; index < count; index++) {

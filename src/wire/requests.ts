@@ -40,6 +40,8 @@ export interface BatchRequest {
   readonly madeIds: boolean;
 }
 
+const MISSING = "is missing";
+
 const TRANSFER_FIELDS = ["transaction_id", "from_account", "to_account", "amount", "currency"];
 const MOVE_FIELDS = ["transaction_id", "account_id", "amount", "currency"];
 const ACCOUNT_FIELDS = ["transaction_id", "account_id", "currency", "initial_balance"];
@@ -96,7 +98,7 @@ export function parseBatch(bytes: Uint8Array, defaults: RequestDefaults): BatchR
       "/atomic",
     );
   }
-  return readBatch(body.get("transfers"), "/transfers", defaults);
+  return readBatch(required(body, "", "transfers"), "/transfers", defaults);
 }
 
 /** One transfer or an array of them, as NATS clients send them. Throws InvalidInput. */
@@ -105,7 +107,7 @@ export function parseTransferOrArray(bytes: Uint8Array, defaults: RequestDefault
   return Array.isArray(value) ? readBatch(value, "", defaults) : readTransfer(value, "", defaults);
 }
 
-function readBatch(value: JsonValue | undefined, path: string, defaults: RequestDefaults): BatchRequest {
+function readBatch(value: JsonValue, path: string, defaults: RequestDefaults): BatchRequest {
   if (!Array.isArray(value)) throw new InvalidInput("must be an array of transfers", path);
   if (value.length < 1 || value.length > MAX_BATCH_TRANSFERS) {
     throw new InvalidInput(`must hold 1 to ${MAX_BATCH_TRANSFERS} transfers`, path);
@@ -146,13 +148,21 @@ function readTransfer(value: JsonValue, path: string, defaults: RequestDefaults)
 function objectOf(value: JsonValue, path: string, fields: readonly string[]): JsonObject {
   if (!(value instanceof Map)) throw new InvalidInput("must be an object", path);
   for (const key of value.keys()) {
-    if (!fields.includes(key)) throw new InvalidInput("is not a field of this request", pointer(path, key));
+    if (!fields.includes(key))
+      throw new InvalidInput(`is not a field here: there are ${fields.join(", ")}`, pointer(path, key));
   }
   return value;
 }
 
-function readAccount(body: JsonObject, path: string, field: string): AccountId {
+/** A field that must be there. */
+function required(body: JsonObject, path: string, field: string): JsonValue {
   const value = body.get(field);
+  if (value === undefined) throw new InvalidInput(MISSING, pointer(path, field));
+  return value;
+}
+
+function readAccount(body: JsonObject, path: string, field: string): AccountId {
+  const value = required(body, path, field);
   const account = typeof value === "string" ? parseAccount(value) : undefined;
   if (account) return account;
   throw new InvalidInput(
@@ -164,21 +174,24 @@ function readAccount(body: JsonObject, path: string, field: string): AccountId {
 }
 
 function readAmount(body: JsonObject, path: string): Money {
-  const amount = parseAmount(digitsOf(body.get("amount")));
+  const amount = parseAmount(digitsOf(required(body, path, "amount")));
   if (amount === undefined)
     throw new InvalidInput("must be an integer from 1 to 2^63-1", pointer(path, "amount"));
   return amount;
 }
 
 /** The text of a number or of a string of digits; empty for all else. */
-function digitsOf(value: JsonValue | undefined): string {
+function digitsOf(value: JsonValue): string {
   if (value instanceof JsonNumber) return value.text;
   return typeof value === "string" ? value : "";
 }
 
 function readId(body: JsonObject, path: string, { newId }: RequestDefaults): TransactionId {
   const value = body.get("transaction_id");
-  if (value === undefined && newId) return newId();
+  if (value === undefined) {
+    if (newId) return newId();
+    throw new InvalidInput(MISSING, pointer(path, "transaction_id"));
+  }
   const id = typeof value === "string" ? parseTransactionId(value) : undefined;
   if (!id) throw new InvalidInput("must be a UUID", pointer(path, "transaction_id"));
   return id;

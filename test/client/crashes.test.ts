@@ -62,14 +62,18 @@ async function pay(coffer: Coffer, count: number, each: (done: number) => void):
   return done;
 }
 
-/** What contradicts the log: each id must stand there once, with its content and outcome, and no other id. */
+/**
+ * What contradicts the log: each id must stand there once, with its content and outcome, and no other id; no
+ * two calls may be told that theirs was the first.
+ */
 function contradictions({ data, openings }: Started, done: readonly Done[]): readonly string[] {
   const audit = new LedgerAudit(join(data, "events.log"));
   for (const [account, id] of openings)
     audit.told({ id, kind: "open_account", from: "@world", to: account, amount: FUNDS }, { rejected: false });
-  for (const [{ from, to, amount }, { transactionId, status }] of done) {
-    const asked = { id: transactionId, kind: "transfer", from, to, amount: Number(amount) } as const;
-    audit.told(asked, { rejected: status === "rejected" });
+  for (const [{ from, to, amount }, outcome] of done) {
+    const asked = { id: outcome.transactionId, kind: "transfer", from, to, amount: Number(amount) } as const;
+    const rejected = outcome.status === "rejected";
+    audit.told(asked, { rejected, replayed: rejected ? undefined : outcome.replayed });
   }
   return audit.problems();
 }

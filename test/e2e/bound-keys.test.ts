@@ -100,6 +100,15 @@ test("a transfer without an id, and its repeat, tell no more than the first", as
   await unbound.transfer({ from_account: THEIRS, to_account: MINE, amount: 2 });
 });
 
+test("what its own account lacks is told, and what others lack is not", async () => {
+  for (const amount of [10_000_000, "10000000"]) {
+    const poor = await shop.transfer({ from_account: MINE, to_account: THEIRS, amount });
+    expect([poor.status, poor.body.available]).toEqual([422, await unbound.balance(MINE)]);
+    const theirs = await shop.transfer({ from_account: THEIRS, to_account: MINE, amount });
+    expect([theirs.status, theirs.body.available]).toEqual([403, undefined]);
+  }
+});
+
 test("another's transaction id tells that it is taken, and not by what", async () => {
   const transaction_id = newId();
   const theirs = { transaction_id, from_account: THEIRS, to_account: OWN, amount: 1 };

@@ -22,8 +22,9 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "nats-url-file": "",
     "stream-max-bytes": "1e9",
     "stream-replicas": "0",
-    "remake-lost-stream": "1",
-    "accept-gap": "TRUE",
+    "remake-lost-stream": "true",
+    "accept-gap": "true",
+    "remake-lost-changes": "true",
     "postgres-url": "mysql://127.0.0.1/x",
     "postgres-url-file": "/nowhere",
     "postgres-partitions": "0",
@@ -57,7 +58,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   version: {},
 };
-const SWITCHES = ["strict", "remake-lost-stream", "accept-gap", "from-snapshot", "seals", "json"];
+const SWITCHES = ["strict", "from-snapshot", "seals", "json"];
 
 const variableOf = (flag: string) =>
   flag.startsWith("nats-url")

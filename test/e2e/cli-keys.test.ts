@@ -109,6 +109,7 @@ const WRONG: readonly (readonly [args: readonly string[], told: string])[] = [
   [["add", "shop", "till", "--scope", "read"], "till"],
   [["add", "shop", "--scope", "root"], "--scope"],
   [["add", "shop", "--scope", "read", "--account", "@world"], "--account"],
+  [["add", "shop", "--scope", "metrics", "--account", "shop-"], "--account"],
   [["add", "shop", "--scope", "read", "--account", ""], "--account"],
   [["add", "a b", "--scope", "read"], "NAME"],
   [["add", ".hidden", "--scope", "read"], "NAME"],

@@ -34,12 +34,37 @@ test("while the log is read the node is recovering", async () => {
   const again = CofferNode.launch(node.data, { flags: ["--port", String(port), "--snapshot-commands", "0"] });
   const client = new WalletClient(`http://127.0.0.1:${port}`);
   const reasons = new Set<string>();
-  for (let why = await unready(client); why !== undefined; why = await unready(client)) reasons.add(why);
+  const refusals = new Set<string>();
+  for (let why = await unready(client); why !== undefined; why = await unready(client)) {
+    reasons.add(why);
+    for (const [what, answer] of await callsOf(client))
+      if (answer.status === 503) refusals.add(`${what}: ${answer.body.code}, ${answer.body.detail}`);
+  }
   expect(reasons).toContain("the node is recovering");
   for (const reason of reasons)
     expect(reason).toBeOneOf(["the node is recovering", "connecting to the queue", "the queue is away"]);
+  for (const what of ["ledger", "balance", "seal"]) expect(refusals).toContain(`${what}: ${RECOVERING}`);
+  for (const what of ["plain transfer", "parsed transfer"])
+    expect(refusals).toContain(`${what}: queue_unavailable, the node is recovering`);
+  for (const refusal of refusals)
+    if (/^(ledger|balance|seal):/.test(refusal)) expect(refusal).toEndWith(RECOVERING);
   await again.crash();
 });
+
+/** What reads answer until the log is recovered: the code and the reason of /health/ready. */
+const RECOVERING = "not_ready, the node is recovering";
+
+/** A read of each kind, and a command on each way. */
+async function callsOf(client: WalletClient) {
+  const transfer = { from_account: "nobody", to_account: "bob", amount: 1 };
+  return [
+    ["ledger", await client.get("/v1/ledger")],
+    ["balance", await client.get("/v1/wallet/balance/alice")],
+    ["seal", await client.get("/v1/seal")],
+    ["plain transfer", await client.transfer(transfer)],
+    ["parsed transfer", await client.transfer({ ...transfer, amount: "1" })],
+  ] as const;
+}
 
 test("while the queue is away", async () => {
   const server = await NatsServer.start(temporaryFolder());

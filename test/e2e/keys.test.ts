@@ -22,7 +22,7 @@ const JSON_TYPE = ["Content-Type", "application/json"] as const;
 
 interface Asked {
   /** What a key must be good for; undefined where none is needed. */
-  readonly scope: "read" | "write" | "admin" | undefined;
+  readonly scope: "read" | "write" | "metrics" | undefined;
   /** Whether a key that is bound to `shop-` is let in. */
   readonly bound: boolean;
   readonly request: () => RawRequest;
@@ -70,13 +70,19 @@ const ASKED: Readonly<Record<string, Asked>> = {
   },
   "GET /v1/ledger": { scope: "read", bound: false, request: () => get("/v1/ledger") },
   "GET /v1/seal": { scope: "read", bound: false, request: () => get("/v1/seal") },
-  "GET /metrics": { scope: "admin", bound: false, request: () => get("/metrics") },
+  "GET /metrics": { scope: "metrics", bound: false, request: () => get("/metrics") },
   "GET /openapi.json": { scope: undefined, bound: true, request: () => get("/openapi.json") },
   "GET /health/live": { scope: undefined, bound: true, request: () => get("/health/live") },
   "GET /health/ready": { scope: undefined, bound: true, request: () => get("/health/ready") },
 };
 
 const LEVELS = ["read", "write", "admin"];
+/** Of each need, the scopes that are good for it, written down a second time. */
+const GOOD_FOR = {
+  read: ["read", "write", "admin"],
+  write: ["write", "admin"],
+  metrics: ["metrics", "admin"],
+} as const satisfies Record<string, readonly string[]>;
 
 let node: CofferNode;
 /** Keys by their names; `revoked` was one. */
@@ -88,6 +94,7 @@ beforeAll(async () => {
     keys[scope] = await addKey(data, scope, scope);
     keys[`bound ${scope}`] = await addKey(data, `bound-${scope}`, scope, "shop-");
   }
+  keys.metrics = await addKey(data, "metrics", "metrics");
   keys.revoked = await addKey(data, "revoked", "admin");
   node = await CofferNode.start(data, {
     flags: ["--log-level", "debug", "--gateway-threads", "2", "--seal-commands", "1"],
@@ -145,11 +152,11 @@ test("the table below has every route", () => {
 });
 
 describe.each(Object.entries(ASKED))("%s", (_, { scope, bound, request }) => {
-  for (const given of ["read", "write", "admin", "bound read", "bound write", "bound admin"]) {
+  for (const given of ["read", "write", "admin", "metrics", "bound read", "bound write", "bound admin"]) {
     const level = given.replace("bound ", "");
     test(`with a key of scope ${level}${level === given ? "" : " that is bound"}`, async () => {
       const answer = await ask(withKey(request(), keys[given]!));
-      if (scope !== undefined && LEVELS.indexOf(level) < LEVELS.indexOf(scope)) {
+      if (scope !== undefined && !GOOD_FOR[scope].some((good) => good === level)) {
         const challenge = `Bearer error="insufficient_scope", scope="${scope}"`;
         expect(refusal(answer)).toEqual([403, "forbidden", challenge]);
       } else if (level !== given && !bound) expect(refusal(answer)).toEqual([403, "forbidden", null]);
@@ -276,7 +283,7 @@ test("a first key whose making was interrupted opens nothing; its refusal tells 
   expect(stderr).toContain("or the making of its first one was interrupted");
   const [, told] = /make a key \(again\) with coffer (keys add NAME .*--data \S+);/.exec(stderr) ?? [];
   rmSync(join(disk.folder, "filler"));
-  const args = told?.replace("NAME", "till").replace("read|write|admin", "read").split(" ");
+  const args = told?.replace("NAME", "till").replace("read|write|admin|metrics", "read").split(" ");
   expect(args).toEqual(add);
   const key = (await coffer(add)).stdout;
   const node = await CofferNode.start(data, { flags: ["--min-free-bytes", "0"] });

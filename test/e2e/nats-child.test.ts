@@ -1,13 +1,10 @@
 /** The nats-server that a node carries, killed or spoilt under it. */
 
 import { expect, test } from "bun:test";
-import { readdirSync, statSync, truncateSync } from "node:fs";
-import { join } from "node:path";
 import { CofferNode, RUNTIME_NAMES } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { expectWhole } from "../support/node-checks.ts";
-import { isRunning } from "../support/processes.ts";
 import { randomIntegers, SEED } from "../support/seed.ts";
 import { Tellers } from "../support/tellers.ts";
 
@@ -84,17 +81,4 @@ test("a command without an outcome in time is a 504 with its id: sent again, it 
   expect(body).toMatchObject({ committed: 0, replayed: 1, failed: 1 });
   expect(await client.balance("alice")).toBe(80);
   expect(await node.stop()).toBe(0);
-});
-
-test("a nats-server's executable that a crash left incomplete is written anew", async () => {
-  const node = await CofferNode.start(temporaryFolder());
-  expect(await node.stop()).toBe(0);
-  const folder = join(node.data, "nats");
-  const name = readdirSync(folder).find((file) => /^coffer-nats-[0-9a-f]+$/.test(file))!;
-  const { size } = statSync(join(folder, name));
-  truncateSync(join(folder, name), size / 2);
-  const again = await CofferNode.start(node.data);
-  expect(statSync(join(folder, name)).size).toBe(size);
-  expect(isRunning(await again.natsPid())).toBe(true);
-  expect(await again.stop()).toBe(0);
 });

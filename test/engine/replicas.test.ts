@@ -140,8 +140,9 @@ describe("positions", () => {
     const node = await start(own);
     for (let i = 0; i < 5; i++) expect((await node.client.deposit("ann", 10)).status).toBe(200);
     const outside = await own.connect();
-    const claim = (value: unknown) =>
-      outside.publish(POSITIONS, typeof value === "string" ? value : JSON.stringify(value));
+    const claim = (value: unknown, options?: { reply: string }) =>
+      outside.publish(POSITIONS, typeof value === "string" ? value : JSON.stringify(value), options);
+    const publish = (text: string) => outside.publish("coffer.commands.0", text);
     const end = async () => {
       await node.crash();
       await outside.close();
@@ -153,7 +154,7 @@ describe("positions", () => {
       const payment = { from_account: "ann", to_account: "ben", amount: 1 };
       await outside.request("coffer.transfer", JSON.stringify(payment), { timeout: 30_000 });
     };
-    return { node, claim, heard, end, positions: positionsOf(node) };
+    return { node, claim, heard, publish, end, positions: positionsOf(node) };
   }
 
   const DIFFERENT: [string, (positions: Claim[], node: CofferNode) => Claim][] = [
@@ -181,8 +182,11 @@ describe("positions", () => {
   });
 
   test.concurrent("that are still ahead are compared when the log has come so far", async () => {
-    const { node, claim, heard, end, positions } = await claimant();
+    const { node, claim, heard, publish, end, positions } = await claimant();
     const last = positions.at(-1)!;
+    // The stream goes on and the log does not: what another node has logged there is not lost.
+    for (let count = 0; count < 3; count++) publish("no command");
+    await heard();
     claim({ ...wrong(last), seq: last.seq + 4, command: `${Number(last.command.split(".")[0]) + 2}.0` });
     await heard();
     expect((await node.client.get("/health/ready")).status).toBe(200);
@@ -190,6 +194,33 @@ describe("positions", () => {
     expect(await node.process.exited).toBe(1);
     expect(node.process.stderr.at(-1)).toContain("the logs differ");
     await answered;
+    await end();
+  });
+
+  test.concurrent("that lie beyond the stream's end stop the node, which names the other", async () => {
+    const { node, claim, end, positions } = await claimant();
+    const last = positions.at(-1)!;
+    claim({ ...last, node: "another", seq: last.seq + 40, command: "99.0" });
+    expect(await node.process.exited).toBe(1);
+    expect(node.process.stderr.at(-1)).toMatch(
+      /node another has logged .* 99, .*coffer queue forget another/,
+    );
+    await end();
+  });
+
+  test.concurrent("of nodes that are just connecting count only if these are registered", async () => {
+    const { node, claim, heard, end, positions } = await claimant();
+    const last = positions.at(-1)!;
+    const asking = { reply: POSITIONS };
+    claim({ ...wrong(last), node: "a-copy" }, asking);
+    claim({ ...last, node: "a-copy", seq: last.seq + 40, command: "99.0" }, asking);
+    await heard();
+    await Bun.sleep(1_500); // the stream is looked at once a second
+    expect((await node.client.deposit("ann", 1)).status).toBe(200);
+    const own = readFileSync(join(node.data, "node"), "utf8").trim();
+    claim({ ...wrong(last), node: own }, asking);
+    expect(await node.process.exited).toBe(1);
+    expect(node.process.stderr.at(-1)).toContain("the logs differ");
     await end();
   });
 

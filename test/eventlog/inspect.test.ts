@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { NewerFormat } from "../../src/eventlog/line.ts";
 import { inspectLog, type LogFinding, recoverLog } from "../../src/eventlog/recovery.ts";
-import type { AppendFile } from "../../src/ports/append-file.ts";
+import type { ReadableFile } from "../../src/ports/append-file.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { memoryFolder } from "../support/folders.ts";
 import {
@@ -19,10 +19,7 @@ import {
 import { randomIntegers } from "../support/seed.ts";
 
 /** A file in memory, to be read. */
-function fileOf(bytes: Uint8Array): AppendFile {
-  const refuse = () => {
-    throw new Error("an inspection changes nothing");
-  };
+function fileOf(bytes: Uint8Array): ReadableFile {
   return {
     size: () => bytes.length,
     read(into, at) {
@@ -30,10 +27,6 @@ function fileOf(bytes: Uint8Array): AppendFile {
       into.set(part);
       return part.length;
     },
-    write: refuse,
-    sync: refuse,
-    truncate: refuse,
-    close: refuse,
   };
 }
 

@@ -4,9 +4,11 @@
  */
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DamagedLog } from "../../src/eventlog/recovery.ts";
 import type { LogPosition } from "../../src/ports/log-position.ts";
+import { FaultyDisk } from "../support/faulty-disk.ts";
 import { memoryFolder } from "../support/folders.ts";
 import {
   filesOf,
@@ -263,12 +265,54 @@ describe("after the mark", () => {
   });
 });
 
-test("recovery stops, and cuts nothing, where the torn bytes cannot be kept", async () => {
-  putFiles(folder, { "events.log": log.bytes.subarray(0, log.bytes.length - 1) });
-  // A folder by the name that the file would have can neither be opened nor made a file.
-  const name = `events.log.torn-${endBefore(1).seq + 1}-1`;
-  mkdirSync(join(folder, name));
-  const before = readFileSync(join(folder, "events.log"));
-  await expect(LogOnDisk.open(folder)).rejects.toThrow();
-  expect(readFileSync(join(folder, "events.log")).equals(before)).toBe(true);
+test("recovery stops, cuts nothing and leaves no piece of a copy if there is no room for the torn bytes", async () => {
+  const bytes = log.bytes.subarray(0, log.bytes.length - 1);
+  putFiles(folder, { "events.log": bytes, "events.mark": await markOf(endBefore(1)) });
+  const before = filesOf(folder);
+  const torn = `events.log.torn-${endBefore(1).seq + 1}-1`;
+  const full = Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+  for (const takes of [0, 10]) {
+    const disk = new FaultyDisk(folder);
+    disk.takes = 10;
+    disk.before = (operation) => {
+      if (operation.do === "write" && operation.name === torn && operation.at >= takes) throw full;
+    };
+    await expect(LogOnDisk.open(folder, disk)).rejects.toBe(full);
+    expect(disk.of("write", torn).length).toBeGreaterThan(0);
+    expect(filesOf(folder)).toEqual(before);
+  }
+});
+
+describe("a folder with what a node kept of a log that was taken away", () => {
+  const nameOf = ({ seq }: LogPosition) => `events.log.rescued-${seq}`;
+
+  test("is refused while the log does not have all of it, and nothing is changed", async () => {
+    const shorter = log.bytes.subarray(0, endBefore(1).bytes);
+    const cases: Record<string, Uint8Array>[] = [
+      {},
+      { "events.log": Buffer.alloc(0) },
+      { "events.log": shorter, "events.mark": await markOf(endBefore(1)) },
+      { "events.log": shorter, "events.mark": await markOf(endBefore(0)) },
+      { "events.log": shorter.subarray(0, -1) },
+    ];
+    for (const files of cases) {
+      putFiles(folder, { "events.mark": "", ...files, [nameOf(endBefore(0))]: log.bytes });
+      const before = filesOf(folder);
+      const reason = await LogOnDisk.open(folder).catch((error) => error);
+      expect(reason).toBeInstanceOf(DamagedLog);
+      expect(reason.message).toContain(join(folder, nameOf(endBefore(0))));
+      expect(filesOf(folder)).toEqual(before);
+    }
+  });
+
+  test("is recovered when the copy is in the log's place, or the log is no shorter", async () => {
+    const mark = await markOf(endBefore(3));
+    for (const older of [endBefore(2), endBefore(0)]) {
+      const kept = log.bytes.subarray(0, older.bytes);
+      putFiles(folder, { "events.log": log.bytes, "events.mark": mark, [nameOf(older)]: kept });
+      const recovered = await LogOnDisk.open(folder);
+      expect(recovered.position).toEqual(endBefore(0));
+      await recovered.close();
+    }
+  });
 });

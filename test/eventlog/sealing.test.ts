@@ -30,6 +30,9 @@ function atOnce(disk: DataFolder): DataFolder {
     },
     sync,
     path: (name) => disk.path(name),
+    names: () => disk.names(),
+    remove: (name) => disk.remove(name),
+    make: () => disk.make(),
   };
 }
 

@@ -7,7 +7,7 @@ import { Replay } from "../../src/engine/replay.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { LogEncoder } from "../../src/eventlog/encoder.ts";
 import { inspectLog } from "../../src/eventlog/recovery.ts";
-import type { AppendFile } from "../../src/ports/append-file.ts";
+import type { ReadableFile } from "../../src/ports/append-file.ts";
 import { EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
 import { deposit, id, openAccount, openLedger, transfer, withdraw } from "../support/ledger-specs.ts";
 import { FIRST_AT } from "../support/log-files.ts";
@@ -31,7 +31,7 @@ const NAMES = [
 ];
 
 /** A log in memory, of which at most `most()` bytes are read at once. */
-class MemoryLog implements AppendFile {
+class MemoryLog implements ReadableFile {
   constructor(
     private readonly bytes: Buffer,
     private readonly most: () => number = () => Number.POSITIVE_INFINITY,
@@ -46,24 +46,10 @@ class MemoryLog implements AppendFile {
     into.set(this.bytes.subarray(at, at + length));
     return length;
   }
-
-  write(): number {
-    throw new Error("a log that is read is not written");
-  }
-
-  sync(): Promise<void> {
-    throw new Error("a log that is read is not synced");
-  }
-
-  truncate(): void {
-    throw new Error("a log that is read is not cut");
-  }
-
-  close(): void {}
 }
 
 /** All that reading the log comes to. `short` is how many transfers went the short way. */
-async function read(file: AppendFile, mark: LogPosition | undefined, shortWay: boolean) {
+async function read(file: ReadableFile, mark: LogPosition | undefined, shortWay: boolean) {
   const engine = new WalletEngine();
   const replay = new Replay(engine);
   let short = 0;

@@ -337,7 +337,7 @@ test(
     const making = await connect();
     const source = new BalanceChangeSource(
       connect,
-      { partition: 0, remakeLostStream: false },
+      { partition: 0, remakeLostChanges: undefined },
       systemClock,
       () => {},
     );

@@ -93,12 +93,12 @@ describe("a transfer", () => {
     const request = { transaction_id, from_account: payer, to_account: receiver, amount: 11 };
     const first = await node.client.transfer(request);
     const { seq } = await node.client.ledger();
-    expectProblem(first, 422, "insufficient_funds", { transaction_id, seq });
+    expectProblem(first, 422, "insufficient_funds", { transaction_id, seq, available: 10 });
     expect(first.headers.get(REPLAYED)).toBeNull();
     expect(first.headers.get("retry-after")).toBeNull();
     await node.client.deposit(payer, 1_000);
     const repeat = await node.client.transfer(request);
-    expectProblem(repeat, 422, "insufficient_funds", { transaction_id, seq });
+    expectProblem(repeat, 422, "insufficient_funds", { transaction_id, seq, available: 1_010 });
     expect(repeat.headers.get(REPLAYED)).toBe("true");
     expect(await node.client.balance(payer)).toBe(1_010);
     expect((await node.client.get(`/v1/wallet/balance/${receiver}`)).status).toBe(404);
@@ -110,7 +110,25 @@ describe("a transfer", () => {
   test("from an account that nobody opened is one without funds", async () => {
     const [payer, receiver] = names("payer", "receiver");
     const answer = await node.client.transfer({ from_account: payer, to_account: receiver, amount: 1 });
-    expect([answer.status, answer.body.code]).toEqual([422, "insufficient_funds"]);
+    expect([answer.status, answer.body.code, answer.body.available]).toEqual([422, "insufficient_funds", 0]);
+  });
+
+  test("that its payer cannot pay tells what it has available, in that currency, with all its digits", async () => {
+    const [payer, receiver] = names("payer", "receiver");
+    await node.client.open(payer, 7);
+    await node.client.open(payer, "9007199254740993", { currency: "EUR" });
+    const request = { from_account: payer, to_account: receiver };
+    for (const [currency, amount, available] of [
+      ["USD", 8, "7"],
+      ["USD", "8", "7"],
+      ["EUR", "9007199254740994", "9007199254740993"],
+      ["GBP", 1, "0"],
+    ] as const) {
+      const { text } = await node.client.transfer({ ...request, currency, amount });
+      expect(text).toContain(`,"available":${available}}`);
+    }
+    const { body } = await node.client.post("/v1/wallet/withdraw", { account_id: payer, amount: 8 });
+    expect([body.code, body.available]).toEqual(["insufficient_funds", 7]);
   });
 
   test("with other content under a known id is a 409, whatever differs", async () => {

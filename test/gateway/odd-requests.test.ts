@@ -202,7 +202,6 @@ const WAYS: readonly (readonly [what: string, request: (body: string) => RawRequ
   ],
   ["a content type with capitals", (body) => sent(body, ["Content-Type", "Application/JSON"])],
   ["a content type with a space before", (body) => sent(body, ["Content-Type", "application/json ; x=1"])],
-  ["HTTP/1.0 without a host", (body) => ({ ...sent(body, JSON_TYPE, ["Host", ""]), version: "1.0" })],
   ["a host in capitals", (body) => sent(body, JSON_TYPE, ["Host", "LOCALHOST"])],
   ["a host with a port", (body) => sent(body, JSON_TYPE, ["Host", "localhost:80"])],
   ["a host that is another loopback address", (body) => sent(body, JSON_TYPE, ["Host", "127.1.2.3:8080"])],

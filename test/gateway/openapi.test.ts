@@ -133,6 +133,10 @@ describe("an answer that is not in the document is noticed", () => {
     ["a commit", {}],
     ["a repeat", { headers: { "idempotent-replayed": "true" } }],
     ["a rejection", problem("insufficient_funds", 422, { transaction_id: id(1), seq: 3 })],
+    [
+      "what the payer has",
+      problem("insufficient_funds", 422, { transaction_id: id(1), seq: 3, available: 5 }),
+    ],
     ["a full gateway", { ...problem("overloaded", 503), headers: { "retry-after": "1" } }],
   ])("but not %s", (_, told) => {
     expect(wrong(told)).toBe("");

@@ -7,6 +7,7 @@ import { CofferNode } from "../support/coffer.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { type LogLine, replayIndependently } from "../support/independent-replay.ts";
+import { type Asked, LedgerAudit, type Told } from "../support/ledger-audit.ts";
 import { randomIntegers, SEED } from "../support/seed.ts";
 import type { WalletClient } from "../support/wallet-client.ts";
 import { type Operation, violations } from "./history.ts";
@@ -15,6 +16,10 @@ const CLIENTS = 24;
 const OPERATIONS_OF_A_CLIENT = 60;
 const PHASES = 4;
 const ACCOUNTS = ["ann", "ben", "cat", "dan", "eve"];
+const FUNDS = 500;
+
+/** What was asked, and what came of it, where an answer says so. */
+type Call = readonly [asked: Asked, call: { readonly told?: Told }];
 
 test.each([1, 3])(
   `${PHASES} times ${CLIENTS} clients of %i gateways, with crashes in between, see one ledger`,
@@ -23,11 +28,16 @@ test.each([1, 3])(
     const random = randomIntegers(SEED);
     const data = temporaryFolder();
     const history: Operation[] = [];
+    const calls: Call[] = [];
     let node = await CofferNode.start(data, { flags });
-    for (const account of ACCOUNTS) await node.client.open(account, 500);
+    for (const account of ACCOUNTS) {
+      const { transaction_id: id, seq, balance } = (await node.client.open(account, FUNDS)).body;
+      const asked = { id, kind: "open_account", from: "@world", to: account, amount: FUNDS } as const;
+      calls.push([asked, { told: { rejected: false, replayed: false, seq, toBalance: balance } }]);
+    }
     for (let phase = 0; phase < PHASES; phase++) {
       const before = history.length;
-      const clients = Array.from({ length: CLIENTS }, () => client(node.client, random, history));
+      const clients = Array.from({ length: CLIENTS }, () => client(node.client, random, history, calls));
       const enough = before + (CLIENTS * OPERATIONS_OF_A_CLIENT) / 2;
       await eventually("more were answered", () => history.length >= enough);
       if (phase < PHASES - 1) {
@@ -40,6 +50,12 @@ test.each([1, 3])(
     }
     expect(await node.stop()).toBe(0);
     expect(violations(history, balancesOf(join(data, "events.log")))).toEqual([]);
+    const audit = new LedgerAudit(join(data, "events.log"));
+    for (const [asked, { told }] of calls) {
+      if (told) audit.told(asked, told);
+      else audit.unanswered(asked);
+    }
+    expect(audit.problems()).toEqual([]);
     expect(history.filter(({ kind }) => kind === "write").length).toBeGreaterThan(100);
   },
 );
@@ -77,6 +93,7 @@ async function client(
   wallet: WalletClient,
   random: (below: number) => number,
   history: Operation[],
+  calls: Call[],
 ): Promise<void> {
   for (let left = OPERATIONS_OF_A_CLIENT; left > 0; left--) {
     const account = ACCOUNTS[random(ACCOUNTS.length)] as string;
@@ -98,23 +115,27 @@ async function client(
       const to = ACCOUNTS[
         (ACCOUNTS.indexOf(account) + 1 + random(ACCOUNTS.length - 1)) % ACCOUNTS.length
       ] as string;
-      const transfer = {
-        transaction_id: randomUUID(),
+      const asked: Asked = { id: randomUUID(), kind: "transfer", from: account, to, amount: 1 + random(40) };
+      const call: { told?: Told } = {};
+      calls.push([asked, call]);
+      const { status, headers, body } = await wallet.transfer({
+        transaction_id: asked.id,
         from_account: account,
         to_account: to,
-        amount: 1 + random(40),
-      };
-      const { status, body } = await wallet.transfer(transfer);
-      if (status !== 200) continue;
-      const endMs = performance.now();
-      history.push({
-        kind: "write",
-        startMs,
-        endMs,
-        seq: body.seq,
-        account,
-        balance: BigInt(body.from_balance),
+        amount: asked.amount,
       });
+      const endMs = performance.now();
+      if (status !== 200 && status !== 422) continue;
+      call.told = {
+        rejected: status === 422,
+        replayed: headers.get("idempotent-replayed") === "true",
+        seq: body.seq,
+        fromBalance: body.from_balance,
+        toBalance: body.to_balance,
+      };
+      if (status === 422) continue;
+      const balance = BigInt(body.from_balance);
+      history.push({ kind: "write", startMs, endMs, seq: body.seq, account, balance });
     } catch {
       return; // the node crashed
     }

@@ -1,7 +1,7 @@
 /** The nats-server that a node carries: started, started again, stopped, and never two on one store. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
 import { EmbeddedServer } from "../../src/queue/embedded-server.ts";
@@ -24,7 +24,7 @@ interface Report {
 
 function carry(store = temporaryFolder(), executable = EXECUTABLE) {
   const reports: Report[] = [];
-  const server = new EmbeddedServer(executable, store, TOKEN, (_, message, facts) => {
+  const server = new EmbeddedServer([() => executable], store, TOKEN, (_, message, facts) => {
     reports.push({ message, facts });
   });
   servers.push(server);
@@ -93,9 +93,57 @@ test("one that does not start says why, and is tried again after a pause that is
   await expect(silent.endpoint()).rejects.toThrow("nats-server ended with 7: it said nothing");
 });
 
+test("it is given the time that its node waits for its start", async () => {
+  const { server } = carry(undefined, script('echo "$@" >&2; exit 1'));
+  await expect(server.endpoint()).rejects.toThrow("-start-timeout 60000ms");
+});
+
 test("one that cannot be run at all refuses the node", async () => {
-  const { server } = carry(undefined, join(temporaryFolder(), "nothing"));
+  const nothing = join(temporaryFolder(), "nothing");
+  const { server } = carry(undefined, nothing);
   await expect(server.endpoint()).rejects.toThrow(QueueRefused);
+  await expect(server.endpoint()).rejects.toThrow(/nothing.*noexec.*NATS_URL/);
+});
+
+test("one that cannot be run from a place is run from the next, and from there again", async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, "coffer-nats");
+  const forbidden = script("exit 1");
+  chmodSync(forbidden, 0o600);
+  const asked: string[] = [];
+  const places = [
+    () => {
+      asked.push("full");
+      throw new Error("ENOSPC");
+    },
+    () => {
+      asked.push("forbidden");
+      return forbidden;
+    },
+    () => {
+      asked.push("good");
+      copyFileSync(EXECUTABLE, path);
+      return path;
+    },
+    () => {
+      throw new Error("not needed");
+    },
+  ];
+  const server = new EmbeddedServer(places, temporaryFolder(), TOKEN, () => {});
+  servers.push(server);
+  const restart = async () => {
+    const pid = server.pid;
+    if (pid !== undefined) process.kill(pid, "SIGKILL");
+    await eventually("it runs", async () => (await server.endpoint()) && server.pid !== pid);
+  };
+  await restart();
+  await restart();
+  expect(asked).toEqual(["full", "forbidden", "good"]);
+  // Somebody tidied up: the places are tried again.
+  rmSync(path);
+  await restart();
+  expect(asked).toEqual(["full", "forbidden", "good", "full", "forbidden", "good"]);
+  await server.stop(5_000);
 });
 
 test("a store whose server is just ending is taken over", async () => {

@@ -8,6 +8,8 @@ export class FakeStream {
   readonly messages = new Map<number, QueueMessage>();
   readonly sessions: FakeSession[] = [];
   maxFrameBytes = 1_000;
+  /** Whether questions about its state get no answer. */
+  silent = false;
   /** Everything that was asked of the stream, in order. */
   readonly asked: string[] = [];
 
@@ -54,7 +56,7 @@ export class FakeSession implements StreamSession {
 
   constructor(
     private readonly fake: FakeStream,
-    private readonly answered: (answer: PublishAnswer) => void,
+    readonly answered: (answer: PublishAnswer) => void,
   ) {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -74,6 +76,7 @@ export class FakeSession implements StreamSession {
 
   async stream(): Promise<StreamState | undefined> {
     this.#ask("stream");
+    if (this.fake.silent) throw new Error("timeout");
     return this.fake.state;
   }
 

@@ -6,6 +6,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { commandText, EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
 import { NatsQueue, QueueRefused } from "../../src/queue/nats-queue.ts";
+import type { NodePosition } from "../../src/queue/other-nodes.ts";
 import { ledgerOpened } from "../support/ledger-specs.ts";
 import { ManualClock, quiet } from "../support/manual-clock.ts";
 import { type FakeSession, FakeStream } from "./fake-stream.ts";
@@ -26,11 +27,18 @@ let working: boolean;
 let waiting: (() => void)[];
 /** How often the queue was opened. */
 let openings: number;
+/** What is known of the ledger's nodes. */
+let positions: NodePosition[];
+/** How many empty frames were made, and how often the server was said to hang. */
+let empties: number;
+let hangs: number;
+/** The events of the node's log. */
+let events: unknown[];
 
 interface Flags {
   embedded?: boolean;
-  remakeLostStream?: boolean;
-  acceptGap?: boolean;
+  remakeLostStream?: number;
+  acceptGap?: string;
 }
 
 /** A log that ends with the only command of message `sequence`. */
@@ -56,7 +64,7 @@ async function engine(queueToRead: NatsQueue<FakeSession>): Promise<void> {
 }
 let stopped: boolean;
 
-function begin({ embedded = false, remakeLostStream = false, acceptGap = false }: Flags = {}): void {
+function begin({ embedded = false, remakeLostStream, acceptGap }: Flags = {}): void {
   queue = new NatsQueue<FakeSession>(
     {
       clock,
@@ -71,14 +79,27 @@ function begin({ embedded = false, remakeLostStream = false, acceptGap = false }
       connect: async (answered) => stream.connect(answered),
       newLedgerId: () => LEDGER_ID,
       openingFrame: () => Buffer.from(OPENING),
+      nodePositions: async () => {
+        stream.asked.push("positions");
+        return positions;
+      },
+      lost: async (_, { sequence }) => {
+        stream.asked.push(`lost ${sequence}`);
+      },
       joined: async () => {
         stream.asked.push("joined");
       },
       stateChanged: () => {},
+      emptyFrame: () => ({ id: `empty ${++empties}`, bytes: Buffer.from(NOTHING) }),
+      hangs: () => {
+        hangs++;
+      },
       opened: () => {
         openings++;
       },
-      report: () => {},
+      report: (_level, _message, facts) => {
+        if ("event" in facts) events.push(facts.event);
+      },
     },
     { embedded, remakeLostStream, acceptGap },
   );
@@ -104,6 +125,10 @@ beforeEach(() => {
   working = true;
   stopped = false;
   openings = 0;
+  positions = [];
+  empties = 0;
+  hangs = 0;
+  events = [];
 });
 
 afterEach(async () => {
@@ -122,16 +147,17 @@ function frame(id: string, bytes = 10) {
     refused: (why: string) => {
       told.push(`refused: ${why}`);
     },
-    resent: () => {
-      told.push("resent");
-    },
   };
+}
+
+function fill(count: number): void {
+  stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0, fill: 0 };
+  for (let sequence = 1; sequence <= count; sequence++) stream.store(`command ${sequence}`);
 }
 
 /** A running queue on a stream whose `count` commands are in the log. */
 async function open(count = 5, flags: Flags = {}): Promise<void> {
-  stream.state = { metadata: { ledger_id: LEDGER_ID }, firstSequence: 1, lastSequence: 0, fill: 0 };
-  for (let sequence = 1; sequence <= count; sequence++) stream.store(`command ${sequence}`);
+  fill(count);
   begin(flags);
   await settle();
   expect(queue.state).toEqual({ open: true });
@@ -152,10 +178,10 @@ describe("a frame", () => {
     stream.session.answer("full", "maximum bytes exceeded");
     expect(full.told).toEqual(["refused: the queue did not take it"]);
     await clock.advance(10_000);
-    expect(stream.session.published).toEqual(["full"]);
+    expect(stream.session.published.filter((id) => id === "full")).toHaveLength(1);
     stream.session.end("the connection failed");
     await settle();
-    expect(stream.session.published).toEqual([]);
+    expect(stream.session.published).not.toContain("full");
     expect(full.told).toHaveLength(1);
   });
 
@@ -166,9 +192,10 @@ describe("a frame", () => {
     await clock.advance(1_900);
     expect(stream.session.published).toEqual(["silent"]);
     await clock.advance(700);
-    expect([stream.session.published, silent.told]).toEqual([["silent", "silent"], ["resent"]]);
+    expect([stream.session.published, silent.told]).toEqual([["silent", "silent"], []]);
     await clock.advance(2_600);
     expect(stream.session.published).toEqual(["silent", "silent", "silent"]);
+    stream.session.answer("silent");
     queue.settle("silent");
     await clock.advance(10_000);
     expect(stream.session.published).toHaveLength(3);
@@ -183,7 +210,7 @@ describe("a frame", () => {
     expect(stream.session.published).toEqual(["taken"]);
     stream.session.end("the connection failed");
     await settle();
-    expect([stream.session.published, taken.told]).toEqual([["taken"], ["resent"]]);
+    expect([stream.session.published, taken.told]).toEqual([["taken"], []]);
   });
 
   test("that was sent twice and then refused may have been taken the first time: nobody is told", async () => {
@@ -192,9 +219,9 @@ describe("a frame", () => {
     queue.publish(unsure);
     await clock.advance(2_600);
     stream.session.answer("unsure", "maximum bytes exceeded");
-    expect(unsure.told).toEqual(["resent"]);
+    expect(unsure.told).toEqual([]);
     await clock.advance(10_000);
-    expect(stream.session.published).toHaveLength(2);
+    expect(stream.session.published.filter((id) => id === "unsure")).toHaveLength(2);
   });
 
   test("that is answered with an error which leaves open whether it was taken is sent again until it is settled", async () => {
@@ -207,10 +234,10 @@ describe("a frame", () => {
     stream.session.answerUnknown("doubted", "store is closed");
     await clock.advance(2_600);
     expect(stream.session.published).toEqual(["doubted", "doubted", "doubted"]);
-    expect(doubted.told).toEqual(["resent", "resent"]);
+    expect(doubted.told).toEqual([]);
     queue.settle("doubted");
     await clock.advance(10_000);
-    expect(stream.session.published).toHaveLength(3);
+    expect(stream.session.published.filter((id) => id === "doubted")).toHaveLength(3);
   });
 
   test("that was left open once is never refused, whatever is said to it later", async () => {
@@ -225,7 +252,7 @@ describe("a frame", () => {
     await clock.advance(2_600);
     stream.session.answer("again", "maximum bytes exceeded");
     await clock.advance(10_000);
-    expect([...doubled.told, ...again.told].filter((told) => told !== "resent")).toEqual([]);
+    expect([...doubled.told, ...again.told]).toEqual([]);
   });
 
   test("is sent again only when the stream of the new session was looked at and read to its end", async () => {
@@ -236,7 +263,7 @@ describe("a frame", () => {
     stream.store("command 6");
     stream.asked.length = 0;
     await settle();
-    expect(stream.asked).toEqual(["stream", "message 5", "joined", "consume 6", "stream"]);
+    expect(stream.asked).toEqual(["positions", "stream", "message 5", "joined", "consume 6", "stream"]);
     const late = frame("late");
     queue.publish(late);
     expect(late.told[0]).toStartWith("refused: ");
@@ -256,7 +283,7 @@ describe("a frame", () => {
     stream.sessions[0]!.over = false;
     stream.session.end("the connection failed");
     await settle();
-    expect([stream.session.published, unlucky.told]).toEqual([["unlucky"], ["resent"]]);
+    expect([stream.session.published, unlucky.told]).toEqual([["unlucky"], []]);
   });
 
   test("that is settled while the queue is away is not sent again", async () => {
@@ -277,7 +304,7 @@ describe("a frame", () => {
     stream.session.end("the server is another");
     await settle();
     expect(queue.state).toEqual({ open: true });
-    expect([stream.session.published, sent.told]).toEqual([[], ["resent"]]);
+    expect([stream.session.published, sent.told]).toEqual([[], []]);
     const large = frame("large", 1_000);
     queue.publish(large);
     expect(large.told).toHaveLength(1);
@@ -287,11 +314,173 @@ describe("a frame", () => {
   });
 });
 
+describe("a stream that stores nothing", () => {
+  const STALLED = { open: false, reason: "the queue is stalled: it stores nothing" } as const;
+
+  test("is stalled when a frame has had no answer for 2 s, and opens the queue when it has stored it", async () => {
+    await open();
+    const waiting = frame("waiting");
+    queue.publish(waiting);
+    await clock.advance(1_900);
+    expect(queue.state).toEqual({ open: true });
+    await clock.advance(700);
+    expect([queue.state, events]).toEqual([STALLED, ["queue_stalled"]]);
+    const late = frame("late");
+    queue.publish(late);
+    expect([late.told, waiting.told]).toEqual([[`refused: ${STALLED.reason}`], []]);
+    stream.session.answer("waiting");
+    expect([queue.state, events]).toEqual([{ open: true }, ["queue_stalled", "queue_answers"]]);
+    expect([openings, stream.sessions.length]).toEqual([1, 1]);
+  });
+
+  test("is not stalled while some frames are stored, however late the others", async () => {
+    await open();
+    for (let time = 1; time <= 10; time++) {
+      queue.publish(frame(`lost ${time}`));
+      queue.publish(frame(`stored ${time}`));
+      await clock.advance(1_500);
+      stream.session.answer(`stored ${time}`);
+    }
+    expect([queue.state, events]).toEqual([{ open: true }, []]);
+  });
+
+  test("gets its newest frame again every 2 s, also when no caller waits any more, and no other", async () => {
+    await open();
+    for (const id of ["first", "second", "third"]) queue.publish(frame(id));
+    await clock.advance(2_600);
+    queue.settle("second");
+    for (const id of ["first", "third"]) queue.abandon(id);
+    stream.session.published.length = 0;
+    await clock.advance(10_000);
+    expect(stream.session.published).toEqual(["third", "third", "third", "third"]);
+    stream.session.answer("third");
+    expect(queue.state).toEqual({ open: true });
+    await clock.advance(10_000);
+    expect(stream.session.published).toHaveLength(4);
+  });
+
+  test("gets an empty frame where none is left, and must store it: an old one's duplicate proves nothing", async () => {
+    await open();
+    queue.publish(frame("old"));
+    await clock.advance(2_600);
+    stream.session.answered({ id: "old", refused: undefined, duplicate: true });
+    expect(queue.state).toEqual(STALLED);
+    await clock.advance(3_000);
+    expect(stream.session.published.at(-1)).toBe("empty 1");
+    stream.session.answer("empty 1");
+    expect([queue.state, empties]).toEqual([{ open: true }, 1]);
+  });
+
+  test("that refuses every frame is stalled too, until it has stored an empty one", async () => {
+    await open();
+    const refused = frame("refused");
+    queue.publish(refused);
+    stream.session.answer("refused", "maximum bytes exceeded");
+    expect([queue.state, refused.told.length]).toEqual([{ open: true }, 1]);
+    for (let time = 1; time <= 12; time++) {
+      await clock.advance(500);
+      stream.session.answer(`empty ${empties}`, "maximum bytes exceeded");
+    }
+    expect([queue.state, events]).toEqual([STALLED, ["queue_stalled"]]);
+    await clock.advance(2_000);
+    stream.session.answer(`empty ${empties}`);
+    expect([queue.state, events]).toEqual([{ open: true }, ["queue_stalled", "queue_answers"]]);
+  });
+
+  test("that refused one frame and stores the next is not", async () => {
+    await open();
+    queue.publish(frame("refused"));
+    stream.session.answer("refused", "maximum bytes exceeded");
+    await clock.advance(500);
+    expect(stream.session.published.at(-1)).toBe("empty 1");
+    stream.session.answer("empty 1");
+    await clock.advance(10_000);
+    expect([queue.state, events, empties]).toEqual([{ open: true }, [], 1]);
+  });
+
+  test("is stalled when it does not report its state, which an idle node asks for once a second", async () => {
+    await open();
+    stream.asked.length = 0;
+    await clock.advance(10_000);
+    expect(stream.asked).toEqual(new Array(10).fill("stream"));
+    expect([queue.state, queue.stream]).toEqual([{ open: true }, stream.state]);
+    stream.silent = true;
+    await clock.advance(3_600);
+    expect([queue.state, stream.session.published]).toEqual([STALLED, ["empty 1"]]);
+    stream.silent = false;
+    await clock.advance(3_000);
+    expect(queue.state).toEqual(STALLED); // its state alone proves nothing
+    stream.session.answer("empty 1");
+    expect([queue.state, events]).toEqual([{ open: true }, ["queue_stalled", "queue_answers"]]);
+  });
+
+  test("is not taken for stalled by a node that was blocked itself", async () => {
+    await open();
+    queue.publish(frame("waiting"));
+    clock.suspend(60_000);
+    await clock.advance(600);
+    expect(queue.state).toEqual({ open: true });
+    stream.session.answer("waiting");
+    await clock.advance(10_000);
+    expect([queue.state, events]).toEqual([{ open: true }, []]);
+  });
+
+  test("is stalled in its next session too, until that has stored a frame", async () => {
+    await open();
+    queue.publish(frame("waiting"));
+    await clock.advance(2_600);
+    queue.abandon("waiting");
+    stream.session.end("the connection failed");
+    await settle();
+    expect([queue.state, stream.session.published, openings]).toEqual([STALLED, ["waiting"], 1]);
+    stream.session.answer("waiting");
+    expect([queue.state, openings]).toEqual([{ open: true }, 2]);
+  });
+
+  test("and one that cannot be reached hang when there was no answer for 10 s", async () => {
+    await open();
+    await clock.advance(60_000);
+    queue.publish(frame("waiting"));
+    await clock.advance(9_900);
+    expect(hangs).toBe(0);
+    await clock.advance(700);
+    expect(hangs).toBeGreaterThan(0);
+    stream.session.answer("waiting");
+    hangs = 0;
+    await clock.advance(20_000);
+    expect(hangs).toBe(0);
+
+    stream.connect = () => {
+      throw new Error("nobody is there");
+    };
+    stream.session.end("the connection failed");
+    await clock.advance(9_900);
+    expect(hangs).toBe(0);
+    await clock.advance(700);
+    expect(hangs).toBeGreaterThan(0);
+  });
+
+  test("does not hang while what it has is read to its end, however long that takes", async () => {
+    await open();
+    stream.session.end("the connection failed");
+    working = false;
+    stream.store("command 6");
+    await settle();
+    await clock.advance(60_000);
+    expect([queue.state.open, hangs, events]).toEqual([false, 0, []]);
+    working = true;
+    stream.session.arrive();
+    await settle();
+    expect([queue.state, events]).toEqual([{ open: true }, []]);
+  });
+});
+
 describe("messages", () => {
   test("a new ledger's stream is made, and opened behind nothing", async () => {
     begin();
     await settle();
-    expect(stream.asked.slice(0, 5)).toEqual(["stream", "create 1", "joined", "consume 1", "stream"]);
+    const first = ["positions", "stream", "create 1", "joined", "consume 1", "stream"];
+    expect(stream.asked.slice(0, 6)).toEqual(first);
     expect(stream.asked).toContain("publish after 0");
     expect([read, queue.state]).toEqual([["1 opening"], { open: true }]);
     expect(stream.state?.metadata).toEqual({ ledger_id: LEDGER_ID });
@@ -332,14 +521,19 @@ describe("messages", () => {
     expect(read.at(-1)).toBe("6 command 6");
   });
 
-  test("and where that is accepted, the next ones are read", async () => {
-    await open(5, { acceptGap: true });
-    for (const number of [6, 7, 8]) stream.store(`command ${number}`);
-    stream.drop(7);
-    stream.session.arrive();
-    await settle();
-    expect(read.slice(-2)).toEqual(["6 command 6", "8 command 8"]);
-    expect(queue.state).toEqual({ open: true });
+  test("and where just that gap is accepted at the start, the next ones are read", async () => {
+    for (const acceptGap of ["6-7", "6-6"]) {
+      stream = new FakeStream();
+      [log, executed, read] = [logAt(5), 0, []];
+      fill(5);
+      for (const number of [6, 7, 8]) stream.store(`command ${number}`);
+      stream.drop(6);
+      begin({ acceptGap });
+      await settle();
+      if (acceptGap === "6-7") await expect(running).rejects.toThrow(/--accept-gap=6-6 /);
+      else expect([read, queue.state.open]).toEqual([["5 command 5", "7 command 7", "8 command 8"], true]);
+      queue.stop();
+    }
   });
 
   test("the last ones that are deleted while the stream is read to its end are a gap", async () => {
@@ -461,20 +655,33 @@ describe("a stream that lost its tail", () => {
     expect(stream.asked).not.toContain("create 6");
   });
 
-  test("and is made anew there too where that is told", async () => {
-    await open(5, { remakeLostStream: true });
-    stream.state = undefined;
-    stream.session.end("the connection failed");
+  test("and is recreated there too by a start that names the end of the log", async () => {
+    log = logAt(5);
+    begin({ remakeLostStream: log.seq });
     await settle();
     expect(stream.state).toMatchObject({ metadata: remade, firstSequence: 6 });
     expect(queue.state).toEqual({ open: true });
+  });
+
+  test("but not by one that names another end, nor in a later session of the same process", async () => {
+    log = logAt(5);
+    begin({ remakeLostStream: log.seq - 1 });
+    await settle();
+    await expect(running).rejects.toThrow(`--remake-lost-stream=${log.seq} `);
+    expect(stream.asked).toContain("lost 5");
+    await open(5, { remakeLostStream: logAt(5).seq });
+    stream.state = undefined;
+    stream.session.end("the connection failed");
+    await settle();
+    await expect(running).rejects.toThrow(/--remake-lost-stream=10 /);
+    expect(stream.state).toBeUndefined();
   });
 
   test("that went to another ledger is made anew by its own node, and refused by all others", async () => {
     for (const embedded of [true, false]) {
       stream = new FakeStream();
       [log, executed, read] = [EMPTY_LOG, 0, []];
-      await open(5, { embedded, remakeLostStream: true });
+      await open(5, { embedded, remakeLostStream: logAt(5).seq });
       stream.state = { ...stream.state!, metadata: { ledger_id: "another" } };
       stream.session.end("the connection failed");
       await settle();
@@ -482,6 +689,60 @@ describe("a stream that lost its tail", () => {
       else await expect(running).rejects.toThrow(/belongs to ledger another/);
       queue.stop();
     }
+  });
+});
+
+describe("a stream that ends before what another node has logged", () => {
+  const another = (sequence: number): NodePosition => ({ node: "another", sequence });
+  const REFUSED =
+    /node another has logged commands up to message 7, .* ends at 5.*coffer queue forget another/;
+
+  test("is refused at the start, and nothing is consumed or published", async () => {
+    positions = [another(6), another(7)];
+    log = logAt(5);
+    fill(5);
+    begin();
+    await settle();
+    await expect(running).rejects.toThrow(QueueRefused);
+    await expect(running).rejects.toThrow(REFUSED);
+    expect(stream.asked).toEqual(["positions", "stream", "message 5"]);
+  });
+
+  test("is refused at a reconnect, with what waits for an answer unsent", async () => {
+    await open();
+    queue.publish(frame("waiting"));
+    positions = [another(7)];
+    stream.session.end("the connection failed");
+    stream.asked.length = 0;
+    await settle();
+    await expect(running).rejects.toThrow(REFUSED);
+    expect(stream.asked).toEqual(["positions", "stream", "message 5"]);
+  });
+
+  test("is not made where there is none, nor recreated from a shorter log", async () => {
+    positions = [another(7)];
+    begin();
+    await settle();
+    await expect(running).rejects.toThrow(/another has logged commands up to message 7.*ends at 0/);
+    log = logAt(5);
+    begin({ remakeLostStream: log.seq });
+    await settle();
+    await expect(running).rejects.toThrow(REFUSED);
+    expect(stream.state).toBeUndefined();
+  });
+
+  test("is recreated from the log of the node that has most", async () => {
+    positions = [another(7)];
+    log = logAt(7);
+    begin({ remakeLostStream: log.seq });
+    await settle();
+    expect([stream.state?.firstSequence, queue.state.open]).toEqual([8, true]);
+  });
+
+  test("is not one whose nodes have read it to its end", async () => {
+    positions = [another(5), another(0)];
+    await open();
+    expect(queue.state).toEqual({ open: true });
   });
 });
 
@@ -504,7 +765,7 @@ describe("a stop", () => {
     await settle();
     await running;
     expect(queue.state).toEqual({ open: false, reason: "the node is stopping" });
-    expect(stream.asked).toEqual([]);
+    expect(stream.asked).toEqual(["positions"]);
   });
 
   test("while the stream is read to its end does not wait for it", async () => {

@@ -154,19 +154,26 @@ test.concurrent.each(LOSSES)(
     await expectRefusal(node, /--remake-lost-stream/);
     setting.tellers.stop();
     await working;
-    await expectNoStart(setting, /--remake-lost-stream/);
-    await expectNoStart(setting, /--remake-lost-stream/, "--accept-gap");
+    const { command, seq } = replayIndependently(join(setting.data, "events.log")).lines.at(-1);
+    const last = Number(command.split(".")[0]);
+    const named = new RegExp(`--remake-lost-stream=${seq} `);
+    await expectNoStart(setting, named);
+    await expectNoStart(setting, named, `--remake-lost-stream=${seq - 1}`);
+    await expectNoStart(setting, named, "--accept-gap", `${last + 1}-${last + 1}`);
 
-    const last = Number(
-      replayIndependently(join(setting.data, "events.log")).lines.at(-1).command.split(".")[0],
-    );
-    node = await setting.node("--remake-lost-stream");
+    node = await setting.node(`--remake-lost-stream=${seq}`);
     await setting.manage(async (jsm) => {
       const { config, state } = await jsm.streams.info(STREAM);
       expect(state.first_seq).toBe(last + 1);
       expect(config.metadata).toMatchObject({ continues_at: String(last + 1) });
     });
     await setting.work(node, 50);
+    // A flag that was forgotten destroys nothing: neither under this process nor at its next start.
+    await setting.restartServer(temporaryFolder());
+    await expectRefusal(node, /--remake-lost-stream=/);
+    await expectNoStart(setting, /--remake-lost-stream=/, `--remake-lost-stream=${seq}`);
+    const end = replayIndependently(join(setting.data, "events.log")).lines.at(-1).seq;
+    node = await setting.node(`--remake-lost-stream=${end}`);
     await node.stop();
     node = await setting.node();
     await setting.work(node, 50);
@@ -198,7 +205,7 @@ test.concurrent("the stream of another ledger is refused by a node that runs and
   await setting.work(node, 50);
   await setting.restartServer(another.server.folder);
   await expectRefusal(node, /belongs to ledger/);
-  await expectNoStart(setting, /belongs to ledger/, "--remake-lost-stream", "--accept-gap");
+  await expectNoStart(setting, /belongs to ledger/, "--remake-lost-stream=1", "--accept-gap=1-2");
   await setting.manage(async (jsm) => {
     expect((await jsm.streams.info(STREAM)).state.messages).toBeGreaterThan(1);
   });
@@ -207,7 +214,7 @@ test.concurrent("the stream of another ledger is refused by a node that runs and
 test.concurrent("a stream that was not made for a ledger is refused", async () => {
   const setting = await Setting.start();
   await setting.manage((jsm) => jsm.streams.add({ name: STREAM, subjects: ["coffer.commands.*"] }));
-  await expectRefusal(setting.launch("--remake-lost-stream"), /not made by Coffer/);
+  await expectRefusal(setting.launch("--remake-lost-stream=0"), /not made by Coffer/);
 });
 
 const GAPS = [
@@ -231,11 +238,15 @@ test.concurrent.each(GAPS)(
       else for (const sequence of dropped) await jsm.streams.deleteMessage(STREAM, sequence);
     });
     // What comes before the gap may be read and logged; what comes after it must not be.
-    for (let time = 0; time < 2; time++) await expectRefusal(setting.launch(), /--accept-gap/);
+    const missing = [drop[0], drop.at(-1)].map((index) => published[index as number]?.sequence as number);
+    const named = missing.join("-");
+    await expectRefusal(setting.launch(), new RegExp(`--accept-gap=${named} `));
+    const other = [missing[0], (missing[1] as number) + 1].join("-");
+    await expectRefusal(setting.launch(`--accept-gap=${other}`), new RegExp(`--accept-gap=${named} `));
     const after = published.slice((drop.at(-1) as number) + 1);
     expect(after.filter(({ id }) => logOf(setting.data).includes(id))).toEqual([]);
 
-    node = await setting.node("--accept-gap");
+    node = await setting.node(`--accept-gap=${named}`);
     expect((await node.client.deposit("teller-0", 1)).status).toBe(200);
     expect(await node.stop()).toBe(0);
     const { lines } = replayIndependently(join(setting.data, "events.log"));

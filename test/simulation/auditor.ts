@@ -1,11 +1,13 @@
 /**
- * Judges a simulated node from outside: what callers were told against what is durable in events.log.
+ * Judges simulated nodes from outside: what callers were told against what is durable in each events.log.
  *
- * It shares no code with src/: it reads the log by the table of its format, keeps balances of its own as
- * bigints, and knows only what was asked, what was answered, and the bytes on the disk.
+ * It shares no code with src/: it reads the logs by the table of their format, keeps balances of its own as
+ * bigints, and knows only what was asked, what was answered, and the bytes on the disks. The nodes of one ledger
+ * write one log: each must have the beginning of the longest, byte by byte.
  */
 
 import { crc32 } from "node:zlib";
+import { FirstAnswers } from "../support/first-answers.ts";
 
 /** A command as its caller meant it. */
 export interface Asked {
@@ -19,15 +21,41 @@ export interface Asked {
 /** How it ended for its caller. */
 export interface Told {
   readonly status: "committed" | "rejected" | "conflict" | "exists";
-  /** The number of the last line; undefined where the answer does not say. */
-  readonly seq: number | undefined;
-  readonly reason: string | undefined;
+  /** Undefined where the answer does not say, as all that follows. */
+  readonly seq?: number | undefined;
+  readonly reason?: string | undefined;
+  readonly replayed?: boolean | undefined;
+  readonly fromBalance?: bigint | undefined;
+  readonly toBalance?: bigint | undefined;
+}
+
+/** What a batch's answer counts. */
+export interface ToldCounts {
+  readonly committed: number;
+  readonly replayed: number;
 }
 
 interface Decided extends Asked {
   readonly committed: boolean;
   readonly reason: string | undefined;
   readonly seq: number;
+  /** Right after it. */
+  readonly fromBalance: bigint;
+  readonly toBalance: bigint;
+}
+
+/** The end of a command in the log. */
+interface CommandEnd {
+  readonly bytes: number;
+  readonly seq: number;
+  readonly crc: number;
+}
+
+/** One node's log as far as it was read. */
+interface ReadLog {
+  version: string;
+  /** How many commands it has. */
+  commands: number;
 }
 
 /** Something is wrong with the ledger: the simulation has failed. */
@@ -38,51 +66,94 @@ export class Violation extends Error {
 // biome-ignore lint/suspicious/noExplicitAny: lines are looked at field by field
 type Line = any;
 
+const CRC_LENGTH = ',"crc":"00000000"}'.length + 1;
+const BEGIN: CommandEnd = { bytes: 0, seq: 0, crc: 0 };
+
 export class Auditor {
   readonly balances = new Map<string, bigint>();
   readonly #decided = new Map<string, Decided>();
-  readonly #initial = new Map<string, bigint>();
   /** Of every id, what its first caller was told. */
   readonly #told = new Map<string, Told & { asked: string }>();
-  /** The durable log as far as it was read, and where its last whole command ends. */
-  #bytes: Uint8Array = new Uint8Array();
-  #crc = 0;
-  seq = 0;
+  readonly #firstAnswers = new FirstAnswers();
+  /** Of every id, how many requests with it were not told that they never entered the queue. */
+  readonly #mayBeDecided = new Map<string, number>();
+  /** Ids of which an answer was lost, or did not say whether it was the first. */
+  readonly #unclear = new Set<string>();
+  /** The longest log, and the ends of its commands. */
+  #bytes = Buffer.alloc(1 << 12);
+  readonly #ends: CommandEnd[] = [BEGIN];
+  readonly #logs = new Map<string, ReadLog>();
   #lastCommand: readonly [number, number] = [0, -1];
   #lastAt = 0;
 
-  /** Takes note of what has become durable. Nothing that was there before may have changed. */
-  log(durable: Uint8Array): void {
-    if (Buffer.compare(durable.subarray(0, this.#bytes.length), this.#bytes) !== 0) {
-      throw new Violation("what was durable in events.log has changed or is gone");
-    }
-    let at = this.#bytes.length;
-    let end = at;
-    for (let lines: Line[] = []; ; ) {
-      const newline = durable.indexOf(10, at);
-      if (newline < 0) break;
-      const text = Buffer.from(durable.subarray(at, newline)).toString("latin1");
-      let line: Line;
-      try {
-        line = JSON.parse(text.replace(/"(amount|initial_balance)":([0-9]+)/g, '"$1":"$2"'));
-      } catch {
-        break; // a torn end: no promise was made about it yet
-      }
-      lines.push(line);
-      at = newline + 1;
-      if (line.crc === undefined) continue;
-      const body = durable.subarray(end, newline - ',"crc":"00000000"}'.length);
-      if (crc32(body, this.#crc).toString(16).padStart(8, "0") !== line.crc) break;
-      this.#command(lines, line);
-      this.#crc = Number.parseInt(line.crc, 16);
-      lines = [];
-      end = at;
-    }
-    if (end > this.#bytes.length) this.#bytes = durable.slice(0, end);
+  /** The last event of the longest log. */
+  get seq(): number {
+    return this.#end.seq;
   }
 
-  /** A caller was told how its command ended: it must stand so in the durable log, now. */
-  answered(asked: Asked, told: Told): void {
+  /** The last event that is durable on a node. */
+  seqOf(node: string): number {
+    return this.#endOf(this.#read(node)).seq;
+  }
+
+  /** Bytes of a node's log up to the end of its last durable command. */
+  bytesOf(node: string): number {
+    return this.#endOf(this.#read(node)).bytes;
+  }
+
+  /** Takes note of what has become durable on a node. Nothing that was there before may have changed. */
+  log(node: string, durable: Uint8Array, version: string): void {
+    const log = this.#read(node);
+    if (log.version === version) return;
+    log.version = version;
+    const { bytes } = this.#endOf(log);
+    if (Buffer.compare(durable.subarray(0, bytes), this.#bytes.subarray(0, bytes)) !== 0)
+      throw new Violation(`what was durable in the log of ${node} has changed or is gone`);
+    while (this.#follow(log, durable) || this.#readCommand(node, log, durable)) log.commands++;
+  }
+
+  /** An operator has put another log into a node's folder. */
+  replaced(node: string): void {
+    this.#logs.delete(node);
+  }
+
+  /** Callers ask for these, in one request. */
+  asked(request: readonly Asked[]): void {
+    for (const id of idsOf(request)) this.#mayBeDecided.set(id, (this.#mayBeDecided.get(id) ?? 0) + 1);
+  }
+
+  /** The request was told that it never entered the queue. */
+  refused(request: readonly Asked[]): void {
+    for (const id of idsOf(request)) {
+      const left = (this.#mayBeDecided.get(id) ?? 0) - 1;
+      this.#mayBeDecided.set(id, left);
+      if (left === 0 && this.#decided.has(id)) throw decidedThoughRefused(id);
+    }
+  }
+
+  /** Nobody knows what became of the request. */
+  unanswered(request: readonly Asked[]): void {
+    for (const { id } of request) this.#unclear.add(id);
+  }
+
+  /** What a node's caller was told of each command of its request; `counts` where they are a batch. */
+  answered(node: string, request: readonly Asked[], told: readonly Told[], counts?: ToldCounts): void {
+    const done = new Set<string>();
+    for (const [index, asked] of request.entries()) {
+      const one = told[index] as Told;
+      this.#answered(node, asked, one);
+      if (!counts) continue;
+      if (one.status === "committed") done.add(asked.id);
+      if (one.status === "rejected") this.#unclear.add(asked.id);
+    }
+    if (counts && !this.#firstAnswers.decided([...done], counts.committed))
+      throw new Violation(
+        `a batch says that it committed ${counts.committed} of ${[...done].join(", ")}: others did so before`,
+      );
+  }
+
+  /** A caller was told how its command ended: it must be so in the node's durable log, now. */
+  #answered(node: string, asked: Asked, told: Told): void {
     const decided = this.#decided.get(asked.id);
     const what = `${asked.kind} ${asked.id} of ${asked.amount} from ${asked.from} to ${asked.to}`;
     const sameContent = decided !== undefined && textOf(decided) === textOf(asked);
@@ -96,7 +167,8 @@ export class Auditor {
       if (!this.balances.has(asked.to)) throw new Violation(`${what} exists, but is not in the durable log`);
       return;
     }
-    if (!decided) throw new Violation(`${what} was told ${told.status}, but nothing of it is durable`);
+    if (!decided || decided.seq > this.seqOf(node))
+      throw new Violation(`${what} was told ${told.status}, but nothing of it is durable`);
     if (!sameContent)
       throw new Violation(`${what} was told ${told.status}, but its id stands for something else`);
     if (decided.committed !== (told.status === "committed")) {
@@ -104,6 +176,7 @@ export class Auditor {
     }
     if (told.seq !== undefined && told.seq !== decided.seq)
       throw new Violation(`${what} was told seq ${told.seq}, but it has ${decided.seq}`);
+    if (told.replayed === false) this.#first(decided, told);
     if (told.reason !== decided.reason)
       throw new Violation(`${what}: ${told.reason} was told, not ${decided.reason}`);
     const before = this.#told.get(asked.id);
@@ -113,8 +186,29 @@ export class Auditor {
     this.#told.set(asked.id, { ...told, asked: textOf(asked) });
   }
 
-  /** Everything that any caller was told still stands; called after a restart too. */
+  /** One answer decided it, and has the balances that it left. */
+  #first(decided: Decided, { status, fromBalance, toBalance }: Told): void {
+    const { id, seq } = decided;
+    if (!this.#firstAnswers.decided([id], 1))
+      throw new Violation(`transaction ${id} has two answers that say they decided it`);
+    if (status !== "committed") return;
+    if (fromBalance !== undefined && fromBalance !== decided.fromBalance)
+      throw new Violation(
+        `transaction ${id} was told from_balance ${fromBalance}, seq ${seq} left ${decided.fromBalance}`,
+      );
+    if (toBalance !== undefined && toBalance !== decided.toBalance)
+      throw new Violation(
+        `transaction ${id} was told to_balance ${toBalance}, seq ${seq} left ${decided.toBalance}`,
+      );
+  }
+
+  /** Everything that any caller was told still holds, when every answer has been read. */
   all(): void {
+    const needsFirst = (id: string) => this.#told.has(id) && !this.#unclear.has(id);
+    for (const id of this.#told.keys()) {
+      if (needsFirst(id) && !this.#firstAnswers.has(id, needsFirst))
+        throw new Violation(`transaction ${id}: every answer says that it is a repeat`);
+    }
     for (const [id, told] of this.#told) {
       const decided = this.#decided.get(id);
       if (!decided || textOf(decided) !== told.asked)
@@ -129,9 +223,71 @@ export class Auditor {
     return this.#decided.has(id);
   }
 
-  #command(lines: readonly Line[], last: Line): void {
-    for (const line of lines) {
-      if (line.seq !== ++this.seq) throw new Violation(`line ${this.seq} has the seq ${line.seq}`);
+  get #end(): CommandEnd {
+    return this.#ends[this.#ends.length - 1] as CommandEnd;
+  }
+
+  #endOf({ commands }: ReadLog): CommandEnd {
+    return this.#ends[commands] as CommandEnd;
+  }
+
+  #read(node: string): ReadLog {
+    let log = this.#logs.get(node);
+    if (!log) {
+      log = { version: "", commands: 0 };
+      this.#logs.set(node, log);
+    }
+    return log;
+  }
+
+  /** Whether a node's log goes on as another one did. */
+  #follow(log: ReadLog, durable: Uint8Array): boolean {
+    const next = this.#ends[log.commands + 1];
+    if (!next || next.bytes > durable.length) return false;
+    const { bytes } = this.#endOf(log);
+    return Buffer.compare(durable.subarray(bytes, next.bytes), this.#bytes.subarray(bytes, next.bytes)) === 0;
+  }
+
+  /** Reads one more command; false where none is whole yet. */
+  #readCommand(node: string, log: ReadLog, durable: Uint8Array): boolean {
+    const start = this.#endOf(log);
+    const lines: Line[] = [];
+    for (let at = start.bytes; ; ) {
+      const newline = durable.indexOf(10, at);
+      if (newline < 0) return false;
+      const text = Buffer.from(durable.buffer, durable.byteOffset + at, newline - at).toString("latin1");
+      let line: Line;
+      try {
+        line = JSON.parse(text.replace(/"(amount|initial_balance)":([0-9]+)/g, '"$1":"$2"'));
+      } catch {
+        return false; // a torn end: no promise was made about it yet
+      }
+      lines.push(line);
+      at = newline + 1;
+      if (line.crc === undefined) continue;
+      const crc = crc32(durable.subarray(start.bytes, at - CRC_LENGTH), start.crc);
+      if (crc.toString(16).padStart(8, "0") !== line.crc) return false;
+      if (start !== this.#end) throw new Violation(`the log of ${node} forks after seq ${start.seq}`);
+      this.#append(durable.subarray(start.bytes, at), start.bytes);
+      this.#command(lines, line, start.seq);
+      this.#ends.push({ bytes: at, seq: start.seq + lines.length, crc });
+      return true;
+    }
+  }
+
+  #append(bytes: Uint8Array, at: number): void {
+    if (at + bytes.length > this.#bytes.length) {
+      const larger = Buffer.alloc(2 * (at + bytes.length));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(bytes, at);
+  }
+
+  #command(lines: readonly Line[], last: Line, before: number): void {
+    for (const [index, line] of lines.entries()) {
+      if (line.seq !== before + index + 1)
+        throw new Violation(`line ${before + index + 1} has the seq ${line.seq}`);
     }
     const [sequence, index] = String(last.command).split(".").map(Number) as [number, number];
     const [lastSequence, lastIndex] = this.#lastCommand;
@@ -141,7 +297,7 @@ export class Auditor {
     this.#lastCommand = [sequence, index];
     if (last.at < this.#lastAt) throw new Violation(`time went back from ${this.#lastAt} to ${last.at}`);
     this.#lastAt = last.at;
-    if (this.seq === 1) {
+    if (before === 0) {
       if (last.type !== "LedgerOpened") throw new Violation("the log does not begin with its opening");
       return;
     }
@@ -151,47 +307,54 @@ export class Auditor {
   #decide(lines: readonly Line[], last: Line): void {
     const id = last.transaction_id;
     if (this.#decided.has(id)) throw new Violation(`transaction ${id} was decided twice`);
+    if (!this.#mayBeDecided.get(id)) throw decidedThoughRefused(id);
     const [first] = lines;
-    const common = { id, seq: last.seq, reason: undefined };
+    const note = (asked: Omit<Asked, "id">, reason?: string) => {
+      const { from, to, amount } = asked;
+      const moved = reason === undefined ? amount : 0n;
+      const fromBalance = this.#move(from, -moved);
+      const toBalance = this.#move(to, moved);
+      const committed = reason === undefined;
+      this.#decided.set(id, { ...asked, id, seq: last.seq, reason, committed, fromBalance, toBalance });
+    };
     if (lines.length === 1 && first.type === "AccountOpened") {
       if (this.balances.has(first.account)) throw new Violation(`${first.account} was opened twice`);
       const amount = BigInt(first.initial_balance);
-      this.#initial.set(first.account, amount);
-      this.#move("@world", first.account, amount);
-      this.#decided.set(id, {
-        ...common,
-        kind: "open_account",
-        from: "@world",
-        to: first.account,
-        amount,
-        committed: true,
-      });
+      note({ kind: "open_account", from: "@world", to: first.account, amount });
     } else if (lines.length === 1 && first.type === "TransactionFailed") {
       const { kind, from_account: from, to_account: to, reason } = first;
       const amount = BigInt(first.amount);
       if (reason === "insufficient_funds" && (this.balances.get(from) ?? 0n) >= amount) {
         throw new Violation(`transaction ${id} was rejected, but ${from} had the money`);
       }
-      this.#decided.set(id, { id, seq: last.seq, kind, from, to, amount, committed: false, reason });
+      note({ kind, from, to, amount }, reason);
     } else if (lines.length === 2 && first.type === "MoneyDeducted" && last.type === "MoneyCredited") {
       if (first.transaction_id !== id || first.amount !== last.amount || first.account === last.account) {
         throw new Violation(`the two sides of transaction ${id} do not match`);
       }
       const [from, to] = [first.account, last.account];
       const kind = from === "@world" ? "deposit" : to === "@world" ? "withdraw" : "transfer";
-      this.#move(from, to, BigInt(first.amount));
-      this.#decided.set(id, { ...common, kind, from, to, amount: BigInt(first.amount), committed: true });
+      note({ kind, from, to, amount: BigInt(first.amount) });
     } else {
       throw new Violation(`transaction ${id} has the events ${lines.map((line) => line.type).join(", ")}`);
     }
   }
 
-  #move(from: string, to: string, amount: bigint): void {
-    const left = (this.balances.get(from) ?? 0n) - amount;
-    if (left < 0n && from !== "@world") throw new Violation(`${from} went down to ${left}`);
-    this.balances.set(from, left);
-    this.balances.set(to, (this.balances.get(to) ?? 0n) + amount);
+  /** Returns the balance after it; an account that was never opened stays so where nothing moves. */
+  #move(account: string, amount: bigint): bigint {
+    const balance = (this.balances.get(account) ?? 0n) + amount;
+    if (balance < 0n && account !== "@world") throw new Violation(`${account} went down to ${balance}`);
+    if (amount !== 0n) this.balances.set(account, balance);
+    return balance;
   }
+}
+
+function idsOf(request: readonly Asked[]): ReadonlySet<string> {
+  return new Set(request.map(({ id }) => id));
+}
+
+function decidedThoughRefused(id: string): Violation {
+  return new Violation(`transaction ${id} was decided, but all who asked were told that it was not taken`);
 }
 
 function textOf({ kind, from, to, amount }: Asked): string {

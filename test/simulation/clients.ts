@@ -2,11 +2,13 @@
 
 import type { Answer } from "../../src/gateway/answers.ts";
 import type { WalletService } from "../../src/gateway/wallet-service.ts";
-import { type Asked, type Told, Violation } from "./auditor.ts";
+import { type Asked, type Told, type ToldCounts, Violation } from "./auditor.ts";
 import type { Random } from "./random.ts";
 
 const ACCOUNTS = ["ann", "ben", "cat", "dan", "eve", "fay", "gus"];
 const MAX_BATCH = 24;
+/** As many as a batch may have: two of them are more than the engine takes at once, four fill a segment of records. */
+const LARGE_BATCH = 8_192;
 /** Amounts are mostly small; now and then as large as they can be. */
 const LARGE = 2n ** 63n - 1n;
 
@@ -20,11 +22,12 @@ export interface Request {
 /** What was asked before, by anyone, of each kind. */
 export type History = Readonly<Record<Asked["kind"], Asked[]>>;
 
-/** What a caller asks next, which is added to `history`. */
-export function nextRequest(random: Random, history: History): Request {
+/** What a caller asks next, which is added to `history`; `large` batches are as large as they may be. */
+export function nextRequest(random: Random, history: History, large: boolean): Request {
   if (random.chance(0.3)) {
-    const count = random.between(1, MAX_BATCH);
-    const asked = Array.from({ length: count }, () => ask(random, history, "transfer"));
+    const count = large ? LARGE_BATCH : random.between(1, MAX_BATCH);
+    const largest = large ? 0 : 0.02; // a whole batch of plain transfers is read another way
+    const asked = Array.from({ length: count }, () => ask(random, history, "transfer", largest));
     const body = encode({ transfers: asked.map(bodyOf) });
     return { asked, send: (wallet) => wallet.transfers(body) };
   }
@@ -33,6 +36,15 @@ export function nextRequest(random: Random, history: History): Request {
     history,
     random.pick(["transfer", "transfer", "transfer", "deposit", "withdraw", "open_account"]),
   );
+  return requestOf(asked);
+}
+
+/** A deposit that nothing speaks against. */
+export function probe(random: Random): Request {
+  return requestOf({ id: random.uuid(), kind: "deposit", from: "@world", to: "probe", amount: 1n });
+}
+
+function requestOf(asked: Asked): Request {
   const body = encode(bodyOf(asked));
   return {
     asked: [asked],
@@ -43,7 +55,7 @@ export function nextRequest(random: Random, history: History): Request {
   };
 }
 
-function ask(random: Random, history: History, kind: Asked["kind"]): Asked {
+function ask(random: Random, history: History, kind: Asked["kind"], largest = 0.02): Asked {
   const old = history[kind];
   if (old.length > 0 && random.chance(0.25)) {
     const before = random.chance(0.7)
@@ -52,7 +64,7 @@ function ask(random: Random, history: History, kind: Asked["kind"]): Asked {
     if (random.chance(0.8)) return before;
     return { ...before, amount: before.amount === 1n ? 2n : before.amount - 1n };
   }
-  const amount = random.chance(0.02) ? LARGE - BigInt(random.below(3)) : BigInt(random.between(1, 60));
+  const amount = random.chance(largest) ? LARGE - BigInt(random.below(3)) : BigInt(random.between(1, 60));
   const from = random.pick(ACCOUNTS);
   const to = random.pick(ACCOUNTS.filter((account) => account !== from));
   const id = random.uuid();
@@ -85,28 +97,40 @@ function encode(body: object): Uint8Array {
   return text.encode(JSON.stringify(body).replace(/"(amount|initial_balance)":"([0-9]{1,15})"/g, '"$1":$2'));
 }
 
-/** What an answer says of each command; undefined where it leaves the outcome open. */
-export function toldOf(request: Request, answer: Answer): Told[] | undefined {
-  const body = JSON.parse(answer.body);
-  if (answer.status === 503 || answer.status === 504) return undefined;
-  if (Array.isArray(body.failures)) return batchTold(request, body);
-  switch (answer.status) {
-    case 201:
-      return [{ status: "committed", seq: body.seq, reason: undefined }];
-    case 200:
-      // An opening that finds the account open has no line of its own.
-      if (request.asked[0]?.kind === "open_account")
-        return [{ status: "exists", seq: undefined, reason: undefined }];
-      return [{ status: "committed", seq: body.seq, reason: undefined }];
-    case 409:
-      return [
-        { status: body.code === "account_exists" ? "exists" : "conflict", seq: undefined, reason: undefined },
-      ];
-    case 422:
-      return [{ status: "rejected", seq: body.seq, reason: body.code }];
-    default:
-      throw new Violation(`an answer that nobody expects: ${answer.status} ${answer.body}`);
+/** What an answer says: that nothing of it entered the queue, that nobody knows, or what became of each command. */
+export type ToldOf =
+  | "refused"
+  | "unknown"
+  | { readonly told: readonly Told[]; readonly counts?: ToldCounts; readonly seq: number };
+
+export function toldOf(request: Request, answer: Answer): ToldOf {
+  if (answer.status === 503) return "refused";
+  if (answer.status === 504) return "unknown";
+  const body = JSON.parse(answer.body.replace(BALANCES, '"$1":"$2"'));
+  if (Array.isArray(body.failures)) return { ...batchTold(request, body), seq: body.seq };
+  return { told: [singleTold(request, answer, body)], seq: body.seq ?? 0 };
+}
+
+/** They may not fit a double. */
+const BALANCES = /"(balance|from_balance|to_balance)":(-?[0-9]+)/g;
+
+function singleTold(
+  request: Request,
+  { status, replayed, body: text }: Answer,
+  body: Record<string, string> & { readonly seq: number },
+): Told {
+  const { seq } = body;
+  // An opening that finds the account open has no line of its own.
+  const opening = request.asked[0]?.kind === "open_account";
+  if (status === 201) return { status: "committed", seq, replayed, toBalance: BigInt(body.balance ?? "") };
+  if (status === 200 && opening) return { status: "exists" };
+  if (status === 200) {
+    const [fromBalance, toBalance] = [BigInt(body.from_balance ?? ""), BigInt(body.to_balance ?? "")];
+    return { status: "committed", seq, replayed, fromBalance, toBalance };
   }
+  if (status === 409) return { status: body.code === "account_exists" ? "exists" : "conflict" };
+  if (status === 422) return { status: "rejected", seq, replayed, reason: body.code };
+  throw new Violation(`an answer that nobody expects: ${status} ${text}`);
 }
 
 function batchTold(
@@ -117,20 +141,16 @@ function batchTold(
     failed: number;
     failures: { index: number; transaction_id: string; code: string }[];
   },
-): Told[] {
+): { readonly told: readonly Told[]; readonly counts: ToldCounts } {
   if (body.committed + body.replayed + body.failed !== asked.length || body.failed !== body.failures.length) {
     throw new Violation("the counts of a batch do not add up");
   }
-  const told: Told[] = asked.map(() => ({ status: "committed", seq: undefined, reason: undefined }));
+  const told: Told[] = asked.map(() => ({ status: "committed" }));
   for (const { index, transaction_id, code } of body.failures) {
     if (asked[index]?.id !== transaction_id)
       throw new Violation("a failure of a batch names the wrong transaction");
-    const conflict = code === "transaction_id_conflict";
-    told[index] = {
-      status: conflict ? "conflict" : "rejected",
-      seq: undefined,
-      reason: conflict ? undefined : code,
-    };
+    told[index] =
+      code === "transaction_id_conflict" ? { status: "conflict" } : { status: "rejected", reason: code };
   }
-  return told;
+  return { told, counts: body };
 }

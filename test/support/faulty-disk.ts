@@ -37,6 +37,18 @@ export class FaultyDisk implements DataFolder {
     return this.#folder.path(name);
   }
 
+  names(): readonly string[] {
+    return this.#folder.names();
+  }
+
+  remove(name: string): void {
+    this.#folder.remove(name);
+  }
+
+  make(): Promise<void> {
+    return this.#folder.make();
+  }
+
   did(operation: Operation): void {
     this.operations.push(operation);
     this.before(operation);
@@ -54,6 +66,14 @@ class FaultyFile implements AppendFile {
     private readonly name: string,
     private readonly file: AppendFile,
   ) {}
+
+  get descriptorPath(): string {
+    return this.file.descriptorPath;
+  }
+
+  lost(): string | undefined {
+    return this.file.lost();
+  }
 
   size(): number {
     return this.file.size();

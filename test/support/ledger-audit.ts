@@ -1,9 +1,11 @@
 /**
  * Holds what callers were told against what the ledger wrote down: every id that was answered has its one
- * set of events, with the content that was asked for, the outcome and the seq that were answered; and
- * nothing stands in the log that nobody asked for. Shares no code with src/.
+ * set of events, with the content that was asked for, the outcome and the seq that were answered; one answer
+ * at most says that it decided it, and that one has the balances right after it; and nothing is in the log that
+ * nobody asked for. Shares no code with src/.
  */
 
+import { FirstAnswers } from "./first-answers.ts";
 import { type IndependentReplay, type LogLine, replayIndependently } from "./independent-replay.ts";
 
 /** How many contradictions are told. */
@@ -20,9 +22,19 @@ export interface Asked {
 
 export interface Told {
   readonly rejected: boolean;
-  /** Undefined where the answer does not say, as a batch's. */
+  /** Undefined where the answer does not say. */
   readonly seq?: number | undefined;
   readonly replayed?: boolean | undefined;
+  /** Of payer and receiver; the account's own where one is opened. */
+  readonly fromBalance?: number | undefined;
+  readonly toBalance?: number | undefined;
+}
+
+/** A batch's answer. It names its failures, and only counts the others. */
+export interface ToldBatch {
+  readonly committed: number;
+  readonly replayed: number;
+  readonly failures: readonly { readonly index: number }[];
 }
 
 /** What the log says about an id, and how it was answered. */
@@ -30,16 +42,21 @@ interface Decided {
   readonly asked: Asked;
   readonly rejected: boolean;
   readonly seq: number;
+  /** Right after it. */
+  readonly fromBalance: number;
+  readonly toBalance: number;
   known: boolean;
-  /** An answer may have been lost. */
+  /** An answer may have been lost, or did not say whether it was a repeat. */
   lost: boolean;
   answers: number;
-  repeats: number;
 }
 
 export class LedgerAudit {
   readonly replay: IndependentReplay;
   readonly #decided = new Map<string, Decided>();
+  /** By account and currency, where the log has been read so far. */
+  readonly #balances = new Map<string, number>();
+  readonly #firstAnswers = new FirstAnswers();
   readonly #problems: string[] = [];
 
   constructor(log: string) {
@@ -47,19 +64,38 @@ export class LedgerAudit {
   }
 
   /** A caller was told an outcome; returns whether it is the first answer for the id. */
-  told(asked: Asked, { rejected, seq, replayed }: Told): boolean {
-    const decided = this.#asked(asked);
-    if (!decided) {
-      this.#wrong(`${asked.id} was answered, but is not in the log`);
-      return false;
+  told(asked: Asked, told: Told): boolean {
+    const decided = this.#told(asked, told);
+    if (!decided) return false;
+    const { id } = asked;
+    const { rejected, replayed, fromBalance, toBalance } = told;
+    if (replayed === undefined) decided.lost = true;
+    if (replayed === false) {
+      if (!this.#firstAnswers.decided([id], 1)) this.#wrong(`${id} has two answers that say they decided it`);
+      if (!rejected && fromBalance !== undefined && fromBalance !== decided.fromBalance)
+        this.#wrong(`${id} was answered with from_balance ${fromBalance}, it left ${decided.fromBalance}`);
+      if (!rejected && toBalance !== undefined && toBalance !== decided.toBalance)
+        this.#wrong(`${id} was answered with to_balance ${toBalance}, it left ${decided.toBalance}`);
     }
-    decided.answers++;
-    if (replayed) decided.repeats++;
-    if (decided.rejected !== rejected)
-      this.#wrong(`${asked.id} was answered ${rejected ? "rejected" : "committed"}, the log says otherwise`);
-    if (seq !== undefined && decided.seq !== seq)
-      this.#wrong(`${asked.id} was answered with seq ${seq}, the log has it at ${decided.seq}`);
     return decided.answers === 1;
+  }
+
+  /** A caller was told what became of a batch; returns of each whether it is the first answer for the id. */
+  toldBatch(asked: readonly Asked[], { committed, replayed, failures }: ToldBatch): boolean[] {
+    const failed = new Set(failures.map(({ index }) => index));
+    const firsts = asked.map((one, index) => {
+      const rejected = failed.has(index);
+      const decided = this.#told(one, { rejected });
+      if (decided && rejected) decided.lost = true;
+      return decided?.answers === 1;
+    });
+    const others = asked.filter((_, index) => !failed.has(index)).map(({ id }) => id);
+    const ids = [...new Set(others)];
+    if (committed + replayed !== others.length)
+      this.#wrong(`a batch of ${asked.length} came to ${committed} + ${replayed} + ${failures.length}`);
+    if (!this.#firstAnswers.decided(ids, committed))
+      this.#wrong(`of ${ids.join(", ")} a batch says that it committed ${committed}: others did so before`);
+    return firsts;
   }
 
   /** A caller has asked, and does not know what became of it. */
@@ -75,12 +111,30 @@ export class LedgerAudit {
 
   /** All contradictions, when everything that was asked is told. */
   problems(): readonly string[] {
-    for (const [id, { known, lost, answers, repeats }] of this.#decided) {
+    const needsFirst = (id: string) => {
+      const { lost, answers } = this.#decided.get(id) as Decided;
+      return !lost && answers > 0;
+    };
+    for (const [id, { known }] of this.#decided) {
       if (!known) this.#wrong(`${id} is in the log, but nobody asked for it`);
-      if (!lost && answers > 0 && repeats === answers)
+      if (needsFirst(id) && !this.#firstAnswers.has(id, needsFirst))
         this.#wrong(`${id}: every answer says that it is a repeat`);
     }
     return this.#problems;
+  }
+
+  #told(asked: Asked, { rejected, seq }: Told): Decided | undefined {
+    const decided = this.#asked(asked);
+    if (!decided) {
+      this.#wrong(`${asked.id} was answered, but is not in the log`);
+      return undefined;
+    }
+    decided.answers++;
+    if (decided.rejected !== rejected)
+      this.#wrong(`${asked.id} was answered ${rejected ? "rejected" : "committed"}, the log says otherwise`);
+    if (seq !== undefined && decided.seq !== seq)
+      this.#wrong(`${asked.id} was answered with seq ${seq}, the log has it at ${decided.seq}`);
+    return decided;
   }
 
   #asked(asked: Asked): Decided | undefined {
@@ -104,14 +158,17 @@ export class LedgerAudit {
       this.#wrong(`${id} shares a command with another id`);
     const note = (asked: Omit<Asked, "id">, rejected: boolean) => {
       const { seq } = lines[lines.length - 1];
+      const { from, to, amount } = asked;
+      const moved = rejected ? 0 : amount;
       this.#decided.set(id, {
         asked: { id, ...asked },
         rejected,
         seq,
+        fromBalance: this.#move(from, first.currency, -moved),
+        toBalance: this.#move(to, first.currency, moved),
         known: false,
         lost: false,
         answers: 0,
-        repeats: 0,
       });
     };
     const amount = Number(first.amount ?? first.initial_balance);
@@ -128,6 +185,14 @@ export class LedgerAudit {
     } else {
       this.#wrong(`${id} has the events ${types}`);
     }
+  }
+
+  /** Returns the balance after it. */
+  #move(account: string, currency: string | undefined, amount: number): number {
+    const key = `${account},${currency ?? ""}`;
+    const balance = (this.#balances.get(key) ?? 0) + amount;
+    this.#balances.set(key, balance);
+    return balance;
   }
 
   #wrong(what: string): void {

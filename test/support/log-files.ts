@@ -10,6 +10,7 @@ import type { Command } from "../../src/domain/commands.ts";
 import type { WalletEvent } from "../../src/domain/events.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
+import { LogFiles } from "../../src/eventlog/log-files.ts";
 import { LogMark } from "../../src/eventlog/mark.ts";
 import { LOG_NAME, type RecoveredLog, recoverLog } from "../../src/eventlog/recovery.ts";
 import { EventLogWriter } from "../../src/eventlog/writer.ts";
@@ -82,8 +83,7 @@ export class LogOnDisk {
       throw error;
     });
     log.#writer = new EventLogWriter(
-      log.recovered.file,
-      mark,
+      new LogFiles(disk, log.recovered.file, mark),
       log.recovered.position,
       log.engine.ledger.opened?.currency,
       log.clock,

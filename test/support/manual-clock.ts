@@ -31,6 +31,11 @@ export class ManualClock implements Clock {
     setImmediate(run);
   }
 
+  /** Moves on by `ms` while nothing runs, as if the process or its machine had been suspended. */
+  suspend(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** How many timers are waiting. */
   get waiting(): number {
     return this.#timers.length;

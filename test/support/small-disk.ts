@@ -3,11 +3,13 @@
  * child process holds, reached from outside through that process's root.
  */
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { temporaryFolder } from "./folders.ts";
 import { TestProcess } from "./processes.ts";
+
+const MIB = new Uint8Array(1 << 20);
 
 export class SmallDisk {
   private constructor(
@@ -39,4 +41,17 @@ export class SmallDisk {
     const code = await change.exited;
     if (code !== 0) throw new Error(`remount exited ${code}: ${change.stderr.join("\n")}`);
   }
+}
+
+/** Takes all the room that a folder's disk has; returns what gives it back. */
+export function fill(folder: string): () => void {
+  const path = join(folder, "filler");
+  for (let size = MIB.length; size >= 1; size >>= 1) {
+    try {
+      for (;;) writeFileSync(path, MIB.subarray(0, size), { flag: "a" });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+    }
+  }
+  return () => rmSync(path);
 }

@@ -4,7 +4,7 @@
  */
 
 import { randomUUID } from "node:crypto";
-import { type Asked, LedgerAudit, type Told } from "./ledger-audit.ts";
+import { type Asked, LedgerAudit, type Told, type ToldBatch } from "./ledger-audit.ts";
 import type { WalletAnswer, WalletClient } from "./wallet-client.ts";
 
 const MAX_AMOUNT = 60;
@@ -13,12 +13,15 @@ const MAX_BATCH = 6;
 interface Request {
   readonly asked: Asked;
   readonly told: Told[];
+  /** Answered as a part of a batch. */
+  inBatch: boolean;
   /** Sent at least once with no certain answer. */
   unknown: boolean;
 }
 
 export class Tellers {
   readonly #requests = new Map<string, Request>();
+  readonly #batches: { readonly asked: readonly Asked[]; readonly told: ToldBatch }[] = [];
   readonly #order: Asked[] = [];
   readonly #accounts: readonly string[];
   #opened = 0;
@@ -44,12 +47,15 @@ export class Tellers {
     return [...this.#accounts, ...opened];
   }
 
-  /** Sends `count` requests, `atOnce` at a time. Ends early at stop(). */
-  async work(client: WalletClient, count: number, atOnce: number): Promise<void> {
+  /** Sends `count` requests, `atOnce` at a time, each with a pause after its answer. Ends early at stop(). */
+  async work(client: WalletClient, count: number, atOnce: number, pauseMs = 0): Promise<void> {
     this.#stopped = false;
     let left = count;
     const teller = async () => {
-      while (left-- > 0 && !this.#stopped) await this.#send(client, this.#next());
+      while (left-- > 0 && !this.#stopped) {
+        await this.#send(client, this.#next());
+        if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
     };
     await Promise.all(Array.from({ length: atOnce }, teller));
   }
@@ -61,25 +67,30 @@ export class Tellers {
 
   /** Sends what has no certain answer again, once. */
   async settle(client: WalletClient): Promise<void> {
-    const open = [...this.#requests.values()].filter(({ told }) => told.length === 0);
+    const open = this.#open();
     await Promise.all(open.map(({ asked }) => this.#send(client, [asked])));
   }
 
   /** How many ids have no certain answer. */
   get unsettled(): number {
-    return [...this.#requests.values()].filter(({ told }) => told.length === 0).length;
+    return this.#open().length;
   }
 
   /** Holds a log against all answers; returns what does not fit. `others` is what others may have asked for. */
   problems(log: string, others: readonly Asked[] = []): readonly string[] {
     const audit = new LedgerAudit(log);
     for (const asked of others) audit.unanswered(asked);
-    for (const { asked, told, unknown } of this.#requests.values()) {
+    for (const { asked, told, inBatch, unknown } of this.#requests.values()) {
       for (const answer of told) audit.told(asked, answer);
       if (unknown) audit.unanswered(asked);
-      else if (told.length === 0) audit.refused(asked);
+      else if (told.length === 0 && !inBatch) audit.refused(asked);
     }
+    for (const { asked, told } of this.#batches) audit.toldBatch(asked, told);
     return [...this.unexpected, ...audit.problems()];
+  }
+
+  #open(): Request[] {
+    return [...this.#requests.values()].filter(({ told, inBatch }) => told.length === 0 && !inBatch);
   }
 
   #next(): Asked[] {
@@ -102,7 +113,7 @@ export class Tellers {
     while (to === from) to = account();
     const asked: Asked = { id: randomUUID(), kind, from, to, amount: 1 + this.random(MAX_AMOUNT) };
     this.#order.push(asked);
-    this.#requests.set(asked.id, { asked, told: [], unknown: false });
+    this.#requests.set(asked.id, { asked, told: [], inBatch: false, unknown: false });
     return asked;
   }
 
@@ -127,18 +138,22 @@ export class Tellers {
   #told(requests: readonly Request[], { status, headers, body }: WalletAnswer): void {
     this.acknowledged++;
     if (body.failures) {
-      const failed = new Set<number>(body.failures.map(({ index }: { index: number }) => index));
-      requests.forEach(({ told }, index) => {
-        told.push({ rejected: failed.has(index) });
-      });
-      if (body.committed + body.replayed + body.failed !== requests.length)
+      for (const request of requests) request.inBatch = true;
+      this.#batches.push({ asked: requests.map(({ asked }) => asked), told: body });
+      if (body.failed !== body.failures.length)
         this.unexpected.push(`a batch of ${requests.length} came to ${JSON.stringify(body)}`);
       return;
     }
     const replayed = headers.get("idempotent-replayed") === "true";
     for (const { asked, told } of requests) {
       if (body.transaction_id !== asked.id) this.unexpected.push(`${asked.id} got the answer of another`);
-      told.push({ rejected: status === 422, seq: body.seq, replayed });
+      told.push({
+        rejected: status === 422,
+        seq: body.seq,
+        replayed,
+        fromBalance: body.from_balance,
+        toBalance: body.to_balance ?? body.balance,
+      });
     }
   }
 }

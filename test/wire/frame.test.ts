@@ -155,6 +155,16 @@ describe("what is not a frame", () => {
     expect(readFrame(buildFrame(ORIGIN, 1, tooMany), USD)).toBeUndefined();
   });
 
+  test("a frame without commands is one, and has nothing else in it", () => {
+    const empty = buildFrame(ORIGIN, 7, []);
+    expect(readFrame(empty, USD)).toEqual({
+      origin: Buffer.from(ORIGIN).toString("hex"),
+      number: 7,
+      commands: [],
+    });
+    expect(readFrame(sealed(new Uint8Array([...empty, 0])), USD)).toBeUndefined();
+  });
+
   test("a version or a kind that this node does not know stops it", () => {
     const frame = frameOf(transfer("alice", "bob", 20));
     for (const version of [0, 2, 255]) {

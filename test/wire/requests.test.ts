@@ -1,8 +1,15 @@
 /** What callers may say beyond what test/gateway/ sends over HTTP: NATS clients' arrays, and ids that must be brought. */
 
 import { expect, test } from "bun:test";
+import { parseTransactionId } from "../../src/domain/names.ts";
 import { readMessage } from "../../src/wire/messages.ts";
-import { parseBatch, parseOpening, parseTransfer, parseTransferOrArray } from "../../src/wire/requests.ts";
+import {
+  parseBatch,
+  parseMove,
+  parseOpening,
+  parseTransfer,
+  parseTransferOrArray,
+} from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
 import { currency, id, repeat } from "../support/ledger-specs.ts";
 
@@ -106,4 +113,74 @@ test("a message of the queue is a gateway's frame, an outside client's transfers
   ]) {
     expect(from(message)).toBe("nobody");
   }
+});
+
+function refusalOf(read: () => unknown): string {
+  try {
+    read();
+  } catch (error) {
+    if (error instanceof InvalidInput) return `${error.path} ${error.message}`;
+    throw error;
+  }
+  throw new Error("it was not refused");
+}
+
+const MAKING_IDS = { currency: USD, newId: () => parseTransactionId(id(1)) ?? fail() };
+
+function fail(): never {
+  throw new Error("it is a UUID");
+}
+
+/** Each request, with the fields that must be there, and all that there are. */
+const REQUESTS: readonly (readonly [
+  what: string,
+  read: (body: Uint8Array) => unknown,
+  good: Readonly<Record<string, unknown>>,
+  fields: string,
+])[] = [
+  [
+    "a transfer",
+    (body) => parseTransfer(body, MAKING_IDS),
+    { from_account: "alice", to_account: "bob", amount: 1 },
+    "transaction_id, from_account, to_account, amount, currency",
+  ],
+  [
+    "a deposit",
+    (body) => parseMove("deposit", body, MAKING_IDS),
+    { account_id: "alice", amount: 1 },
+    "transaction_id, account_id, amount, currency",
+  ],
+  [
+    "a withdrawal",
+    (body) => parseMove("withdraw", body, MAKING_IDS),
+    { account_id: "alice", amount: 1 },
+    "transaction_id, account_id, amount, currency",
+  ],
+  [
+    "an opening",
+    (body) => parseOpening(body, MAKING_IDS),
+    { account_id: "alice" },
+    "transaction_id, account_id, currency, initial_balance",
+  ],
+  ["a batch", (body) => parseBatch(body, MAKING_IDS), { transfers: [withoutId] }, "transfers, atomic"],
+];
+
+for (const [what, read, complete, fields] of REQUESTS) {
+  test(`${what}: a field that is absent is missing, one that is null is not what it must be`, () => {
+    read(bytes(complete));
+    for (const field of Object.keys(complete)) {
+      expect(refusalOf(() => read(bytes({ ...complete, [field]: undefined })))).toBe(`/${field} is missing`);
+      expect(refusalOf(() => read(bytes({ ...complete, [field]: null })))).toStartWith(`/${field} must be `);
+    }
+  });
+
+  test(`${what}: a field that there is not is answered with those that there are`, () => {
+    expect(refusalOf(() => read(bytes({ ...complete, memo: "rent" })))).toBe(
+      `/memo is not a field here: there are ${fields}`,
+    );
+  });
+}
+
+test("where no id can be made, an id that is absent is missing", () => {
+  expect(refusalOf(() => parseTransfer(bytes(withoutId), WITHOUT_IDS))).toBe("/transaction_id is missing");
 });

@@ -26,7 +26,6 @@ const (
 	exitUsage  = 2
 	exitHeld   = 3 // another process holds the store
 
-	readyTimeout    = 60 * time.Second
 	shutdownTimeout = 20 * time.Second
 	// Left to itself, JetStream allows what is free on the disk at its start, and may then refuse a
 	// stream that is already there. Coffer watches the free space.
@@ -35,14 +34,18 @@ const (
 )
 
 func main() {
+	// Run from memory, the kernel would call the process by the number of a descriptor.
+	os.WriteFile("/proc/self/comm", []byte("coffer-nats"), 0) // only a name: without it all works
+
 	store := flag.String("store", "", "folder of the JetStream store")
 	port := flag.Int("port", 0, "port on 127.0.0.1, 0 for a free one")
 	maxPayload := flag.Int("max-payload", server.MAX_PAYLOAD_SIZE, "largest message, in bytes")
+	startTimeout := flag.Duration("start-timeout", 0, "how long a start may take, such as 60s")
 	flag.Parse()
 	token := os.Getenv("COFFER_NATS_TOKEN") // not a flag: every user of a machine can read argv
 	if *store == "" || token == "" || flag.NArg() > 0 ||
-		*port < 0 || *port > 65535 || *maxPayload < 1 || *maxPayload > server.MAX_PENDING_SIZE {
-		fail(exitUsage, "usage: COFFER_NATS_TOKEN=… coffer-nats -store DIR [-port N] [-max-payload BYTES]")
+		*port < 0 || *port > 65535 || *maxPayload < 1 || *maxPayload > server.MAX_PENDING_SIZE || *startTimeout <= 0 {
+		fail(exitUsage, "usage: COFFER_NATS_TOKEN=… coffer-nats -store DIR -start-timeout DURATION [-port N] [-max-payload BYTES]")
 	}
 
 	// Ctrl-C, a closed terminal and a service manager reach the whole process group, but the parent still
@@ -72,8 +75,8 @@ func main() {
 	}
 	nats.SetLoggerV2(stderrLogger{}, false, false, false)
 	nats.Start()
-	if !nats.ReadyForConnections(readyTimeout) {
-		fail(exitFailed, "not ready after ", readyTimeout)
+	if !nats.ReadyForConnections(*startTimeout) {
+		fail(exitFailed, "not ready after ", *startTimeout)
 	}
 	json.NewEncoder(os.Stdout).Encode(map[string]int{"port": nats.Addr().(*net.TCPAddr).Port})
 

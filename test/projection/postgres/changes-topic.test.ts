@@ -62,9 +62,14 @@ interface Running {
 
 function start({
   partitions = 1,
-  remakeLostStream = false,
+  remakeLostChanges,
   name = "a node",
   leaseMs = SHORT.leaseMs,
+}: {
+  partitions?: number;
+  remakeLostChanges?: number;
+  name?: string;
+  leaseMs?: number;
 } = {}): Running {
   const reports: string[] = [];
   const report = (level: string, message: string, facts: object) =>
@@ -80,7 +85,7 @@ function start({
         topic === "changes"
           ? new BalanceChangeSource(
               () => NatsSession.open(endpoint, name, names, () => {}),
-              { partition, remakeLostStream },
+              { partition, remakeLostChanges },
               systemClock,
               report,
             )
@@ -295,11 +300,14 @@ test("a stream that is another is not read, unless it is told to be made anew", 
   const second = start();
   await eventually("it halts", () => second.writer.progress[0]?.is === "halted");
   expect(second.writer.progress[0]).toMatchObject({
-    why: expect.stringContaining("message 2 of the stream"),
+    why: expect.stringMatching(/message 2 of the stream.*--remake-lost-changes=2 /),
   });
   await second.writer.stop();
+  const other = start({ remakeLostChanges: 1 });
+  await eventually("it halts too", () => other.writer.progress[0]?.is === "halted");
+  await other.writer.stop();
 
-  const third = start({ remakeLostStream: true });
+  const third = start({ remakeLostChanges: 2 });
   await leads([third]);
   expect(await publish(change("e6", "alice", 1))).toBe(3);
   await committed(3);
@@ -342,7 +350,7 @@ test("one partition of one node makes a lost stream anew; the others wait for it
   await jsm.streams.delete(STREAM);
   await jsm.streams.add({ name: STREAM, subjects: [BALANCE_CHANGES.subjects] });
 
-  const nodes = ["one", "two"].map((name) => start({ partitions: 4, remakeLostStream: true, name }));
+  const nodes = ["one", "two"].map((name) => start({ partitions: 4, remakeLostChanges: 4, name }));
   const remade = () =>
     nodes.flatMap(({ reports }) => reports).filter((line) => line.includes("is made anew"));
   await eventually("it is made anew", () => remade().length > 0);

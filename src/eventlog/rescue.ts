@@ -1,0 +1,54 @@
+/** What a node does about a file that it has lost, before it stops. */
+
+import type { Clock } from "../ports/clock.ts";
+import type { LogPosition } from "../ports/log-position.ts";
+import type { NodeLog } from "../ports/node-log.ts";
+import { type LogFiles, LostFile } from "./log-files.ts";
+
+/** How often it is looked whether there is room for a copy that could not be made. */
+const ROOM_LOOK_MS = 1_000;
+
+export interface RescueParts {
+  readonly clock: Clock;
+  readonly log: NodeLog;
+  hasRoom(bytes: number): boolean;
+}
+
+/**
+ * Copies the log, up to `end`, if it would be gone with the process. Resolves with the reason to stop when nothing
+ * is lost by that: while the copy cannot be made, never.
+ */
+export async function rescueLog(
+  lost: LostFile,
+  files: LogFiles,
+  end: LogPosition,
+  { clock, log, hasRoom }: RescueParts,
+): Promise<LostFile> {
+  const { event, message, rescue } = lost;
+  if (!rescue) {
+    log.error({ event, error: message }, "a file of the ledger was lost");
+    return lost;
+  }
+  const { seq, bytes } = end;
+  for (;;) {
+    try {
+      const rescued = await files.rescue(end);
+      log.error(
+        { event, error: message, rescued, seq, bytes },
+        "the log was lost, and its open file was copied",
+      );
+      return new LostFile(
+        event,
+        `${message}; what the open file had of it, up to event ${seq}, is in ${rescued}`,
+      );
+    } catch (error) {
+      const facts = { event, error: message, reason: String(error), seq, bytes };
+      log.error(
+        { ...facts, descriptor: files.log.descriptorPath },
+        "the log was lost, and its open file cannot be copied: the node stays up until it can",
+      );
+    }
+    do await new Promise<void>((resolve) => clock.after(ROOM_LOOK_MS, resolve));
+    while (!hasRoom(bytes));
+  }
+}
