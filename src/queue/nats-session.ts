@@ -375,7 +375,8 @@ function answerOf(message: Msg): Omit<PublishAnswer, "id"> | undefined {
       error?: { description?: string };
       duplicate?: boolean;
     }>();
-    return { refused: error && (error.description ?? "without a reason"), duplicate };
+    const refused = error && (error.description ?? "without a reason");
+    return duplicate ? { refused, duplicate } : { refused };
   } catch {
     return undefined;
   }
