@@ -195,7 +195,11 @@ describe("frames", () => {
     session.publish("origin-2", body);
     session.publish("origin-1", body);
     await answered(3);
-    expect(answers).toEqual(["1", "2", "1"].map((n) => ({ id: `origin-${n}`, refused: undefined })));
+    expect(answers).toEqual([
+      { id: "origin-1", refused: undefined },
+      { id: "origin-2", refused: undefined },
+      { id: "origin-1", refused: undefined, duplicate: true },
+    ]);
     expect((await session.stream())?.lastSequence).toBe(2);
   });
 

@@ -27,9 +27,9 @@ function eventsOf(node: CofferNode): string[] {
   return lines.flatMap(({ event }) => (event !== undefined && EVENTS.includes(event) ? event : []));
 }
 
-async function takingCommands(node: CofferNode): Promise<string | undefined> {
+async function metric(node: CofferNode, name: string): Promise<string | undefined> {
   const metrics = await (await fetch(`${node.url}/metrics`)).text();
-  return /^coffer_taking_commands (.*)$/m.exec(metrics)?.[1];
+  return new RegExp(`^${name} (.*)$`, "m").exec(metrics)?.[1];
 }
 
 test.concurrent("a disk of the queue that something else filled for 2 s: the node is ready again when there is room", async () => {
@@ -56,13 +56,13 @@ test.concurrent("a disk of the queue that something else filled for 2 s: the nod
     "queue_unavailable",
     STALLED,
   ]);
-  expect(await takingCommands(node)).toBe("0");
+  expect(await metric(node, "coffer_taking_commands")).toBe("0");
   const before = tellers.acknowledged;
   await eventually("commands are taken again", () => tellers.acknowledged > before + 100);
   tellers.stop();
   await working;
   expect(await readiness.stop()).toBeLessThan(MAX_FALSE_MS);
-  expect([await readinessOf(node), await takingCommands(node)]).toEqual(["ready", "1"]);
+  expect([await readinessOf(node), await metric(node, "coffer_taking_commands")]).toEqual(["ready", "1"]);
   expect(await node.natsPid()).not.toBe(server);
   expect(eventsOf(node)).toEqual(["queue_stalled", "nats_server_replaced", "queue_answers"]);
   await expectWhole(node, tellers);
@@ -90,6 +90,8 @@ test.concurrent.each([
   await working;
   expect(await readiness.stop()).toBeLessThan(MAX_FALSE_MS);
   expect(eventsOf(node).filter((event) => event === "nats_server_replaced")).toHaveLength(1);
+  // An empty frame is nobody's mistake.
+  expect(await metric(node, "coffer_malformed_messages_total")).toBe("0");
   await expectWhole(node, tellers);
 });
 

@@ -9,6 +9,8 @@ import type { WalletAnswer, WalletClient } from "./wallet-client.ts";
 
 const MAX_AMOUNT = 60;
 const MAX_BATCH = 6;
+/** So few that a node on a busy machine does not refuse any for its load. */
+const SETTLING_AT_ONCE = 32;
 
 interface Request {
   readonly asked: Asked;
@@ -67,8 +69,11 @@ export class Tellers {
 
   /** Sends what has no certain answer again, once. */
   async settle(client: WalletClient): Promise<void> {
-    const open = this.#open();
-    await Promise.all(open.map(({ asked }) => this.#send(client, [asked])));
+    const open = [...this.#open()];
+    const teller = async () => {
+      for (let next = open.pop(); next; next = open.pop()) await this.#send(client, [next.asked]);
+    };
+    await Promise.all(Array.from({ length: SETTLING_AT_ONCE }, teller));
   }
 
   /** How many ids have no certain answer. */
