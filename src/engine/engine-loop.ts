@@ -241,6 +241,7 @@ export class EngineLoop {
     snapshot: SnapshotState | undefined,
   ): Promise<void> {
     if (changes.length > 0) await this.log.commit();
+    else this.log.look();
     if (snapshot) this.snapshots?.write(snapshot);
     this.committed({ position: this.log.durable, changes, outcomes });
     this.#settledSequence = sequence;
