@@ -244,6 +244,18 @@ describe("a file is lost", () => {
     }
   });
 
+  test("by a cut, and nothing is written after it: it is seen at rest and at the stop", async () => {
+    for (const rests of [true, false]) {
+      const { log, decide, folder } = await start();
+      decide(OPENING, FIRST);
+      await log.writer.commit();
+      truncateSync(join(folder, LOG), log.writer.durable.bytes - 1);
+      if (rests) log.writer.rest();
+      expect(log.failures).toHaveLength(rests ? 1 : 0);
+      await expect(log.close()).rejects.toThrow(/was cut/);
+    }
+  });
+
   test.each([
     ["the log", LOG, (path: string) => rmSync(path)],
     ["the log", LOG, (path: string) => renameSync(path, `${path}.old`)],
