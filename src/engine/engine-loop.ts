@@ -240,6 +240,7 @@ export class EngineLoop {
     sequence: number,
     snapshot: SnapshotState | undefined,
   ): Promise<void> {
+    this.log.look(); // also before answers that write nothing
     if (changes.length > 0) await this.log.commit();
     if (snapshot) this.snapshots?.write(snapshot);
     this.committed({ position: this.log.durable, changes, outcomes });

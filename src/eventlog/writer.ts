@@ -17,7 +17,7 @@ import { type EncodedBatch, LogEncoder } from "./encoder.ts";
 import { type LogFiles, LostFile } from "./log-files.ts";
 import { writeAll } from "./write-all.ts";
 
-/** How long the mark may stay behind a log that grows; at rest it comes up to its end. */
+/** How long the mark may stay behind a log that grows, and the files unseen; at rest it comes up to its end. */
 const MARK_INTERVAL_MS = 1_000;
 
 export class EventLogWriter implements EventLog {
@@ -28,6 +28,7 @@ export class EventLogWriter implements EventLog {
   #failure: Error | undefined;
   #committing: Promise<void> = Promise.resolve();
   #markedAtMs = Number.NEGATIVE_INFINITY;
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
   /** The bytes that the mark says, or is about to. */
   #markedBytes: number;
   #marking: Promise<void> = Promise.resolve();
@@ -93,8 +94,7 @@ export class EventLogWriter implements EventLog {
       this.files.expectLineEnd(batch.start.bytes);
       await this.files.log.sync();
       this.#durable = batch.end;
-      if (this.#failure) throw this.#failure; // the mark has found that a file is lost
-      if (this.clock.nowMs() - this.#markedAtMs >= MARK_INTERVAL_MS) this.files.look(this.#written);
+      this.look();
     } catch (error) {
       throw this.#fail(error);
     }
@@ -104,6 +104,19 @@ export class EventLogWriter implements EventLog {
     if (now - this.#markedAtMs >= MARK_INTERVAL_MS) {
       this.#markedAtMs = now;
       this.#mark(this.marked);
+    }
+  }
+
+  /** Looks after the files, once in a while. */
+  look(): void {
+    if (this.#failure) throw this.#failure;
+    const now = this.clock.nowMs();
+    if (now - this.#lookedAtMs < MARK_INTERVAL_MS) return;
+    this.#lookedAtMs = now;
+    try {
+      this.files.look(this.#written);
+    } catch (error) {
+      throw this.#fail(error);
     }
   }
 

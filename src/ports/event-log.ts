@@ -20,6 +20,8 @@ export interface EventLog {
   ): void;
   /** Resolves when everything that was added before the call is on disk. Throws for ever after the first failure. */
   commit(): Promise<void>;
+  /** Throws after the first failure, of which a file that is lost is one: then nothing may be answered. */
+  look(): void;
   /** Nothing has come for a while: what is on disk may be noted as such. */
   rest(): void;
 }

@@ -225,6 +225,21 @@ test("a log that is cut under load never grows again over the hole: its copy and
   await expectAll(data, tellers);
 });
 
+test("a node that answers nothing but repeats sees it too", async () => {
+  const { data, node } = await start();
+  const repeat = { transaction_id: "0190b5c0-0000-7000-8000-000000000001" };
+  expect((await node.client.deposit("alice", 1, repeat)).status).toBe(200);
+  let running = true;
+  const repeating = (async () => {
+    while (running) await node.client.deposit("alice", 1, repeat).catch(() => {});
+  })();
+  rmSync(join(data, LOG));
+  expect(await node.process.exited).toBe(1);
+  running = false;
+  await repeating;
+  expect(rescuedIn(data)).toHaveLength(1);
+});
+
 test("a node whose mark or lock is taken away stops, and the next start goes on", async () => {
   await Promise.all(
     Object.values(OTHERS).map(async ([event, way]) => {

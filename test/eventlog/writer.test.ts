@@ -1,15 +1,16 @@
 /** Appending: nothing counts before it is on disk, and nothing is accepted after the disk has failed. */
 
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { appendFileSync, readFileSync, renameSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
+import { LostFile } from "../../src/eventlog/log-files.ts";
 import { LogMark } from "../../src/eventlog/mark.ts";
 import { eventually } from "../support/eventually.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { deposit, openLedger } from "../support/ledger-specs.ts";
-import { LogOnDisk, place, someCommands, writeLog } from "../support/log-files.ts";
+import { LogOnDisk, type Placed, place, someCommands, writeLog } from "../support/log-files.ts";
 import { quiet } from "../support/manual-clock.ts";
 import { randomIntegers } from "../support/seed.ts";
 
@@ -224,6 +225,80 @@ describe("the disk fails", () => {
     expect(log.marked).toEqual([]);
     decide(FIRST);
     await expect(log.writer.commit()).rejects.toBe(full);
+  });
+});
+
+describe("a file is lost", () => {
+  test("by a cut: the next commit is refused, though its write makes the log as long as before", async () => {
+    for (const left of [0, 1, 200]) {
+      const { log, decide, folder } = await start();
+      decide(OPENING, FIRST);
+      await log.writer.commit();
+      const { bytes } = log.writer.durable;
+      expect(bytes).toBeGreaterThan(left);
+      truncateSync(join(folder, LOG), left);
+      decide(SECOND);
+      await expect(log.writer.commit()).rejects.toBeInstanceOf(LostFile);
+      expect(log.writer.durable.bytes).toBe(bytes);
+      await expect(log.close()).rejects.toThrow(/was cut/);
+    }
+  });
+
+  test("by a cut, and nothing is written after it: it is seen at rest and at the stop", async () => {
+    for (const rests of [true, false]) {
+      const { log, decide, folder } = await start();
+      decide(OPENING, FIRST);
+      await log.writer.commit();
+      truncateSync(join(folder, LOG), log.writer.durable.bytes - 1);
+      if (rests) log.writer.rest();
+      expect(log.failures).toHaveLength(rests ? 1 : 0);
+      await expect(log.close()).rejects.toThrow(/was cut/);
+    }
+  });
+
+  test.each([
+    ["the log", LOG, (path: string) => rmSync(path)],
+    ["the log", LOG, (path: string) => renameSync(path, `${path}.old`)],
+    ["the log", LOG, (path: string) => appendFileSync(path, "x".repeat(5_000))],
+    ["the mark", MARK, (path: string) => rmSync(path)],
+  ] as const)(
+    "%s: no mark is written and nothing more is accepted, under load and at rest",
+    async (_, name, lose) => {
+      for (const rests of [true, false]) {
+        const { log, disk, decide, folder } = await start();
+        decide(OPENING);
+        await log.writer.commit();
+        await log.clock.advance(0);
+        lose(join(folder, name));
+        await log.clock.advance(2_000);
+        const marks = disk.of("write", MARK).length;
+        if (rests) log.writer.rest();
+        decide(FIRST);
+        await expect(log.writer.commit()).rejects.toBeInstanceOf(LostFile);
+        expect(log.failures).toHaveLength(rests ? 1 : 0);
+        expect(() => log.writer.look()).toThrow(LostFile);
+        await expect(log.close()).rejects.toBeInstanceOf(LostFile);
+        expect(disk.of("write", MARK)).toHaveLength(marks);
+        expect(disk.of("close", LOG)).toEqual([]);
+      }
+    },
+  );
+
+  test("between two looks: what is acknowledged meanwhile is in the copy", async () => {
+    const { log, decide, folder } = await start();
+    decide(OPENING);
+    await log.writer.commit();
+    rmSync(join(folder, LOG));
+    decide(FIRST);
+    await log.writer.commit();
+    const { durable, files } = log.writer;
+    expect(durable.seq).toBe(3);
+    log.writer.rest();
+    expect(log.failures).toHaveLength(1);
+    const copy = await files.rescue(durable);
+    expect(copy).toBe(join(folder, "events.log.rescued-3"));
+    expect(readFileSync(copy).equals((await writeLog([OPENING, FIRST] as Placed[])).bytes)).toBe(true);
+    expect(await files.rescue(durable)).toBe(`${copy}-1`);
   });
 });
 

@@ -60,8 +60,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "a failed sync is tried again",
     file: "eventlog/writer.ts",
-    from: "await this.file.sync();",
-    to: "await this.file.sync().catch(() => this.file.sync());",
+    from: "await this.files.log.sync();",
+    to: "await this.files.log.sync().catch(() => this.files.log.sync());",
   },
   {
     name: "a short write is not completed",
