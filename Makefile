@@ -103,11 +103,16 @@ fuzz: setup ## send hostile requests, messages and log bytes for SECONDS (600), 
 	@COFFER_FUZZ_SECONDS=$$(( ($(SECONDS_GIVEN) + $(FUZZERS) - 1) / $(FUZZERS) )) $(BIN)/bun test --timeout 60000 test/fuzz
 
 .PHONY: setup
-setup: build/coffer $(TOOLS) postgres $(SCHEMATHESIS) $(GENERATORS) ## fetch and build all parts
+setup: build/coffer $(TOOLS) postgres proxies $(SCHEMATHESIS) $(GENERATORS) ## fetch and build all parts
 
 .PHONY: postgres
 postgres:
 	@$(need_postgres)
+
+# After PostgreSQL: two apt-get would be in each other's way.
+.PHONY: proxies
+proxies: postgres
+	@$(need_proxies)
 
 .PHONY: clean
 clean: ## remove all that was fetched and built here
@@ -145,8 +150,8 @@ build/tools/k6: tools/go.mod tools/go.sum | build/tools/nats-server
 	@echo "build $@"
 	@$(go_build) go.k6.io/k6
 
-# After PostgreSQL: two apt-get would be in each other's way.
-$(SCHEMATHESIS): test/fuzz/requirements.txt | postgres
+# After the proxies, for the same reason.
+$(SCHEMATHESIS): test/fuzz/requirements.txt | proxies
 	@$(need_python)
 	@echo "pip install schemathesis"
 	@$(pip_install)
@@ -196,6 +201,17 @@ has_postgres = newest=$$(for path in $${PATH//:/ } /usr/lib/postgresql/*/bin; do
 need_postgres = { $(has_postgres); } || { DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; \
   $(call apt_install,postgresql) && { $(has_postgres); }; } || \
   $(call fail,PostgreSQL $(POSTGRES_MIN) or newer is missing: install it (Debian: apt install postgresql))
+
+# Only their programs are used. Debian has them outside of the PATH of users, and would start them as services.
+has_proxies = PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin; \
+  command -v nginx >/dev/null && command -v haproxy >/dev/null
+
+without_services = { policy=/usr/sbin/policy-rc.d; [ "$$(id -u)" != 0 ] || [ -e $$policy ] || \
+  { trap "rm -f $$policy" EXIT; printf '\#!/bin/sh\nexit 101\n' > $$policy; chmod 755 $$policy; }; }
+
+need_proxies = { $(has_proxies); } || { DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; \
+  $(without_services) && $(call apt_install,nginx haproxy) && { $(has_proxies); }; } || \
+  $(call fail,nginx or HAProxy is missing: install them (Debian: apt install nginx haproxy))
 
 has_python = python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < tuple(map(int, "$(PYTHON_MIN)".split("."))))' \
   2>/dev/null

@@ -39,11 +39,13 @@ const gateway = new GatewayNode(
   },
   settings,
 );
+const runtime = await loadRuntime();
 const http = createHttp(gateway.wallet, {
   callers: ring,
   secure: address.tls !== undefined,
   ...bodies,
   unready: () => gateway.unready(),
+  isHttp10: (request) => runtime.isHttp10(request),
   failed: (error) => gateway.failedRequest(error),
   read: (answer) => gateway.read(answer),
   metrics: () => gateway.metrics(),
@@ -60,7 +62,6 @@ watchLoop(systemClock, measures.loopLag, () =>
   }),
 );
 try {
-  const runtime = await loadRuntime();
   server = await runtime.serve(http, address);
   tell({ type: "listening", port: server.port });
 } catch (error) {

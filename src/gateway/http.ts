@@ -11,6 +11,8 @@ import type { WalletService } from "./wallet-service.ts";
 export interface HttpOptions extends RouteOptions {
   /** Whether it is asked over TLS. */
   readonly secure: boolean;
+  /** Whether a request is known to be HTTP/1.0. */
+  isHttp10(request: Request): boolean;
   /** Something threw that must not: a bug. */
   failed(error: unknown): void;
   /** Who is to hear of each answer that a route gives, or `other` where there is none for it. */
@@ -18,8 +20,7 @@ export interface HttpOptions extends RouteOptions {
 }
 
 export interface Http {
-  /** `version` of HTTP, such as "1.0"; undefined if the runtime does not report it. */
-  fetch(request: Request, version?: string): Response | Promise<Response>;
+  fetch(request: Request): Response | Promise<Response>;
 }
 
 export function createHttp(wallet: WalletService, options: HttpOptions): Http {
@@ -28,8 +29,6 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   // A host may have a short name (http://db/…): with `standardHostname` its paths are not found, and without it
   // those of no https URL are.
   const app = new Elysia({ aot: true, strictPath: true, handler: { standardHostname: secure } });
-  /** Requests that are known to be HTTP/1.0. */
-  const http10 = new WeakSet<Request>();
   const answered = options.measure("other");
   const tell = (response: Response): Response => {
     answered(response.status, performance.now());
@@ -40,7 +39,8 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
     options.failed(error);
     return tell(respond(problem("internal_error", "The node's log says more.")));
   });
-  const isHttp10 = (request: Request) => http10.has(request);
+  // Without a Host it can be nothing else, and is another request than the runtime knows.
+  const isHttp10 = (request: Request) => options.isHttp10(request) || !request.headers.has("host");
   for (const route of routes) {
     const enter = measured(
       createDoor(route, options.callers, isHttp10),
@@ -49,28 +49,18 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
     );
     app.route(route.method, route.path, ({ request }) => enter(request), { parse: "none" });
   }
-  const take: Http["fetch"] = (request, version) => {
-    if (version === "1.0") http10.add(request);
-    return app.fetch(request);
-  };
-  const fetch: Http["fetch"] = (request, version) => {
-    if (!request.url.startsWith("/")) return take(request, version);
-    if (!request.headers.has("host")) return take(withoutHost(request), "1.0");
+  const fetch: Http["fetch"] = (request) => {
+    if (!request.url.startsWith("/")) return app.fetch(request);
+    if (!request.headers.has("host")) return app.fetch(withoutHost(request));
     return tell(respond(problem("invalid_request", "is not the name of a host", { path: "/host" })));
   };
   return {
-    fetch: secure
-      ? async (request, version) => onlySecurely(await fetch(withLongHost(request), version))
-      : fetch,
+    fetch: secure ? async (request) => onlySecurely(await fetch(withLongHost(request))) : fetch,
   };
 }
 
 /** Tells each answer that is given, and answers where the route fails. */
-function measured(
-  enter: (request: Request) => Response | Promise<Response>,
-  answered: Answered,
-  failed: HttpOptions["failed"],
-): (request: Request) => Response | Promise<Response> {
+function measured(enter: Http["fetch"], answered: Answered, failed: HttpOptions["failed"]): Http["fetch"] {
   return (request) => {
     const startedMs = performance.now();
     const tell = (response: Response): Response => {

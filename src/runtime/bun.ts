@@ -46,12 +46,10 @@ export const bunRuntime: Runtime = {
   async serve(handler, address) {
     let answer = handler;
     const [server, listener] = Listener.listen(
-      () => listen({ fetch: (request) => answer.fetch(request, versionOf(request)) }, address),
+      () => listen({ fetch: (request) => answer.fetch(request) }, address),
       address.maxConnections,
     );
-    answer = {
-      fetch: (request, version) => closeWhereCrowded(handler.fetch(request, version), listener),
-    };
+    answer = { fetch: (request) => closeWhereCrowded(handler.fetch(request), listener) };
     const stop = (cut: boolean) => {
       listener.stop();
       return server.stop(cut);
@@ -69,6 +67,8 @@ export const bunRuntime: Runtime = {
     };
   },
 
+  isHttp10: isDefaultNginx,
+
   natsServer(folder) {
     const isEmbedded = EMBEDDED_ROOTS.some((root) => natsServerPath.startsWith(root));
     const places = natsPlaces(natsServerPath, folder, (name, flags) => loadMemfd()(ptr(name), flags));
@@ -81,10 +81,10 @@ export const bunRuntime: Runtime = {
  * first headers: ngx_http_proxy_module sets these three, in this order, before those of its client. toJSON() keeps the
  * order of standard headers. Other HTTP/1.0 is recognized only if it has no Host (see http.ts).
  */
-function versionOf({ headers }: Request): string | undefined {
-  if (headers.get("connection") !== "close") return undefined;
+function isDefaultNginx({ headers }: Request): boolean {
+  if (headers.get("connection") !== "close") return false;
   const [first, second, third] = Object.keys(headers.toJSON());
-  return first === "host" && second === "connection" && third === "content-length" ? "1.0" : undefined;
+  return first === "host" && second === "connection" && third === "content-length";
 }
 
 /** Where there are many connections, each makes room for another behind its answer. */

@@ -28,6 +28,8 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const IDLE_TIMEOUT_MS = 30_000;
 const LOOK_MS = 1_000;
 
+const http10 = new WeakSet<Request>();
+
 export const denoRuntime: Runtime = {
   name: "deno",
   gatewayThreads: { byDefault: 1, atMost: 1 }, // sharing a port is not stable there
@@ -70,6 +72,8 @@ export const denoRuntime: Runtime = {
       },
     };
   },
+
+  isHttp10: (request) => http10.has(request),
 
   natsServer(folder) {
     const path = fileURLToPath(new URL("../../build/tools/coffer-nats", import.meta.url));
@@ -124,8 +128,9 @@ async function answer(
   response: ServerResponse,
 ): Promise<void> {
   const request = requestOf(message);
+  if (request && message.httpVersion === "1.0") http10.add(request);
   const { status, headers, body } = request
-    ? await handler.fetch(request, message.httpVersion)
+    ? await handler.fetch(request)
     : new Response(null, { status: 400 });
   const bytes = new Uint8Array(await new Response(body).arrayBuffer());
   response.writeHead(status, { ...Object.fromEntries(headers), "content-length": bytes.length });

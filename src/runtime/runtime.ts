@@ -21,8 +21,7 @@ export interface HttpServer {
 
 /** What both runtimes can serve. */
 export interface HttpHandler {
-  /** `version` of HTTP, such as "1.0"; undefined if the runtime does not report it. */
-  fetch(request: Request, version?: string): Response | Promise<Response>;
+  fetch(request: Request): Response | Promise<Response>;
 }
 
 /** The address cannot be listened on; the message names it and says why. */
@@ -63,6 +62,8 @@ export interface Runtime {
   readonly gatewayThreads: { readonly byDefault: number; readonly atMost: number };
   /** Throws CannotListen, where the address is in use or another's. */
   serve(handler: HttpHandler, address: HttpAddress): Promise<HttpServer>;
+  /** Whether a request that it serves is known to be HTTP/1.0. */
+  isHttp10(request: Request): boolean;
   /**
    * Where the embedded nats-server can be run from, the best first: each call prepares the place and returns its
    * path, or throws. `folder` is the last.

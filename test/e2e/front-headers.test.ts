@@ -214,6 +214,8 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     for (const headers of [
       [JSON_TYPE, ["Connection", "close"]],
       [host, JSON_TYPE, ["Connection", "close"]],
+      // As node:http writes them without an agent.
+      [JSON_TYPE, host, ["Connection", "close"], ["Content-Length", String(MOVE.length)]],
       [host, ["User-Agent", "curl/8"], ["Connection", "close"], JSON_TYPE],
     ] as const)
       expect((await ask(node, { target: "/v1/wallet/deposit", headers, body: MOVE })).status).toBe(200);

@@ -27,6 +27,7 @@ for (const [how, read] of [
       maxBodyBytes: 0,
       maxBodiesBytes: 0,
       unready: () => undefined,
+      isHttp10: () => false,
       failed: (error) => errors.push(error),
       read,
       metrics: async () => "",

@@ -59,6 +59,7 @@ function httpOf(
     maxBodiesBytes: 1 << 20,
     maxBodyBytes: 100,
     unready: () => (answer().status === 503 ? "not yet" : undefined),
+    isHttp10: () => false,
     failed: () => {},
     read: (give) => give(),
     metrics: async () => answer().body,

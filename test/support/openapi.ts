@@ -19,6 +19,7 @@ const options: HttpOptions = {
   unready: () => undefined,
   read: (answer) => answer(),
   metrics: () => Promise.resolve(""),
+  isHttp10: () => false,
   failed: (error) => {
     throw error;
   },
