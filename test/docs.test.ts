@@ -46,6 +46,21 @@ test("who may ask for which route", () => {
   expect(told.sort()).toEqual(asked.sort());
 });
 
+test("every column of balance_change_logs", () => {
+  const migration = readFileSync(
+    join(SRC, "projection", "postgres", "migrations", "002_balances.sql"),
+    "utf8",
+  );
+  const [, table] = /CREATE TABLE balance_change_logs \(\n([^]*?)\n\) PARTITION/.exec(migration) ?? [];
+  const columns = [...(table ?? "").matchAll(/^ {2}([a-z_]+) +(?:text|integer|bigint)/gm)].map(
+    ([, name]) => name,
+  );
+  const [, rows] = /\| column \| what it is \|\n\|---\|---\|\n((?:\|.*\n)+)/.exec(page) ?? [];
+  const told = (rows ?? "").split("\n").flatMap((row) => (row.split("|")[1] ?? "").match(/[a-z_]+/g) ?? []);
+  expect(columns.length).toBeGreaterThan(10);
+  expect(told).toEqual(columns as string[]);
+});
+
 test("every flag", () => {
   const config = readFileSync(join(SRC, "config.ts"), "utf8");
   for (const [, flag] of page.matchAll(/`--([a-z-]+)/g)) expect(config).toContain(`"${flag}"`);
