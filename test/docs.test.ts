@@ -51,7 +51,7 @@ test("every column of balance_change_logs", () => {
     join(SRC, "projection", "postgres", "migrations", "002_balances.sql"),
     "utf8",
   );
-  const [, table] = /CREATE TABLE balance_change_logs \(\n([^]*?)\n\) PARTITION/.exec(migration) ?? [];
+  const [, table] = /CREATE TABLE balance_change_logs \(\n([\s\S]*?)\n\) PARTITION/.exec(migration) ?? [];
   const columns = [...(table ?? "").matchAll(/^ {2}([a-z_]+) +(?:text|integer|bigint)/gm)].map(
     ([, name]) => name,
   );
