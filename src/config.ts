@@ -264,6 +264,13 @@ export const SETTINGS = {
     0,
     100_000,
   ),
+  drainDelayMs: integer(
+    "drain-delay-ms",
+    "how long a node that is told to stop serves on, not ready, so that load balancers leave it first",
+    0,
+    0,
+    MAX_TIMER_MS,
+  ),
   shutdownTimeoutMs: integer(
     "shutdown-timeout-ms",
     "how long a stop may take before it is forced",

@@ -5,7 +5,7 @@ import type { BodyLimits } from "./gateway/bodies.ts";
 import type { GatewaySettings } from "./gateway-node.ts";
 import type { KeysInForce } from "./ports/keys.ts";
 import type { Port, ToEngine, ToGateway } from "./ports/link.ts";
-import { CannotListen, type HttpAddress } from "./runtime/runtime.ts";
+import { CannotListen, type HttpAddress, type TlsPair } from "./runtime/runtime.ts";
 
 /** What a gateway's thread is started with. */
 export interface GatewayThreadData {
@@ -22,8 +22,22 @@ export interface GatewayThreadData {
   readonly settings: GatewaySettings;
 }
 
+/** A step of a change of certificates (TlsRenewal); answered by "tls_done". */
+export type TlsStep =
+  | { readonly type: "tls_renew"; readonly tls: TlsPair }
+  | { readonly type: "tls_steer"; readonly first: number; readonly count: number }
+  | { readonly type: "tls_retire" };
+
+export type ToThread =
+  | ToGateway
+  | TlsStep
+  /** It is about to stop: not ready, though it serves on. */
+  | { readonly type: "leave" };
+
 export type FromThread =
   | ToEngine
+  /** In the order of the steps. `why` it failed; undefined where it did not. */
+  | { readonly type: "tls_done"; readonly besideOld: boolean; readonly why: string | undefined }
   | { readonly type: "listening"; readonly port: number }
   | { readonly type: "cannot_listen"; readonly why: string };
 
@@ -31,6 +45,7 @@ export class GatewayThread implements Port<ToGateway, ToEngine> {
   readonly #worker: Worker;
   readonly #listening = Promise.withResolvers<number>();
   #receive: (message: ToEngine) => void = () => {};
+  readonly #tlsSteps: ((done: Extract<FromThread, { readonly type: "tls_done" }>) => void)[] = [];
   #ended = false;
 
   /** `failed` hears of what the thread did not survive. */
@@ -61,6 +76,21 @@ export class GatewayThread implements Port<ToGateway, ToEngine> {
     this.#receive = receive;
   }
 
+  /** It is about to stop: not ready, though it serves on. */
+  leave(): void {
+    this.#worker.postMessage({ type: "leave" } satisfies ToThread);
+  }
+
+  /** Takes a step of a change of certificates; returns whether others have to follow it. Rejects where it failed. */
+  async tls(step: TlsStep): Promise<boolean> {
+    this.#worker.postMessage(step satisfies ToThread);
+    const { besideOld, why } = await new Promise<Extract<FromThread, { readonly type: "tls_done" }>>(
+      (resolve) => this.#tlsSteps.push(resolve),
+    );
+    if (why !== undefined) throw new Error(why);
+    return besideOld;
+  }
+
   async end(): Promise<void> {
     this.#ended = true;
     await this.#worker.terminate();
@@ -70,6 +100,7 @@ export class GatewayThread implements Port<ToGateway, ToEngine> {
     if (message.type === "listening") this.#listening.resolve(message.port);
     else if (message.type === "cannot_listen")
       this.#listening.reject(new CannotListen(this.data.address, message.why));
+    else if (message.type === "tls_done") this.#tlsSteps.shift()?.(message);
     else this.#receive(message);
   }
 }

@@ -6,11 +6,10 @@ import { v7 } from "uuid";
 import type { TransactionId } from "./domain/names.ts";
 import { createHttp } from "./gateway/http.ts";
 import { GatewayNode } from "./gateway-node.ts";
-import type { FromThread, GatewayThreadData } from "./gateway-thread.ts";
+import type { FromThread, GatewayThreadData, TlsStep, ToThread } from "./gateway-thread.ts";
 import { KeyRing } from "./keys/key-ring.ts";
 import { GatewayMeasures } from "./metrics/gateway-measures.ts";
 import { watchLoop } from "./metrics/loop-lag.ts";
-import type { ToGateway } from "./ports/link.ts";
 import { loadRuntime } from "./runtime/load.ts";
 import { CannotListen, type HttpServer } from "./runtime/runtime.ts";
 import { systemClock } from "./system-clock.ts";
@@ -22,12 +21,18 @@ const answeredSeq = new BigInt64Array(answered);
 const ring = new KeyRing(keys);
 const measures = new GatewayMeasures(shared.measures);
 let server: HttpServer | undefined;
+let isLeaving = false;
 
 const gateway = new GatewayNode(
   {
     port: {
       post: tell,
-      onMessage: (receive) => parent.on("message", (message: ToGateway) => receive(message)),
+      onMessage: (receive) =>
+        parent.on("message", (message: ToThread) => {
+          if (isTlsStep(message)) tell({ type: "tls_done", ...takeTlsStep(message) });
+          else if (message.type === "leave") isLeaving = true;
+          else receive(message);
+        }),
     },
     clock: systemClock,
     origin,
@@ -44,7 +49,7 @@ const http = createHttp(gateway.wallet, {
   callers: ring,
   secure: address.tls !== undefined,
   ...bodies,
-  unready: () => gateway.unready(),
+  unready: () => gateway.unready() ?? (isLeaving ? "the node is about to stop" : undefined),
   isHttp10: (request) => runtime.isHttp10(request),
   failed: (error) => gateway.failedRequest(error),
   read: (answer) => gateway.read(answer),
@@ -71,6 +76,24 @@ try {
 
 function seqOnDisk(): number {
   return Number(Atomics.load(answeredSeq, 0));
+}
+
+function isTlsStep(message: ToThread): message is TlsStep {
+  return ["tls_renew", "tls_steer", "tls_retire"].includes(message.type);
+}
+
+function takeTlsStep(step: TlsStep): { readonly besideOld: boolean; readonly why: string | undefined } {
+  if (!server) return { besideOld: false, why: "HTTP is not served yet" };
+  const { tls } = server;
+  const { besideOld } = tls;
+  try {
+    if (step.type === "tls_renew") tls.renew(step.tls);
+    else if (step.type === "tls_steer") tls.steer(step.first, step.count);
+    else tls.retire();
+    return { besideOld, why: undefined };
+  } catch (error) {
+    return { besideOld, why: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 function tell(message: FromThread, handedOver: ArrayBuffer[] = []): void {

@@ -18,6 +18,9 @@ const ASKED_OVERHEAD_BYTES = 1 << 10;
 /** What large bodies that are under way may take, over all gateways. */
 export const MAX_BODIES_BYTES = 1 << 26;
 
+/** After so long connections of an old certificate are gone: each is closed after an answer, or when it is idle for 30 s. */
+const RETIRE_TLS_MS = 40_000;
+
 /** Who may call, and over what. */
 export interface Access {
   readonly keys: KeyWatch;
@@ -43,6 +46,9 @@ export class Gateways {
   readonly #answered = new BigInt64Array(new SharedArrayBuffer(8));
   #asked = 0;
   #askedBytes = 0;
+  /** The certificate that is to be served next, and the change that is under way. */
+  #nextTls: TlsPair | undefined;
+  #renewing: Promise<void> | undefined;
 
   constructor(
     private readonly config: GatewayConfig,
@@ -59,7 +65,8 @@ export class Gateways {
     const threads = this.config.gatewayThreads ?? this.runtime.gatewayThreads.byDefault;
     let { port } = this.config;
     const { keys, tls } = this.access;
-    const shared = threads > 1;
+    // A listener with a new certificate takes the old one's place while that still serves.
+    const shared = threads > 1 || tls !== undefined;
     const share = Math.ceil(maxWaitingCommands / threads);
     if (shared && port > 0) await this.#refuseOthers(port);
     for (let number = 0; number < threads; number++) {
@@ -115,6 +122,49 @@ export class Gateways {
     } finally {
       this.#askedBytes -= bytes;
     }
+  }
+
+  /**
+   * Serves another certificate to connections that are made from now on; one that comes meanwhile waits. Resolves
+   * when it is served, or when a newer one is to be. Rejects where that cannot be: the old one is served on.
+   */
+  async renewTls(tls: TlsPair): Promise<void> {
+    this.#nextTls = tls;
+    await this.#renewing;
+    if (this.#nextTls !== tls) return;
+    this.#nextTls = undefined;
+    const threads = this.#all.map(({ thread }) => thread);
+    const count = threads.length;
+    const retired = Promise.withResolvers<void>();
+    this.#renewing = retired.promise;
+    try {
+      let besideOld = false;
+      for (const thread of threads) besideOld = await thread.tls({ type: "tls_renew", tls });
+      if (!besideOld) return retired.resolve();
+      await threads[0]?.tls({ type: "tls_steer", first: count, count });
+      this.#retireLater(threads)
+        .catch((error) => this.linkNode.failedRequest(String(error)))
+        .finally(retired.resolve);
+    } catch (error) {
+      retired.resolve();
+      throw error;
+    }
+  }
+
+  /** The kernel moves the last listener to the place of one that is closed: so the old ones go from the last on. */
+  async #retireLater(threads: readonly GatewayThread[]): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, RETIRE_TLS_MS).unref());
+    for (const [number, thread] of [...threads.entries()].reverse()) {
+      const count = Math.max(1, threads.length - 1);
+      await thread.tls({ type: "tls_steer", first: number + 1, count });
+      await thread.tls({ type: "tls_retire" });
+    }
+    await threads[0]?.tls({ type: "tls_steer", first: 0, count: threads.length });
+  }
+
+  /** Says that the node is not ready, though it serves on, for it is about to stop. */
+  leave(): void {
+    for (const { thread } of this.#all) thread.leave();
   }
 
   /** Ends their threads. */

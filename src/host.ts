@@ -22,7 +22,7 @@ import { beyondText, type NodePosition, nodeBeyond } from "./queue/other-nodes.t
 import { Positions } from "./queue/positions.ts";
 import { StreamPurge } from "./queue/purge.ts";
 import { serveTransfers } from "./queue/transfer-service.ts";
-import type { FileLock, Runtime } from "./runtime/runtime.ts";
+import type { FileLock, Runtime, TlsPair } from "./runtime/runtime.ts";
 import { SealThread } from "./seal-thread.ts";
 import { systemClock } from "./system-clock.ts";
 
@@ -53,6 +53,7 @@ export const SERVE_SETTINGS = [
   "minFreeBytes",
   "snapshotCommands",
   "sealCommands",
+  "drainDelayMs",
   "shutdownTimeoutMs",
   "logLevel",
 ] as const;
@@ -215,13 +216,23 @@ export class Host {
     }
   }
 
-  /** Finishes what is under way, syncs, and ends every part. */
-  async stop(): Promise<void> {
+  /** Serves another certificate to new connections. Rejects where that cannot be: the old one is served on. */
+  renewTls(tls: TlsPair): Promise<void> {
+    return this.#gateways.renewTls(tls);
+  }
+
+  /** Not ready from now on, though everything is still served: a load balancer sends its requests elsewhere. */
+  leave(): void {
+    this.#gateways.leave();
+  }
+
+  /** Finishes what is under way, syncs, and ends every part. `facts` are for the node's log. */
+  async stop(facts: Readonly<Record<string, unknown>>): Promise<void> {
     const answered = this.#gateways.call("stop_accepting");
     const { shutdownTimeoutMs } = this.config;
     const drained = this.#node.drain(shutdownTimeoutMs / 2);
     await this.#gateways.call("sync");
-    this.log.info({}, "stopping");
+    this.log.info({ event: "stopping", ...facts }, "stopping");
     await drained;
     // A lock that is not given back in time runs out by itself.
     await Promise.race([this.#postgres?.stop(), after(shutdownTimeoutMs / 8)]);

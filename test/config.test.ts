@@ -174,6 +174,7 @@ const EXPECTED: Readonly<
   maxConnections: integer("max-connections", "COFFER_MAX_CONNECTIONS", 10_000, 1, 1_000_000),
   minFreeBytes: integer("min-free-bytes", "COFFER_MIN_FREE_BYTES", 64 * 2 ** 20, 0, 2 ** 53 - 1),
   snapshotCommands: integer("snapshot-commands", "COFFER_SNAPSHOT_COMMANDS", 1_000_000, 0, 2 ** 53 - 1),
+  drainDelayMs: integer("drain-delay-ms", "COFFER_DRAIN_DELAY_MS", 0, 0, 2 ** 31 - 1),
   shutdownTimeoutMs: integer("shutdown-timeout-ms", "COFFER_SHUTDOWN_TIMEOUT_MS", 15_000, 100, 2 ** 31 - 1),
   sealCommands: integer("seal-commands", "COFFER_SEAL_COMMANDS", 10_000, 0, 100_000),
   seals: toggle("seals", "COFFER_SEALS", false),

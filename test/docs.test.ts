@@ -47,6 +47,21 @@ test("who may ask for which route", () => {
   expect(told.sort()).toEqual(asked.sort());
 });
 
+test("every column of balance_change_logs", () => {
+  const migration = readFileSync(
+    join(SRC, "projection", "postgres", "migrations", "002_balances.sql"),
+    "utf8",
+  );
+  const [, table] = /CREATE TABLE balance_change_logs \(\n([\s\S]*?)\n\) PARTITION/.exec(migration) ?? [];
+  const columns = [...(table ?? "").matchAll(/^ {2}([a-z_]+) +(?:text|integer|bigint)/gm)].map(
+    ([, name]) => name,
+  );
+  const [, rows] = /\| column \| what it is \|\n\|---\|---\|\n((?:\|.*\n)+)/.exec(page) ?? [];
+  const told = (rows ?? "").split("\n").flatMap((row) => (row.split("|")[1] ?? "").match(/[a-z_]+/g) ?? []);
+  expect(columns.length).toBeGreaterThan(10);
+  expect(told).toEqual(columns as string[]);
+});
+
 test("every flag", () => {
   const flags = [...settingsHelp(Object.keys(SETTINGS) as SettingName[]).matchAll(/^ {2}--([a-z-]+)/gm)];
   const there = flags.map(([, flag]) => flag);

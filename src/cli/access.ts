@@ -42,7 +42,8 @@ export function warnOf({ keys, tls }: Access, { host, port }: ServeConfig, log: 
     );
 }
 
-function readTls({ tlsCert, tlsKey }: ServeConfig): TlsPair | undefined {
+/** Undefined for plain HTTP. Throws WrongSetting. */
+export function readTls({ tlsCert, tlsKey }: Pick<ServeConfig, "tlsCert" | "tlsKey">): TlsPair | undefined {
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
   if (tlsCert === undefined) throw new WrongSetting("--tls-key needs --tls-cert");
   if (tlsKey === undefined) throw new WrongSetting("--tls-cert needs --tls-key");

@@ -1,16 +1,19 @@
+import { X509Certificate } from "node:crypto";
 import process from "node:process";
 import pino from "pino";
-import { checkLease, readConfig } from "../config.ts";
+import { checkLease, readConfig, WrongSetting } from "../config.ts";
 import { NewerFormat } from "../eventlog/line.ts";
 import { LostFile } from "../eventlog/log-files.ts";
 import { DamagedLog } from "../eventlog/recovery.ts";
-import { Host, SERVE_SETTINGS, textOf } from "../host.ts";
+import { Host, SERVE_SETTINGS, type ServeConfig, textOf } from "../host.ts";
 import { NodeRefused } from "../node.ts";
+import type { NodeLog } from "../ports/node-log.ts";
 import { QueueRefused } from "../queue/nats-queue.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { CannotListen } from "../runtime/runtime.ts";
-import { readAccess, warnOf } from "./access.ts";
+import { readAccess, readTls, warnOf } from "./access.ts";
 import { type CliCommand, isExplained } from "./command.ts";
+import { VERSION } from "./version.ts";
 
 export const serve: CliCommand = {
   name: "serve",
@@ -26,8 +29,14 @@ export const serve: CliCommand = {
       { level: config.logLevel, base: null },
       { write: (line) => stderr.write(inAscii(line)) },
     );
+    const runtime = await loadRuntime();
+    log.info(
+      { event: "started", version: VERSION, pid: process.pid, runtime: `${runtime.name} ${runtime.version}` },
+      "started",
+    );
     warnOf(access, config, log);
-    const stop = stopSignal();
+    const nextSignal = stopSignals();
+    const stop = nextSignal();
     const fail = (error: unknown) => {
       // At once, without finishing anything: what was not durable must not be answered.
       log.fatal({ error: isExpected(error) ? error.message : textOf(error) }, "the node stops");
@@ -36,22 +45,34 @@ export const serve: CliCommand = {
     process.on("uncaughtException", fail);
     process.on("unhandledRejection", fail);
     try {
-      const host = await Host.open(config, access, await loadRuntime(), workerScripts, log);
+      const host = await Host.open(config, access, runtime, workerScripts, log);
+      process.on("SIGHUP", () => void renewTls(config, host, log));
       const starting = host.start();
       starting.catch(() => {}); // raced below
+      /** Serves on for a while, not ready, unless a second signal comes. */
+      const drain = async (signal: string) => {
+        const { drainDelayMs } = config;
+        if (drainDelayMs === 0) return;
+        host.leave();
+        log.info(
+          { event: "draining", signal, drainDelayMs },
+          "not ready any more, and serving until the delay is over",
+        );
+        await Promise.race([after(drainDelayMs), nextSignal(), host.failed]);
+      };
       const started = await Promise.race([starting, host.failed, stop]);
       if (typeof started === "number") {
         console.log(
           `listening on ${access.tls ? "https" : "http"}://${config.host.includes(":") ? `[${config.host}]` : config.host}:${started}`,
         );
-        await Promise.race([stop, host.failed]);
+        await drain(await Promise.race([stop, host.failed]));
       }
       const forced = setTimeout(() => {
         log.error({ shutdownTimeoutMs: config.shutdownTimeoutMs }, "the stop took too long and is forced");
         host.abandon();
         process.exit(1);
       }, config.shutdownTimeoutMs);
-      await Promise.race([host.stop(), host.failed]);
+      await Promise.race([host.stop({ signal: await stop }), host.failed]);
       clearTimeout(forced);
       log.info({}, "stopped");
       process.exit(0);
@@ -76,9 +97,36 @@ function isExpected(error: unknown): error is Error {
   );
 }
 
-/** Resolves at SIGTERM or SIGINT. */
-function stopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
-  });
+/** What it returns resolves at the next SIGTERM or SIGINT. */
+function stopSignals(): () => Promise<string> {
+  let next = Promise.withResolvers<string>();
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.on(signal, () => {
+      next.resolve(signal);
+      next = Promise.withResolvers();
+    });
+  return () => next.promise;
+}
+
+/** Reads certificate and key again. A bad pair is refused, and the old one served on. */
+async function renewTls(config: ServeConfig, host: Host, log: NodeLog): Promise<void> {
+  try {
+    const tls = readTls(config);
+    if (!tls) {
+      log.info({ event: "sighup_ignored" }, "SIGHUP: there is no certificate to read again");
+      return;
+    }
+    await host.renewTls(tls);
+    const { subject, validTo } = new X509Certificate(tls.cert);
+    log.info({ event: "certificate_renewed", subject, validTo }, "new connections get the new certificate");
+  } catch (error) {
+    log.error(
+      { event: "certificate_refused", error: error instanceof WrongSetting ? error.message : textOf(error) },
+      "the certificate is not renewed: the one before is served on",
+    );
+  }
+}
+
+function after(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }

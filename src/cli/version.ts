@@ -4,6 +4,8 @@ import { LOG_FORMAT } from "../domain/commands.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import type { CliCommand } from "./command.ts";
 
+export const VERSION = packageJson.version;
+
 export const version: CliCommand = {
   name: "version",
   usage: "",
@@ -12,9 +14,7 @@ export const version: CliCommand = {
   async run(args, env) {
     readConfig([], args, env);
     const runtime = await loadRuntime();
-    console.log(
-      `coffer ${packageJson.version} (log format ${LOG_FORMAT}, ${runtime.name} ${runtime.version})`,
-    );
+    console.log(`coffer ${VERSION} (log format ${LOG_FORMAT}, ${runtime.name} ${runtime.version})`);
     return 0;
   },
 };

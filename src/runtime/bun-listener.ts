@@ -20,11 +20,20 @@ const SO_RCVBUF = 8;
 const SO_ATTACH_FILTER = 26;
 const SO_DETACH_FILTER = 27;
 const SO_ACCEPTCONN = 30;
+const SO_ATTACH_REUSEPORT_CBPF = 51;
 const F_GETFD = 1;
 const IPPROTO_TCP = 6;
 const TCP_USER_TIMEOUT = 18;
+const INSTRUCTION_BYTES = 8;
 /** A program of one instruction, `ret #0`: keep no byte of any packet. */
 const DROP_ALL = new Uint8Array([6, 0, 0, 0, 0, 0, 0, 0]);
+
+/** Instructions of classic BPF (linux/bpf_common.h), and the place that reads as a random number (linux/filter.h). */
+const BPF_LD_W_ABS = 0x20;
+const BPF_MOD_K = 0x94;
+const BPF_ADD_K = 0x04;
+const BPF_RET_A = 0x16;
+const SKF_AD_RANDOM = 0xfffff000 + 56;
 
 /** A peer that takes nothing for so long is cut, also where it says that it lives. */
 const UNREAD_TIMEOUT_MS = 30_000;
@@ -84,7 +93,7 @@ export class Listener {
   }
 
   private constructor(
-    libc?: Libc,
+    private readonly libc?: Libc,
     private readonly files: readonly number[] = [],
     maxConnections = 0,
   ) {
@@ -115,6 +124,19 @@ export class Listener {
   /** Whether there are so many connections that each should be closed behind its answer. */
   get crowded(): boolean {
     return this.#crowded;
+  }
+
+  /** Of the listeners on this port, new connections go to `count` ones, from `first` on in their order. */
+  steer(first: number, count: number): void {
+    if (!this.libc) return;
+    const program = instructions([
+      [BPF_LD_W_ABS, SKF_AD_RANDOM],
+      [BPF_MOD_K, count],
+      [BPF_ADD_K, first],
+      [BPF_RET_A, 0],
+    ]);
+    const option = new BigUint64Array([BigInt(program.length / INSTRUCTION_BYTES), BigInt(ptr(program))]);
+    for (const file of this.files) set(this.libc, file, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, option);
   }
 
   /** To be called before the server closes its listener. */
@@ -167,6 +189,16 @@ export class Listener {
     this.#own = this.#found;
     return true;
   }
+}
+
+/** Each has 2 bytes of code, 2 of jumps, which are not used here, and 4 of a number. */
+function instructions(program: readonly (readonly [code: number, k: number])[]): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(program.length * INSTRUCTION_BYTES));
+  for (const [index, [code, k]] of program.entries()) {
+    bytes.setUint16(index * INSTRUCTION_BYTES, code, true);
+    bytes.setUint32(index * INSTRUCTION_BYTES + 4, k, true);
+  }
+  return new Uint8Array(bytes.buffer);
 }
 
 function openLibc() {

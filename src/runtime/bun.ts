@@ -44,26 +44,36 @@ export const bunRuntime: Runtime = {
   },
 
   async serve(handler, address) {
-    let answer = handler;
-    const [server, listener] = Listener.listen(
-      () => listen({ fetch: (request) => answer.fetch(request) }, address),
-      address.maxConnections,
-    );
-    answer = { fetch: (request) => closeWhereCrowded(handler.fetch(request), listener) };
-    const stop = (cut: boolean) => {
-      listener.stop();
-      return server.stop(cut);
+    let current = serveOn(handler, address);
+    let old: Serving | undefined;
+    const port = current.server.port ?? address.port;
+    const stop = async (cut: boolean) => {
+      await Promise.all([current, ...(old ? [old] : [])].map((serving) => stopServing(serving, cut)));
     };
     return {
-      port: server.port ?? address.port,
+      port,
       get connections() {
-        return listener.connections;
+        return current.listener.connections;
       },
       get full() {
-        return listener.full;
+        return current.listener.full;
       },
       stop: () => stop(false),
       cut: () => stop(true),
+      tls: {
+        besideOld: true,
+        renew(tls) {
+          const renewed = serveOn(handler, { ...address, port, tls });
+          if (old) void stopServing(old, false); // another thread could not renew its own the last time
+          current.isRetiring = true;
+          [old, current] = [current, renewed];
+        },
+        steer: (first, count) => current.listener.steer(first, count),
+        retire() {
+          if (old) void stopServing(old, false);
+          old = undefined;
+        },
+      },
     };
   },
 
@@ -87,12 +97,36 @@ function isDefaultNginx({ headers }: Request): boolean {
   return first === "host" && second === "connection" && third === "content-length";
 }
 
+/** One listener, with the connections that it has accepted. */
+interface Serving {
+  readonly server: ReturnType<typeof listen>;
+  readonly listener: Listener;
+  /** Whether another listener has taken its place: its connections are closed behind their answers. */
+  isRetiring: boolean;
+}
+
+function serveOn(handler: HttpHandler, address: HttpAddress): Serving {
+  let fetch = handler.fetch;
+  const [server, listener] = Listener.listen(
+    () => listen({ fetch: (request) => fetch(request) }, address),
+    address.maxConnections,
+  );
+  const serving: Serving = { server, listener, isRetiring: false };
+  fetch = (request) => closeBehindAnswer(handler.fetch(request), serving.isRetiring || listener.crowded);
+  return serving;
+}
+
+function stopServing({ server, listener }: Serving, cut: boolean): Promise<void> {
+  listener.stop();
+  return server.stop(cut);
+}
+
 /** Where there are many connections, each makes room for another behind its answer. */
-function closeWhereCrowded(
+function closeBehindAnswer(
   answer: Response | Promise<Response>,
-  listener: Listener,
+  closes: boolean,
 ): Response | Promise<Response> {
-  if (!listener.crowded) return answer;
+  if (!closes) return answer;
   return Promise.resolve(answer).then((closing) => {
     closing.headers.set("connection", "close");
     return closing;

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createSecureServer } from "node:https";
+import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -27,6 +27,7 @@ const HEAD_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 const IDLE_TIMEOUT_MS = 30_000;
 const LOOK_MS = 1_000;
+const MIN_TLS = "TLSv1.2";
 
 const http10 = new WeakSet<Request>();
 
@@ -61,6 +62,14 @@ export const denoRuntime: Runtime = {
         return connections >= address.maxConnections;
       },
       port: (server.address() as AddressInfo).port,
+      tls: {
+        besideOld: false,
+        renew(tls) {
+          (server as SecureServer).setSecureContext({ ...tls, minVersion: MIN_TLS });
+        },
+        steer() {},
+        retire() {},
+      },
       stop: async () => {
         server.close();
         await closed;
@@ -109,7 +118,7 @@ async function listen(handler: HttpHandler, address: HttpAddress): Promise<Serve
   };
   const { tls } = address;
   const server = tls
-    ? createSecureServer({ ...limits, ...tls, minVersion: "TLSv1.2" }, serve)
+    ? createSecureServer({ ...limits, ...tls, minVersion: MIN_TLS }, serve)
     : createServer(limits, serve);
   server.maxConnections = address.maxConnections;
   server.timeout = IDLE_TIMEOUT_MS;

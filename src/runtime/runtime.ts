@@ -17,6 +17,23 @@ export interface HttpServer {
   stop(): Promise<void>;
   /** Cuts what is still open. */
   cut(): Promise<void>;
+  /** Of HTTPS: has the certificate of connections that are made from now on changed. */
+  readonly tls: TlsRenewal;
+}
+
+/**
+ * Changes a certificate without a connection lost. Where a listener cannot change its own, a new one listens beside
+ * the old: gateways.ts calls the steps in their order on all threads, which share the port.
+ */
+export interface TlsRenewal {
+  /** Whether there are two listeners after renew(), so that steer() and retire() have to follow. */
+  readonly besideOld: boolean;
+  /** Throws CannotListen; the old one serves on. */
+  renew(tls: TlsPair): void;
+  /** Of the listeners that share the port, in the order in which they began: new connections go to these. */
+  steer(first: number, count: number): void;
+  /** Closes the old listener, whose idle connections must be gone. */
+  retire(): void;
 }
 
 /** What both runtimes can serve. */

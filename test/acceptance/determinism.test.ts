@@ -128,7 +128,8 @@ test("the nodes are registered on the NATS, and one that is gone for good is for
   const queue = (...args: string[]) => coffer(["queue", ...args, "--nats-url", nats.url]);
   const before = await queue("nodes");
   expect(before.code).toBe(0);
-  const names = before.stdout.split("\n").map((line) => line.split(" ")[0]!);
+  const lines = before.stdout.split("\n").slice(1, -1); // between the header and the line about the stream
+  const names = lines.map((line) => line.split(" ")[0]!);
   expect(names).toHaveLength(nodes.length);
   const own = nodes.map((node) => readFileSync(join(node.data, "node"), "utf8").trim());
   expect(names.sort()).toEqual([...own].sort());

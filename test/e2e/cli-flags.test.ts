@@ -39,6 +39,7 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "min-free-bytes": "1.5",
     "snapshot-commands": "1e6",
     "seal-commands": "100001",
+    "drain-delay-ms": "-1",
     "shutdown-timeout-ms": "99",
     "log-level": "INFO",
   },

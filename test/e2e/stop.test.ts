@@ -8,7 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { replayIndependently } from "../support/independent-replay.ts";
 import { NatsServer } from "../support/nats.ts";
-import { isRunning } from "../support/processes.ts";
+import { isRunning, ROOT } from "../support/processes.ts";
 import { randomIntegers } from "../support/seed.ts";
 import { Tellers } from "../support/tellers.ts";
 
@@ -99,6 +99,53 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     await node.crash();
     await eventually("the nats-server has ended", () => !isRunning(nats));
   });
+});
+
+/** The node's log line with this event. */
+async function eventOf(node: CofferNode, event: string) {
+  const [line] = await node.process.line(new RegExp(`.*"event":"${event}".*`));
+  return JSON.parse(line);
+}
+
+test("the log says which version runs, and which signal ended it", async () => {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    const node = await CofferNode.start(temporaryFolder());
+    const { pid } = node.process;
+    const runtime = expect.stringMatching(/^bun [0-9.]+$/);
+    expect(await eventOf(node, "started")).toMatchObject({ version, pid, runtime });
+    node.process.kill(signal);
+    expect(await node.process.exited).toBe(0);
+    expect(await eventOf(node, "stopping")).toMatchObject({ signal });
+    expect(node.process.stderr.join()).not.toContain('"draining"');
+  }
+});
+
+test("during its drain delay a node is not ready and serves everything; a second signal ends the delay", async () => {
+  const node = await CofferNode.start(temporaryFolder(), {
+    flags: ["--drain-delay-ms", "3600000", "--gateway-threads", "2"],
+  });
+  node.process.kill("SIGTERM");
+  expect(await eventOf(node, "draining")).toMatchObject({ signal: "SIGTERM", drainDelayMs: 3_600_000 });
+  const ready = async () => await node.client.get("/health/ready");
+  await eventually("no thread is ready", async () => {
+    const answers = await Promise.all(Array.from({ length: 8 }, ready));
+    return answers.every(({ status }) => status === 503);
+  });
+  expect((await ready()).body).toMatchObject({ code: "not_ready", detail: "the node is about to stop" });
+  expect((await node.client.deposit("alice", 7)).status).toBe(200);
+  expect(await node.client.balance("alice")).toBe(7);
+  expect((await node.client.get("/health/live")).status).toBe(200);
+  expect(node.process.stderr.join()).not.toContain('"stopping"');
+  node.process.kill("SIGTERM");
+  expect(await node.process.exited).toBe(0);
+  expect(await eventOf(node, "stopping")).toMatchObject({ signal: "SIGTERM" });
+});
+
+test("a drain delay ends by itself", async () => {
+  const node = await CofferNode.start(temporaryFolder(), { flags: ["--drain-delay-ms", "200"] });
+  expect(await node.stop()).toBe(0);
+  await eventOf(node, "draining");
 });
 
 /** At once, for they wait most of the time. */

@@ -2,12 +2,13 @@
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls, createServer as createTlsServer, type SecureVersion } from "node:tls";
 import { type Certificate, makeCertificate } from "../support/certificate.ts";
 import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
+import { eventually } from "../support/eventually.ts";
 import { contentsOf, temporaryFolder } from "../support/folders.ts";
 import { rawRequest } from "../support/raw-http.ts";
 import { WalletClient } from "../support/wallet-client.ts";
@@ -47,6 +48,51 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     expect(printed).not.toContain(secret);
     expect(await node.stop()).toBe(0);
     expect(await connects(new URL(url))).toBe(false);
+  });
+
+  test("at SIGHUP new connections get the renewed certificate, and no request is lost; a bad pair is refused", async () => {
+    const folder = temporaryFolder();
+    const [certFile, keyFile] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+    const install = (from: { certFile: string; keyFile: string }) => {
+      copyFileSync(from.certFile, certFile);
+      copyFileSync(from.keyFile, keyFile);
+    };
+    install(certificate);
+    const threads = runtime === "Deno" ? "1" : "2";
+    const node = await CofferNode.start(temporaryFolder(), {
+      runtime,
+      flags: ["--tls-cert", certFile, "--tls-key", keyFile, "--gateway-threads", threads],
+    });
+    const url = new URL(node.url);
+    const trusting = new WalletClient(node.url, { ca: `${certificate.cert}\n${other.cert}` });
+    let isOver = false;
+    let deposits = 0;
+    const working = Array.from({ length: 4 }, async () => {
+      for (; !isOver; deposits++) expect((await trusting.deposit("alice", 1)).status).toBe(200);
+    });
+    const more = async () => {
+      const enough = deposits + 50;
+      await eventually("more were answered", () => deposits >= enough);
+    };
+    await more();
+    install(other);
+    writeFileSync(keyFile, readFileSync(certificate.keyFile));
+    node.process.kill("SIGHUP");
+    const [refused] = await node.process.line(/.*"certificate_refused".*/);
+    expect(JSON.parse(refused).error).toStartWith("--tls-key is not the key of the first certificate");
+    expect(await connects(url)).toBe(true);
+    install(other);
+    node.process.kill("SIGHUP");
+    await node.process.line(/"certificate_renewed"/);
+    for (let time = 0; time < 10; time++) {
+      expect(await connects(url)).toBe(false);
+      expect(await connects(url, undefined, other.cert)).toBe(true);
+    }
+    await more();
+    isOver = true;
+    await Promise.all(working);
+    expect(await trusting.balance("alice")).toBe(deposits);
+    expect(await node.stop()).toBe(0);
   });
 
   test("TLS before version 1.2 is refused", async () => {
@@ -110,6 +156,14 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
   });
 });
 
+test("at SIGHUP a node without a certificate says that there is none, and goes on", async () => {
+  const node = await CofferNode.start(temporaryFolder());
+  node.process.kill("SIGHUP");
+  await node.process.line(/"sighup_ignored"/);
+  expect((await node.client.deposit("alice", 1)).status).toBe(200);
+  expect(await node.stop()).toBe(0);
+});
+
 test("a host of any length is found by HTTPS", async () => {
   const node = await CofferNode.start(temporaryFolder(), { flags: certificate.flags });
   for (const host of ["a", "db", "db:1", "abc", "[::1]", "wallet.example.com"]) {
@@ -122,11 +176,11 @@ test("a host of any length is found by HTTPS", async () => {
   expect(await node.stop()).toBe(0);
 });
 
-/** Whether anyone listens there by TLS, of this version alone where it is given. */
-function connects({ hostname, port }: URL, version?: SecureVersion): Promise<boolean> {
+/** Whether anyone listens there by TLS with a certificate of `ca`, of this version alone where it is given. */
+function connects({ hostname, port }: URL, version?: SecureVersion, ca = certificate.cert): Promise<boolean> {
   const only = version && { minVersion: version, maxVersion: version };
   return new Promise((resolve) => {
-    const options = { host: hostname, port: Number(port), ca: certificate.cert, ...only };
+    const options = { host: hostname, port: Number(port), ca, ...only };
     const socket = connectTls(options, () => {
       socket.destroy();
       resolve(true);
