@@ -3,76 +3,20 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { EngineLoop } from "../../src/engine/engine-loop.ts";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { readLog } from "../../src/eventlog/reader.ts";
 import type { AppendFile } from "../../src/ports/append-file.ts";
-import type { CommandMessages, QueueMessage } from "../../src/ports/command-queue.ts";
 import type { LogPosition } from "../../src/ports/log-position.ts";
 import { recordStream } from "../support/command-streams.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { replayIndependently } from "../support/independent-replay.ts";
-import { collector, LogOnDisk, putFiles } from "../support/log-files.ts";
-import { quiet } from "../support/manual-clock.ts";
+import { collector, putFiles } from "../support/log-files.ts";
+import { consume } from "../support/recorded-stream.ts";
 import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 const STREAM = recordStream(120, draw);
 const LAST = STREAM.length;
-
-/** The messages of a recorded stream; `pause` tells, of each, whether nothing is there for a moment before it. */
-class RecordedMessages implements CommandMessages {
-  #next = 0;
-  #paused = false;
-
-  constructor(
-    private readonly messages: readonly QueueMessage[],
-    private readonly pause: () => boolean,
-  ) {}
-
-  take(): QueueMessage | undefined {
-    if (!this.#paused && this.pause()) {
-      this.#paused = true;
-      return undefined;
-    }
-    this.#paused = false;
-    return this.messages[this.#next++];
-  }
-
-  async wait(): Promise<boolean> {
-    await quiet();
-    return this.#next < this.messages.length;
-  }
-}
-
-/** Recovers the folder, and consumes these messages from where its log ends; returns the log and what was malformed. */
-async function consume(
-  folder: string,
-  stream: readonly QueueMessage[],
-  pause: () => boolean = () => false,
-  batchBytes = 1 << 20,
-) {
-  const log = await LogOnDisk.open(folder);
-  // The message that was logged last is read again: it may hold more commands.
-  const from = Math.max(log.position.sequence, 1);
-  const messages = new RecordedMessages(stream.slice(from - 1), pause);
-  const malformed: number[] = [];
-  const loop = new EngineLoop(
-    log.engine,
-    messages,
-    log.writer,
-    () => {},
-    ({ sequence }) => malformed.push(sequence),
-    log.clock,
-    { batchBytes, maxReadTimeoutMs: 1_000 },
-  );
-  const running = loop.run();
-  if (from <= stream.length) await Promise.race([loop.settled(stream.length), running]);
-  loop.stop();
-  await running;
-  await log.close();
-  return { malformed, bytes: readFileSync(join(folder, "events.log")) };
-}
 
 let whole: Awaited<ReturnType<typeof consume>>;
 let ends: readonly LogPosition[];
