@@ -3,6 +3,7 @@
  * back what became of them. Its read model is fed by what the link tells, which is durable.
  */
 
+import { unreachable } from "./domain/impossible-state.ts";
 import type { TransactionId } from "./domain/names.ts";
 import type { Answer } from "./gateway/answers.ts";
 import { CommandSender } from "./gateway/command-sender.ts";
@@ -156,6 +157,9 @@ export class GatewayNode {
         return;
       case "close":
         this.#sender.close();
+        return;
+      default:
+        unreachable(type);
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The engine's view of the thread that seals the log. Whatever happens to it, the wallet goes on. */
 
 import { Worker } from "node:worker_threads";
+import { unreachable } from "./domain/impossible-state.ts";
 import type { NodeLog } from "./ports/node-log.ts";
 import type { Seal } from "./ports/seals.ts";
 
@@ -75,6 +76,9 @@ export class SealThread {
         return;
       case "stopped":
         this.#stopped.resolve();
+        return;
+      default:
+        unreachable(message);
     }
   }
 

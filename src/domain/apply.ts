@@ -5,7 +5,7 @@
  */
 
 import type { AccountOpened, MoneyCredited, WalletEvent } from "./events.ts";
-import { ImpossibleState } from "./impossible-state.ts";
+import { ImpossibleState, unreachable } from "./impossible-state.ts";
 import type { Ledger } from "./ledger.ts";
 import { WORLD } from "./names.ts";
 
@@ -55,6 +55,8 @@ export function apply(ledger: Ledger, event: WalletEvent): void {
       });
       return;
     }
+    default:
+      unreachable(event);
   }
 }
 

@@ -6,7 +6,7 @@
 
 import { add, MAX_MONEY, MIN_MONEY, type Money, subtract, ZERO } from "./amount.ts";
 import type { WalletEvent } from "./events.ts";
-import { ImpossibleState } from "./impossible-state.ts";
+import { ImpossibleState, unreachable } from "./impossible-state.ts";
 import { type AccountId, type Currency, WORLD } from "./names.ts";
 
 export interface Balance {
@@ -82,6 +82,8 @@ export class Balances {
       case "LedgerOpened":
       case "TransactionFailed":
         return;
+      default:
+        unreachable(event);
     }
   }
 

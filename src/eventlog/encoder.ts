@@ -11,6 +11,7 @@
 import { crc32 } from "node:zlib";
 import type { Money } from "../domain/amount.ts";
 import type { WalletEvent } from "../domain/events.ts";
+import { unreachable } from "../domain/impossible-state.ts";
 import type { Currency } from "../domain/names.ts";
 import type { LogPosition } from "../ports/log-position.ts";
 import { COMMAND_HEADER_BYTES, ID_AT } from "../wire/frame.ts";
@@ -201,6 +202,8 @@ export class LogEncoder {
         this.#text(`,"currency":"${currency}","strict":${strict}`);
         return;
       }
+      default:
+        unreachable(event);
     }
   }
 

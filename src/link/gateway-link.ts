@@ -1,5 +1,6 @@
 /** The engine's end of the link to one gateway. */
 
+import { unreachable } from "../domain/impossible-state.ts";
 import type { Committed } from "../ports/changes.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
 import type { KeysInForce } from "../ports/keys.ts";
@@ -141,6 +142,8 @@ export class GatewayLink {
           },
         );
         return;
+      default:
+        unreachable(message);
     }
   }
 

@@ -3,7 +3,7 @@
 import { add, type Money, money, subtract, ZERO } from "../domain/amount.ts";
 import { type Balance, Balances } from "../domain/balances.ts";
 import type { LedgerOpened, WalletEvent } from "../domain/events.ts";
-import { ImpossibleState } from "../domain/impossible-state.ts";
+import { ImpossibleState, unreachable } from "../domain/impossible-state.ts";
 import { move } from "../domain/move.ts";
 import { type AccountId, type Currency, WORLD } from "../domain/names.ts";
 import type { BalancesView, BalanceView, LedgerView } from "../ports/balances.ts";
@@ -118,6 +118,8 @@ export class BalancesProjection implements BalancesView {
       case "TransactionFailed":
         this.#transactions++;
         return;
+      default:
+        unreachable(event);
     }
   }
 }

@@ -39,6 +39,10 @@ function parseMessages(text: string): QueueMessage[] {
     .split("\n")
     .map((line) => {
       const [sequence, at, data = ""] = line.split(" ");
-      return { sequence: Number(sequence), at: Number(at), data: new Uint8Array(Buffer.from(data, "base64")) };
+      return {
+        sequence: Number(sequence),
+        at: Number(at),
+        data: new Uint8Array(Buffer.from(data, "base64")),
+      };
     });
 }

@@ -36,7 +36,7 @@ describe.each(GOLDEN.map((golden) => [golden.name, golden] as const))("%s", (_, 
       ]),
     );
     await opened.close();
-    expect(read).toEqual(balances);
+    expect(read).toEqual(new Map(balances));
   });
 
   test("a log that ends anywhere in it is extended to the same bytes", async () => {

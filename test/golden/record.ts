@@ -5,7 +5,7 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Command } from "../../src/domain/commands.ts";
+import type { Command, Transfer } from "../../src/domain/commands.ts";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
 import { foreign, frame, json, recordStream } from "../support/command-streams.ts";
 import { temporaryFolder } from "../support/folders.ts";
@@ -20,9 +20,14 @@ function plain(): Uint8Array[] {
   let next = 1;
   const opened = names.map((name) => openAccount(name, 1_000_000, { id: id(next++) }));
   const transfers = Array.from({ length: 600 }, (_, number) =>
-    transfer(names[number % 8] as string, names[(number * 5 + 1 + (number % 3)) % 8] as string, 1 + number * 7, {
-      id: id(next++),
-    }),
+    transfer(
+      names[number % 8] as string,
+      names[(number * 5 + 1 + (number % 3)) % 8] as string,
+      1 + number * 7,
+      {
+        id: id(next++),
+      },
+    ),
   ).filter(({ from_account, to_account }) => from_account !== to_account);
   return [frame([openLedger()]), frame(opened, 2), ...frames(transfers, 37)];
 }
@@ -72,7 +77,7 @@ function repeats(): Uint8Array[] {
     frame(first, 2),
     frame(moved, 3),
     frame(moved, 4, 2),
-    json(moved.filter((command) => command.kind === "transfer").map(foreign)),
+    json(moved.filter((command): command is Transfer => command.kind === "transfer").map(foreign)),
     json(foreign(transfer("a", "b", 3, { id: id(9), currency: "XAU" }))),
     json({ not: "a transfer" }),
     frame([openLedger({ strict: false })], 5),
@@ -88,7 +93,11 @@ function frames(commands: readonly Command[], size: number): Uint8Array[] {
 }
 
 function stream(messages: readonly Uint8Array[]): QueueMessage[] {
-  return messages.map((data, number) => ({ sequence: number + 1, at: FIRST_AT + 3 * number - (number % 5), data }));
+  return messages.map((data, number) => ({
+    sequence: number + 1,
+    at: FIRST_AT + 3 * number - (number % 5),
+    data,
+  }));
 }
 
 /** A mixture of everything, drawn once. */

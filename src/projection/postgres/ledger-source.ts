@@ -6,6 +6,7 @@
  */
 
 import type { WalletEvent } from "../../domain/events.ts";
+import { unreachable } from "../../domain/impossible-state.ts";
 import { WORLD } from "../../domain/names.ts";
 import { type BalanceChange, Divergence } from "../../ports/balance-changes.ts";
 import type { ChangeSet, ChangeSource, ChangeStream } from "../../ports/change-source.ts";
@@ -160,5 +161,7 @@ function effectsOf(event: WalletEvent): readonly (readonly [account: string, ava
     case "LedgerOpened":
     case "TransactionFailed":
       return [];
+    default:
+      return unreachable(event);
   }
 }
