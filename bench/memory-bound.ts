@@ -5,8 +5,8 @@
 
 import { SETTINGS } from "../src/config.ts";
 import { SMALL_BODY_BYTES } from "../src/gateway/bodies.ts";
-import { MAX_BODIES_BYTES } from "../src/gateways.ts";
 import { MAX_UNTAKEN_BYTES } from "../src/link/backlog.ts";
+import { MAX_BODIES_BYTES } from "../src/node/gateways.ts";
 
 /** What a transaction takes in the ledger: its record, and its place in a table that is about to grow. */
 const TRANSACTION_BYTES = 64;

@@ -21,7 +21,7 @@ test("every line of the node's log", () => {
 });
 
 test("every metric, and every metric stands there", () => {
-  const metrics = readFileSync(join(SRC, "node-metrics.ts"), "utf8");
+  const metrics = readFileSync(join(SRC, "node", "node-metrics.ts"), "utf8");
   const there = new Set(
     [...metrics.matchAll(/"((?:coffer|process)_[a-z_]+)"/g)].map((match) => match[1] as string),
   );
@@ -48,10 +48,7 @@ test("who may ask for which route", () => {
 });
 
 test("every column of balance_change_logs", () => {
-  const migration = readFileSync(
-    join(SRC, "projection", "postgres", "migrations", "002_balances.sql"),
-    "utf8",
-  );
+  const migration = readFileSync(join(SRC, "postgres", "migrations", "002_balances.sql"), "utf8");
   const [, table] = /CREATE TABLE balance_change_logs \(\n([\s\S]*?)\n\) PARTITION/.exec(migration) ?? [];
   const columns = [...(table ?? "").matchAll(/^ {2}([a-z_]+) +(?:text|integer|bigint)/gm)].map(
     ([, name]) => name,

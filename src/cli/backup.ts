@@ -1,13 +1,13 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { readConfig, WrongSetting } from "../config.ts";
-import { makeFolder, NODE_NAME, takeLock } from "../data-folder.ts";
 import { type BackedUp, backUp, NotABackup } from "../eventlog/backup.ts";
 import { DiskFolder, syncFolder } from "../eventlog/disk.ts";
 import { NewerFormat } from "../eventlog/line.ts";
 import { LOCK_NAME } from "../eventlog/log-files.ts";
 import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
-import { NodeRefused } from "../node.ts";
+import { makeFolder, NODE_NAME, takeLock } from "../node/data-folder.ts";
+import { NodeRefused } from "../node/ledger-node.ts";
 import type { AppendFile } from "../ports/append-file.ts";
 import { crcText } from "../ports/log-position.ts";
 import { loadRuntime } from "../runtime/load.ts";

@@ -1,8 +1,8 @@
 /** What a command of coffer is, and how it fails. */
 
 import type { SettingName } from "../config.ts";
-import type { WorkerScripts } from "../host.ts";
 import { BrokenKeyFile } from "../keys/key-file.ts";
+import type { WorkerScripts } from "../node/host.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 

@@ -14,7 +14,7 @@ import { DiskFolder } from "../eventlog/disk.ts";
 import { NewerFormat } from "../eventlog/line.ts";
 import { LogMark } from "../eventlog/mark.ts";
 import { inspectLog, LOG_NAME, type LogFinding } from "../eventlog/recovery.ts";
-import { type FoundSnapshot, newestSnapshot, SNAPSHOTS } from "../eventlog/snapshot-files.ts";
+import { type FoundSnapshot, newestSnapshot, SNAPSHOTS } from "../snapshots/snapshot-files.ts";
 import { CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
 

@@ -3,11 +3,11 @@ import { DiskFolder } from "../eventlog/disk.ts";
 import { lastCommands } from "../eventlog/lookup.ts";
 import { LogMark } from "../eventlog/mark.ts";
 import { DamagedLog, LOG_NAME } from "../eventlog/recovery.ts";
-import { SEALS_NAME } from "../eventlog/seal.ts";
-import { Sealer, SealsDoNotFit } from "../eventlog/sealer.ts";
 import { type Seal, sealText } from "../ports/seals.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import type { FileLock } from "../runtime/runtime.ts";
+import { SEALS_NAME } from "../seals/seal.ts";
+import { Sealer, SealsDoNotFit } from "../seals/sealer.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
 

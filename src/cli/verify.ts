@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { readConfig } from "../config.ts";
-import { BrokenSeals, type CheckedSeals, checkSeals } from "../eventlog/check-seals.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
-import { SEALS_NAME } from "../eventlog/seal.ts";
-import { BrokenSnapshot, readSnapshot, snapshotNames } from "../eventlog/snapshot-files.ts";
 import { sealText } from "../ports/seals.ts";
+import { BrokenSeals, type CheckedSeals, checkSeals } from "../seals/check-seals.ts";
+import { SEALS_NAME } from "../seals/seal.ts";
+import { BrokenSnapshot, readSnapshot, snapshotNames } from "../snapshots/snapshot-files.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
 import { type LogSummary, readBehindSnapshot, readWholeLog, snapshotFolder, totalsOf } from "./read-log.ts";

@@ -20,7 +20,7 @@ mock.module("node:fs", () => ({
     real.renameSync(from, to);
   },
 }));
-const { makeFolder, nodeName } = await import("../../src/data-folder.ts");
+const { makeFolder, nodeName } = await import("../../src/node/data-folder.ts");
 
 test("the parent of each folder that is made is synced; of one that was there none is", () => {
   const top = fs.realpathSync(temporaryFolder());

@@ -2,10 +2,10 @@
 
 import { expect, test } from "bun:test";
 import type { AccountId, TransactionId } from "../../src/domain/names.ts";
-import { GatewayNode } from "../../src/gateway-node.ts";
 import { MAX_UNTAKEN_BYTES } from "../../src/link/backlog.ts";
 import { GatewayLink } from "../../src/link/gateway-link.ts";
 import { LinkedQueue } from "../../src/link/linked-queue.ts";
+import { GatewayNode } from "../../src/node/gateway-node.ts";
 import { type Committed, Transfers } from "../../src/ports/changes.ts";
 import type { CommandQueue, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
 import type { LinkAnswer, Port, ToEngine, ToGateway } from "../../src/ports/link.ts";

@@ -78,7 +78,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "the first mark comes only after the first commit",
-    file: "node.ts",
+    file: "node/ledger-node.ts",
     from: "await newMark.write(position);\n    await folder.sync();",
     to: "",
     firstSeed: 443,
@@ -128,13 +128,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "a gateway shows what it has, whatever another has told",
-    file: "gateway-node.ts",
+    file: "node/gateway-node.ts",
     from: "if (this.#balances.seq >= seq) return answer();",
     to: "if (seq >= 0) return answer();",
   },
   {
     name: "outcomes come before the read model has what they tell of",
-    file: "node.ts",
+    file: "node/ledger-node.ts",
     from: "this.committed(batch.position);\n        for (const link of this.#links) link.committed(batch);",
     to: "for (const link of this.#links) link.committed(batch);\n        this.parts.clock.after(5, () => this.committed(batch.position));",
   },
@@ -153,7 +153,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "what a snapshot counts is not checked",
-    file: "eventlog/snapshot-files.ts",
+    file: "snapshots/snapshot-files.ts",
     from: "  if (found !== crc) throw",
     to: "  if (found < 0) throw",
   },

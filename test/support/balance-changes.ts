@@ -1,6 +1,6 @@
 /** Balance changes for tests, and what they come to, one at a time: shares no code with the writer. */
 
-import type { BalanceChange } from "../../src/ports/balance-changes.ts";
+import type { BalanceChange } from "../../src/postgres/balance-changes.ts";
 
 export const FIRST_AT = Date.UTC(2026, 10, 30, 23, 59, 59);
 

@@ -1,9 +1,9 @@
 /** A database with the writer's tables, and a writer's session in it. */
 
-import type { BalanceChange, Tenure, Topic, WrittenChanges } from "../../src/ports/balance-changes.ts";
 import type { SqlConnection } from "../../src/ports/sql-connection.ts";
-import { batchWriter } from "../../src/projection/postgres/batch/batch-writer.ts";
-import { inTransaction, migrate } from "../../src/projection/postgres/migrate.ts";
+import type { BalanceChange, Tenure, Topic, WrittenChanges } from "../../src/postgres/balance-changes.ts";
+import { batchWriter } from "../../src/postgres/batch/batch-writer.ts";
+import { inTransaction, migrate } from "../../src/postgres/migrate.ts";
 import { connectTo } from "../../src/runtime/bun-postgres.ts";
 import { PostgresServer } from "./postgres.ts";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { SnapshotTaker } from "../../src/engine/snapshot-taker.ts";
 import type { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
-import { SnapshotFiles } from "../../src/eventlog/snapshot-files.ts";
+import { SnapshotFiles } from "../../src/snapshots/snapshot-files.ts";
 import { temporaryFolder } from "./folders.ts";
 import { LogOnDisk, place, someCommands } from "./log-files.ts";
 

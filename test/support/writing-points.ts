@@ -1,8 +1,8 @@
 /** The points of a batch on its way into PostgreSQL, at which tests stop the writer or cut its connection. */
 
-import type { ChangeWriter } from "../../src/ports/balance-changes.ts";
 import type { SqlConnect, SqlConnection } from "../../src/ports/sql-connection.ts";
-import { batchWriter } from "../../src/projection/postgres/batch/batch-writer.ts";
+import type { ChangeWriter } from "../../src/postgres/balance-changes.ts";
+import { batchWriter } from "../../src/postgres/batch/batch-writer.ts";
 
 export const POINTS = [
   "before COPY",

@@ -1,0 +1,297 @@
+/**
+ * What a node tells Prometheus. Everything is looked up when it is asked for, from what threads have counted; no
+ * thread is waited for, and neither the queue nor the disk is asked.
+ */
+
+import process from "node:process";
+import { Registry } from "prom-client";
+import packageJson from "../../package.json" with { type: "json" };
+import { LOG_FORMAT } from "../domain/commands.ts";
+import { REJECTIONS } from "../domain/rejections.ts";
+import type { EngineCounters } from "../engine/engine-loop.ts";
+import type { EngineMeasures } from "../metrics/engine-measures.ts";
+import { GatewayMeasures, KINDS } from "../metrics/gateway-measures.ts";
+import type { Histogram } from "../metrics/histogram.ts";
+import { type Labels, LookedUpMetrics, only, type Sample } from "../metrics/looked-up-metric.ts";
+import type { LogPosition } from "../ports/log-position.ts";
+import type { Seal } from "../ports/seals.ts";
+import type { PartitionProgress } from "../postgres/partition-writer.ts";
+import type { StreamState } from "../queue/stream-session.ts";
+import type { SnapshotProgress } from "../snapshots/node-snapshots.ts";
+
+export interface MeasuredNode {
+  readonly runtime: { readonly name: string; readonly version: string };
+  /** Of the engine's thread. */
+  readonly measures: EngineMeasures;
+  /** Of each gateway's thread. */
+  readonly gateways: readonly GatewayMeasures[];
+  /** Whether commands are taken. */
+  taking(): boolean;
+  /** Where the log on disk ends; undefined before it is recovered. */
+  durable(): LogPosition | undefined;
+  /** Undefined before the log is recovered. */
+  counters(): EngineCounters | undefined;
+  snapshots(): SnapshotProgress;
+  queue(): MeasuredQueue;
+  disk(): { readonly freeBytes: number | undefined; readonly minFreeBytes: number };
+  /** Undefined where nothing is to be sealed. */
+  seals(): { readonly newest: Seal | undefined; readonly halted: boolean } | undefined;
+  /** Of each partition that this node may write to PostgreSQL. */
+  postgres(): readonly PartitionProgress[];
+}
+
+export interface MeasuredQueue {
+  /** How often it was open. */
+  readonly sessions: number;
+  /** Messages that are not executed yet; undefined while it is away. */
+  readonly behind: number | undefined;
+  /** As it was about a second ago; undefined while it is away. */
+  readonly stream: StreamState | undefined;
+}
+
+/** A text takes the engine's thread half a millisecond: whoever asks more often gets the same one again. */
+const FRESH_MS = 50;
+/** Reasons for which a command leaves no trace in the log. */
+const REFUSALS = ["transaction_id_conflict", "account_exists"] as const;
+
+export class NodeMetrics {
+  readonly #registry = new Registry();
+  readonly #metrics = new LookedUpMetrics(this.#registry);
+  #text: Promise<string> | undefined;
+  #madeMs = 0;
+
+  constructor(private readonly node: MeasuredNode) {
+    this.#process();
+    this.#http();
+    this.#engine();
+    this.#log();
+    this.#queue();
+    this.#postgres();
+  }
+
+  /** In Prometheus' text format, version 0.0.4; at most some milliseconds old. */
+  text(): Promise<string> {
+    const nowMs = performance.now();
+    if (!this.#text || nowMs - this.#madeMs > FRESH_MS) {
+      this.#madeMs = nowMs;
+      this.#text = this.#registry.metrics();
+    }
+    return this.#text;
+  }
+
+  #process(): void {
+    const { node } = this;
+    const { name, version } = node.runtime;
+    const build = { version: packageJson.version, log_format: String(LOG_FORMAT), runtime: name };
+    this.#metrics.gauge("coffer_build_info", "1; the labels say what runs", () => [
+      { labels: { ...build, runtime_version: version }, value: 1 },
+    ]);
+    this.#gauge("process_start_time_seconds", "When the process started, since 1970", () => {
+      return performance.timeOrigin / 1_000;
+    });
+    this.#counter("process_cpu_seconds_total", "User and system time of all threads", () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    });
+    this.#gauge("process_resident_memory_bytes", "Resident memory", () => process.memoryUsage.rss());
+    const threads = <T>(engine: T, of: (gateway: GatewayMeasures) => T) =>
+      [[{ thread: "engine" }, engine], ...this.#gateways(of, "thread", "gateway-")] as const;
+    this.#metrics.gauge("coffer_heap_bytes", "What the objects of a thread take", () =>
+      samples(threads(process.memoryUsage().heapUsed, ({ told }) => told.heapBytes)),
+    );
+    this.#metrics.histogram(
+      "coffer_event_loop_lag_seconds",
+      "By how much a timer of a thread was late, five times a second",
+      () => threads<Histogram>(node.measures.loopLag, ({ loopLag }) => loopLag),
+    );
+    this.#gauge("coffer_disk_free_bytes", "Free on the disk of the ledger's folder", () => {
+      return node.disk().freeBytes;
+    });
+    this.#gauge("coffer_disk_min_free_bytes", "Free bytes below which commands are refused", () => {
+      return node.disk().minFreeBytes;
+    });
+  }
+
+  #http(): void {
+    const { gateways } = this.node;
+    this.#metrics.counter("coffer_http_requests_total", "Answers, by path and status", () =>
+      GatewayMeasures.sum(gateways)
+        .answers()
+        .map(({ path, status, count }) => ({
+          labels: { route: path, status: String(status) },
+          value: count,
+        })),
+    );
+    this.#metrics.histogram(
+      "coffer_http_request_duration_seconds",
+      "From a request's head to its answer: one command, a batch, a read, the rest",
+      () => {
+        const { durations } = GatewayMeasures.sum(gateways);
+        return KINDS.map((kind) => [{ kind }, durations.get(kind) as Histogram] as const);
+      },
+    );
+    // Every gateway tells of the whole process.
+    const most = (of: (gateway: GatewayMeasures) => number) => Math.max(0, ...gateways.map(of));
+    this.#gauge("coffer_http_connections", "Open connections of callers", () =>
+      most(({ told }) => told.connections),
+    );
+    this.#gauge(
+      "coffer_http_connections_full",
+      "1 while there are so many that nobody else is let in, and 10 seconds after",
+      () => most(({ told }) => told.full),
+    );
+    this.#metrics.gauge("coffer_waiting_commands", "Commands that wait for their outcome", () =>
+      samples(this.#gateways(({ told }) => told.waitingCommands)),
+    );
+    this.#metrics.gauge(
+      "coffer_read_model_lag_events",
+      "Events on disk that a gateway's read model does not have yet",
+      () => samples(this.#gateways(({ told }) => told.readModelLag)),
+    );
+  }
+
+  #engine(): void {
+    const { node } = this;
+    this.#gauge("coffer_taking_commands", "1 where commands are taken, else 0", () => Number(node.taking()));
+    this.#metrics.counter("coffer_commands_total", "Commands decided, by what they came to", () => {
+      const counters = node.counters();
+      if (!counters) return [];
+      const { committed, opened, repeated, rejected, refused } = counters;
+      return [
+        ...samples([
+          [{ outcome: "committed" }, committed],
+          [{ outcome: "opened" }, opened],
+          [{ outcome: "repeated" }, repeated],
+        ]),
+        ...REJECTIONS.map((reason) => ({
+          labels: { outcome: "rejected", reason },
+          value: rejected.get(reason) ?? 0,
+        })),
+        ...REFUSALS.map((reason) => ({
+          labels: { outcome: "refused", reason },
+          value: refused.get(reason) ?? 0,
+        })),
+      ];
+    });
+    this.#counter("coffer_outside_commands_total", "Commands that came straight to the stream", () => {
+      return node.counters()?.foreign;
+    });
+    this.#counter("coffer_malformed_messages_total", "Messages of the stream that are no commands", () => {
+      return node.counters()?.malformed;
+    });
+    const { commands, messages, seconds } = node.measures.batch;
+    this.#histogram("coffer_batch_commands", "Commands that the engine executed at once", commands);
+    this.#histogram("coffer_batch_messages", "Messages of the stream that it executed at once", messages);
+    this.#histogram("coffer_batch_execution_seconds", "Executing a batch, without the disk", seconds);
+  }
+
+  #log(): void {
+    const { node } = this;
+    this.#gauge("coffer_log_seq", "Events in the log on disk", () => node.durable()?.seq);
+    this.#gauge("coffer_log_bytes", "Bytes of the log on disk", () => node.durable()?.bytes);
+    const { bytes, seconds } = node.measures.log;
+    this.#histogram("coffer_log_write_size_bytes", "Bytes written to the log at once", bytes);
+    this.#histogram("coffer_log_write_duration_seconds", "Writing and syncing them", seconds);
+    this.#counter("coffer_snapshots_total", "Snapshots written", () => node.snapshots().written);
+    this.#gauge("coffer_snapshots_failed", "1 where one could not be written, so no more are taken", () => {
+      return Number(node.snapshots().failed);
+    });
+    this.#gauge("coffer_snapshot_seq", "Events in the newest snapshot", () => node.snapshots().newest?.seq);
+    this.#gauge("coffer_snapshot_timestamp_seconds", "The time of its last event, since 1970", () => {
+      const { newest } = node.snapshots();
+      return newest && newest.at / 1_000;
+    });
+    this.#gauge("coffer_sealed_seq", "The last event that the newest seal covers", () => {
+      return node.seals()?.newest?.seq;
+    });
+    this.#gauge("coffer_seal_timestamp_seconds", "The time of that event, since 1970", () => {
+      const newest = node.seals()?.newest;
+      return newest && newest.at / 1_000;
+    });
+    this.#gauge(
+      "coffer_sealing_halted",
+      "1 where nothing is sealed until the node is started again, else 0; its log says why",
+      () => {
+        const seals = node.seals();
+        return seals && Number(seals.halted);
+      },
+    );
+  }
+
+  #queue(): void {
+    const { node } = this;
+    this.#counter(
+      "coffer_queue_sessions_total",
+      "How often the queue was open; each beyond 1 reconnected",
+      () => {
+        return node.queue().sessions;
+      },
+    );
+    this.#gauge("coffer_queue_waiting_messages", "Messages of the stream that are not executed yet", () => {
+      return node.queue().behind;
+    });
+    this.#gauge("coffer_queue_messages", "Messages that the stream holds, executed or not", () => {
+      const { stream } = node.queue();
+      return stream && Math.max(0, stream.lastSequence - stream.firstSequence + 1);
+    });
+    this.#gauge(
+      "coffer_queue_fill_ratio",
+      "How much of its room the stream takes; at 1 it takes no more",
+      () => {
+        return node.queue().stream?.fill;
+      },
+    );
+  }
+
+  #postgres(): void {
+    const partitions = (
+      name: string,
+      help: string,
+      value: (partition: PartitionProgress) => number | undefined,
+    ) =>
+      this.#metrics.gauge(name, help, () =>
+        this.node.postgres().flatMap((progress) => {
+          const labels = { topic: progress.topic, partition: String(progress.partition) };
+          return only(value(progress)).map((sample) => ({ ...sample, labels }));
+        }),
+      );
+    partitions(
+      "coffer_postgres_lag",
+      "Events (ledger) or messages (changes) that PostgreSQL does not have yet",
+      ({ lag }) => lag,
+    );
+    partitions("coffer_postgres_leading", "1 where this node writes the partition, else 0", (partition) =>
+      Number(partition.is === "leading"),
+    );
+    partitions(
+      "coffer_postgres_halted",
+      "1 where nothing is written until the node is started again, else 0; its log says why",
+      (partition) => Number(partition.is === "halted"),
+    );
+  }
+
+  /** Something of each gateway, with its number as a label. */
+  #gateways<T>(
+    of: (gateway: GatewayMeasures) => T,
+    label = "gateway",
+    prefix = "",
+  ): (readonly [Labels, T])[] {
+    return this.node.gateways.map((gateway, number) => [{ [label]: `${prefix}${number}` }, of(gateway)]);
+  }
+
+  #gauge(name: string, help: string, value: () => number | undefined): void {
+    this.#metrics.gauge(name, help, () => only(value()));
+  }
+
+  #counter(name: string, help: string, value: () => number | undefined): void {
+    this.#metrics.counter(name, help, () => only(value()));
+  }
+
+  #histogram(name: string, help: string, histogram: Histogram): void {
+    this.#metrics.histogram(name, help, () => [[{}, histogram]]);
+  }
+}
+
+function samples(values: readonly (readonly [Labels, number])[]): Sample[] {
+  return values.map(([labels, value]) => ({ labels, value }));
+}

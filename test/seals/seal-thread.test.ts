@@ -1,0 +1,47 @@
+/** What the sealer's thread tells of another process that holds its file comes to the node's log. */
+
+import { expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { MARK_NAME } from "../../src/eventlog/mark.ts";
+import { LOG_NAME } from "../../src/eventlog/recovery.ts";
+import type { Seal } from "../../src/ports/seals.ts";
+import { SEALS_NAME } from "../../src/seals/seal.ts";
+import { SealThread } from "../../src/seals/seal-thread.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { checkSealsIndependently } from "../support/independent-seals.ts";
+import { markOf, place, someCommands, writeLog } from "../support/log-files.ts";
+import { TestProcess } from "../support/processes.ts";
+import { randomIntegers } from "../support/seed.ts";
+
+test("who holds events.seals for a minute is told of, and sealing goes on afterwards", async () => {
+  const log = await writeLog(place(someCommands(20, randomIntegers())));
+  const data = temporaryFolder();
+  writeFileSync(join(data, LOG_NAME), log.bytes);
+  writeFileSync(join(data, MARK_NAME), await markOf(log.ends.at(-1)!));
+  const path = join(data, SEALS_NAME);
+  const holder = new TestProcess("flock", ["--no-fork", path, "sh", "-c", "echo held; exec sleep infinity"]);
+  await holder.line(/^held$/);
+
+  const told: [level: string, message: string][] = [];
+  const tell = (level: string) => (_: object, message: string) => void told.push([level, message]);
+  const lines = { debug: tell("debug"), info: tell("info"), warn: tell("warn"), error: tell("error") };
+  const sealed: Seal[] = [];
+  const hasty = new URL("./hasty-sealer.ts", import.meta.url);
+  const seals = new SealThread(hasty, { data, sealCommands: 100 }, true, lines, (seal) => sealed.push(seal));
+  await eventually("it is told", () => told.length > 0);
+  expect(told[0]).toEqual([
+    "error",
+    "another process has held events.seals for a minute: nothing is sealed meanwhile",
+  ]);
+  expect(sealed).toEqual([]);
+  await holder.crash();
+  await eventually("all is sealed", () => sealed.at(-1)?.bytes === log.bytes.length);
+  await seals.stop();
+  await seals.end();
+  expect(seals.halted).toBe(false);
+  expect(checkSealsIndependently(readFileSync(join(data, LOG_NAME)), readFileSync(path)).commands).toBe(
+    log.ends.length,
+  );
+});
