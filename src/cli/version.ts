@@ -1,6 +1,6 @@
 import packageJson from "../../package.json" with { type: "json" };
 import { readConfig } from "../config.ts";
-import { LOG_FORMAT } from "../domain/commands.ts";
+import { LOG_FORMAT } from "../domain/commands/commands.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import type { CliCommand } from "./command.ts";
 

@@ -1,98 +1,74 @@
 /**
- * Applies an event to the ledger: the only thing that changes it, live and in replay.
+ * Applies the events of a command to the ledger: the only thing that changes it, live and in replay.
  *
  * It asserts what execute() promises, so that a log which breaks a promise stops its reader.
  */
 
-import type { AccountOpened, MoneyCredited, WalletEvent } from "./events.ts";
-import { ImpossibleState, unreachable } from "./impossible-state.ts";
+import { add, type Money, ZERO } from "./amount.ts";
+import { commandThatWrote, moduleOf } from "./commands/commands.ts";
+import { postingsOf, type WalletEvent } from "./event-table.ts";
+import { ImpossibleState } from "./impossible-state.ts";
 import type { Ledger } from "./ledger.ts";
-import { WORLD } from "./names.ts";
+import { type Currency, WORLD } from "./names.ts";
 
-export function apply(ledger: Ledger, event: WalletEvent): void {
-  const seq = ledger.seq + 1;
-  if ((event.type === "LedgerOpened") !== (seq === 1))
-    impossible(seq, "a ledger is opened by its first event, once");
-  const debit = ledger.halfTransfer;
-  if (debit && (event.type !== "MoneyCredited" || event.transaction_id !== debit.transaction_id)) {
-    impossible(seq, `the credit of transaction ${debit.transaction_id} is missing`);
+/** `events` are all those of one command. Throws ImpossibleState if they cannot follow those before them. */
+export function apply(ledger: Ledger, events: readonly WalletEvent[]): void {
+  const seq = ledger.seq + events.length;
+  const [first] = events;
+  if ((first?.type === "LedgerOpened") !== (ledger.seq === 0))
+    impossible(ledger.seq + 1, "a ledger is opened by its first event, once");
+  const unbalanced = imbalance(events);
+  if (unbalanced) impossible(seq, unbalanced);
+  const command = commandThatWrote(events);
+  if (!command || !first) impossible(seq, "no command writes these events");
+  for (const event of events) {
+    ledger.seq++;
+    assertAccounts(ledger, event);
+    ledger.balances.apply(event);
   }
-  if (event.type === "AccountOpened") assertCanOpen(ledger, event, seq);
-  if (event.type === "MoneyCredited" && ledger.opened?.strict) assertKnown(ledger, event, seq);
-  ledger.balances.apply(event);
-  ledger.seq = seq;
-  switch (event.type) {
-    case "LedgerOpened":
-      ledger.opened = event;
-      return;
-    case "AccountOpened":
-      ledger.transactions.record(event.transaction_id, {
-        kind: "open_account",
-        from_account: WORLD,
-        to_account: event.account,
-        amount: event.initial_balance,
-        currency: event.currency,
-        reason: undefined,
-        seq,
-      });
-      return;
-    case "MoneyDeducted":
-      ledger.halfTransfer = event;
-      return;
-    case "MoneyCredited":
-      credited(ledger, event);
-      return;
-    case "TransactionFailed": {
-      const { transaction_id, kind, from_account, to_account, amount, currency, reason } = event;
-      ledger.transactions.record(transaction_id, {
-        kind,
-        from_account,
-        to_account,
-        amount,
-        currency,
-        reason,
-        seq,
-      });
-      return;
-    }
-    default:
-      unreachable(event);
-  }
-}
-
-function assertCanOpen({ balances }: Ledger, { account, currency }: AccountOpened, seq: number): void {
-  if (account === WORLD) impossible(seq, "@world cannot be opened");
-  if (balances.get(account, currency)) impossible(seq, `${account} is open in ${currency} already`);
-}
-
-function assertKnown({ balances }: Ledger, { account, currency }: MoneyCredited, seq: number): void {
-  if (account !== WORLD && !balances.get(account, currency))
-    impossible(seq, `${account} was never opened in ${currency}`);
-}
-
-function credited(ledger: Ledger, event: MoneyCredited): void {
-  const debit = ledger.halfTransfer;
-  if (!debit)
-    throw new ImpossibleState(`impossible state at seq ${ledger.seq}: a credit without a deduction`);
-  if (debit.amount !== event.amount || debit.currency !== event.currency || debit.account === event.account) {
-    impossible(ledger.seq, `the two sides of transaction ${event.transaction_id} do not match`);
-  }
-  ledger.halfTransfer = undefined;
-  ledger.transactions.record(event.transaction_id, {
-    kind: kindOf(debit.account, event.account),
-    from_account: debit.account,
-    to_account: event.account,
-    amount: event.amount,
-    currency: event.currency,
-    reason: undefined,
-    seq: ledger.seq,
+  if (first.type === "LedgerOpened") ledger.opened = first;
+  if (command.kind === "open_ledger") return;
+  const { from_account, to_account, amount, currency } = moduleOf(command.kind).content(command);
+  const reason = first.type === "TransactionFailed" ? first.reason : undefined;
+  const { kind, transaction_id } = command;
+  ledger.transactions.record(transaction_id, {
+    kind,
+    from_account,
+    to_account,
+    amount,
+    currency,
+    reason,
+    seq,
   });
 }
 
-/** A committed transfer's kind, which its accounts tell. */
-export function kindOf(from: string, to: string): "transfer" | "deposit" | "withdraw" {
-  if (from === WORLD) return "deposit";
-  return to === WORLD ? "withdraw" : "transfer";
+/** How the postings of a command's events do not add up to zero in each currency; undefined if they do. */
+export function imbalance(events: readonly WalletEvent[]): string | undefined {
+  let only: Currency | undefined;
+  let sum: Money = ZERO;
+  let others: Map<Currency, Money> | undefined;
+  for (const event of events) {
+    for (const { currency, available, frozen } of postingsOf(event)) {
+      only ??= currency;
+      if (currency === only) sum = add(sum, add(available, frozen));
+      else {
+        others ??= new Map();
+        others.set(currency, add(others.get(currency) ?? ZERO, add(available, frozen)));
+      }
+    }
+  }
+  if (only !== undefined && sum !== ZERO) return `the postings add up to ${sum} ${only}`;
+  for (const [currency, other] of others ?? [])
+    if (other !== ZERO) return `the postings add up to ${other} ${currency}`;
+  return undefined;
+}
+
+function assertAccounts({ balances, opened, seq }: Ledger, event: WalletEvent): void {
+  if (event.type === "AccountOpened" && balances.get(event.account, event.currency))
+    impossible(seq, `${event.account} is open in ${event.currency} already`);
+  if (event.type !== "MoneyCredited" || !opened?.strict || event.account === WORLD) return;
+  if (!balances.get(event.account, event.currency))
+    impossible(seq, `${event.account} was never opened in ${event.currency}`);
 }
 
 function impossible(seq: number, what: string): never {

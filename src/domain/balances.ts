@@ -4,17 +4,19 @@
  * The engine, the read model and replay each have one of their own; all of them change it only here.
  */
 
-import { add, MAX_MONEY, MIN_MONEY, type Money, subtract, ZERO } from "./amount.ts";
-import type { WalletEvent } from "./events.ts";
-import { ImpossibleState, unreachable } from "./impossible-state.ts";
+import { add, MAX_MONEY, MIN_MONEY, type Money, ZERO } from "./amount.ts";
+import { postingsOf, type WalletEvent } from "./event-table.ts";
+import { ImpossibleState } from "./impossible-state.ts";
 import { type AccountId, type Currency, WORLD } from "./names.ts";
 
 export interface Balance {
   readonly account: AccountId;
   readonly currency: Currency;
+  /** Its place in Balances.all. */
+  readonly number: number;
   available: Money;
   frozen: Money;
-  /** What it was opened with; 0 where a credit opened it. */
+  /** What it was opened with; 0 if a credit opened it. */
   initial: Money;
 }
 
@@ -56,35 +58,16 @@ export class Balances {
     return this.#all.values();
   }
 
+  /** Throws ImpossibleState if a balance would leave its limits. */
   apply(event: WalletEvent): void {
-    switch (event.type) {
-      case "MoneyDeducted": {
-        const payer = this.#touch(event.account, event.currency);
-        payer.available = subtract(payer.available, event.amount);
-        if (isBelowLimit(payer)) impossible(payer);
-        return;
-      }
-      case "MoneyCredited": {
-        const receiver = this.#touch(event.account, event.currency);
-        receiver.available = add(receiver.available, event.amount);
-        if (isAboveLimit(receiver)) impossible(receiver);
-        return;
-      }
-      case "AccountOpened": {
-        const opened = this.#touch(event.account, event.currency);
-        opened.available = add(opened.available, event.initial_balance);
-        opened.initial = event.initial_balance;
-        const world = this.#touch(WORLD, event.currency);
-        world.available = subtract(world.available, event.initial_balance);
-        if (isBelowLimit(world) || isAboveLimit(opened)) impossible(opened);
-        return;
-      }
-      case "LedgerOpened":
-      case "TransactionFailed":
-        return;
-      default:
-        unreachable(event);
+    for (const { account, currency, available, frozen } of postingsOf(event)) {
+      const balance = this.#touch(account, currency);
+      balance.available = add(balance.available, available);
+      if (frozen !== ZERO) balance.frozen = add(balance.frozen, frozen);
+      if (!isWithinLimits(balance)) impossible(balance);
     }
+    if (event.type === "AccountOpened")
+      this.#touch(event.account, event.currency).initial = event.initial_balance;
   }
 
   /** Sets a balance as it was before, in a ledger that is built again. */
@@ -105,7 +88,8 @@ export class Balances {
     }
     let balance = balances.get(account);
     if (!balance) {
-      balance = { account, currency, available: ZERO, frozen: ZERO, initial: ZERO };
+      const number = this.#all.length;
+      balance = { account, currency, number, available: ZERO, frozen: ZERO, initial: ZERO };
       balances.set(account, balance);
       this.#all.push(balance);
       if (account !== WORLD) this.#accounts++;
@@ -134,12 +118,11 @@ export class Balances {
   }
 }
 
-function isBelowLimit({ account, available }: Balance): boolean {
-  return available < 0 && (account !== WORLD || available < MIN_MONEY);
-}
-
-function isAboveLimit({ available }: Balance): boolean {
-  return typeof available === "bigint" && available > MAX_MONEY;
+function isWithinLimits(balance: Balance): boolean {
+  const { account, available, frozen } = balance;
+  if (frozen < 0 || available < (account === WORLD ? MIN_MONEY : 0)) return false;
+  const sum = total(balance);
+  return typeof sum === "number" || sum <= MAX_MONEY;
 }
 
 function impossible({ account, currency, available }: Balance): never {

@@ -1,14 +1,13 @@
-/** What a command came to, as its caller is told. Read off the ledger right after its events were applied. */
+/** What a command came to, as its caller is answered. Read off the ledger right after its events were applied. */
 
-import { type Money, ZERO } from "./amount.ts";
-import { type Balance, total } from "./balances.ts";
-import type { Command, OpenAccount, Transfer } from "./commands.ts";
-import type { WalletEvent } from "./events.ts";
-import type { DecidedTransaction, Ledger } from "./ledger.ts";
-import type { AccountId, Currency } from "./names.ts";
+import type { Money } from "./amount.ts";
+import { type Command, moduleOf, type TransactionCommand } from "./commands/commands.ts";
+import type { WalletEvent } from "./event-table.ts";
+import { ImpossibleState } from "./impossible-state.ts";
+import type { Content, LedgerView } from "./ledger.ts";
 import type { Rejection } from "./rejections.ts";
 
-/** Money moved; the balances (available + frozen) are today's where it is a repeat. */
+/** Money moved; for a repeat the balances (available + frozen) are today's. */
 export interface Committed {
   readonly status: "committed";
   readonly seq: number;
@@ -45,68 +44,42 @@ export interface Refused {
 export type Outcome = Committed | Opened | Rejected | Refused;
 
 /** What `command` came to; `events` are those of execute(), applied. */
-export function outcomeOf(ledger: Ledger, command: Command, events: readonly WalletEvent[]): Outcome {
-  const { seq } = ledger;
-  if (command.kind === "open_ledger") return refused(ledger, "ledger_already_open");
+export function outcomeOf(view: LedgerView, command: Command, events: readonly WalletEvent[]): Outcome {
+  if (command.kind === "open_ledger") return refused(view, "ledger_already_open");
+  const { seq } = view;
   const last = events[events.length - 1];
-  if (!last) return withoutEvents(ledger, command);
+  if (!last) return withoutEvents(view, command);
   if (last.type === "TransactionFailed")
     return { status: "rejected", seq, replayed: false, reason: last.reason };
-  return done(ledger, command, seq, false);
+  return moduleOf(command.kind).outcome(view, command, seq, false);
 }
 
-function withoutEvents(ledger: Ledger, command: Transfer | OpenAccount): Outcome {
-  if (!ledger.opened) return refused(ledger, "ledger_not_open");
-  const decided = ledger.transactions.find(command.transaction_id);
-  if (decided) {
-    if (!sameContent(decided, command)) return refused(ledger, "transaction_id_conflict");
-    const { seq, reason } = decided;
-    return reason ? { status: "rejected", seq, replayed: true, reason } : done(ledger, command, seq, true);
+function withoutEvents(view: LedgerView, command: TransactionCommand): Outcome {
+  if (!view.opened) return refused(view, "ledger_not_open");
+  const module = moduleOf(command.kind);
+  const decided = view.decided(command.transaction_id);
+  if (!decided) {
+    if (!module.unchanged)
+      throw new ImpossibleState(`impossible state: a ${command.kind} that wrote nothing`);
+    return module.unchanged(view, command);
   }
-  if (command.kind === "open_account") {
-    const open = ledger.balances.get(command.account, command.currency);
-    if (open?.initial === command.initial_balance) return opened(open, ledger.seq, false, true);
-  }
-  return refused(ledger, "account_exists");
+  if (decided.kind !== command.kind || !sameContent(decided, module.content(command)))
+    return refused(view, "transaction_id_conflict");
+  const { seq, reason } = decided;
+  return reason
+    ? { status: "rejected", seq, replayed: true, reason }
+    : module.outcome(view, command, seq, true);
 }
 
-/** Whether a command says the same as the one that was decided under its id. */
-function sameContent(decided: DecidedTransaction, command: Transfer | OpenAccount): boolean {
-  if (decided.kind !== command.kind || decided.currency !== command.currency) return false;
-  if (command.kind === "open_account") {
-    return decided.to_account === command.account && decided.amount === command.initial_balance;
-  }
-  const { from_account, to_account, amount } = command;
+function sameContent(a: Content, b: Content): boolean {
   return (
-    decided.from_account === from_account && decided.to_account === to_account && decided.amount === amount
+    a.from_account === b.from_account &&
+    a.to_account === b.to_account &&
+    a.amount === b.amount &&
+    a.currency === b.currency
   );
 }
 
-function done(
-  ledger: Ledger,
-  command: Transfer | OpenAccount,
-  seq: number,
-  replayed: boolean,
-): Committed | Opened {
-  if (command.kind === "open_account") {
-    return opened(ledger.balances.get(command.account, command.currency), seq, replayed, false);
-  }
-  const { from_account, to_account, currency } = command;
-  const from_balance = totalOf(ledger, from_account, currency);
-  const to_balance = totalOf(ledger, to_account, currency);
-  return { status: "committed", seq, replayed, from_balance, to_balance };
-}
-
-function opened(balance: Balance | undefined, seq: number, replayed: boolean, existed: boolean): Opened {
-  const { available, frozen } = balance ?? { available: ZERO, frozen: ZERO };
-  return { status: "opened", seq, replayed, existed, available, frozen };
-}
-
-function totalOf(ledger: Ledger, account: AccountId, currency: Currency): Money {
-  const balance = ledger.balances.get(account, currency);
-  return balance ? total(balance) : ZERO;
-}
-
-function refused(ledger: Ledger, reason: Refused["reason"]): Refused {
-  return { status: "refused", seq: ledger.seq, replayed: false, reason };
+function refused(view: LedgerView, reason: Refused["reason"]): Refused {
+  return { status: "refused", seq: view.seq, replayed: false, reason };
 }

@@ -7,8 +7,7 @@
  */
 
 import { BatchConsumer } from "../batching/batch-consumer.ts";
-import type { Command } from "../domain/commands.ts";
-import type { Currency } from "../domain/names.ts";
+import type { Command } from "../domain/commands/commands.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { Rejection } from "../domain/rejections.ts";
 import { type Change, type Committed, TransfersBuilder } from "../ports/changes.ts";
@@ -19,7 +18,7 @@ import type { LogPosition } from "../ports/log-position.ts";
 import { type BatchMeasures, NO_BATCH_MEASURES } from "../ports/measures.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
 import type { SnapshotState } from "../ports/snapshots.ts";
-import type { PlainTransfer } from "../wire/frame-reader.ts";
+import type { FastTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
 import type { SnapshotTaker } from "./snapshot-taker.ts";
 import { PREPARED_TRANSFERS, type WalletEngine } from "./wallet-engine.ts";
@@ -69,7 +68,7 @@ export class EngineLoop {
 
   /** The transfers at the end of what this batch did so far, where it ends with transfers. */
   #transfers: TransfersBuilder | undefined;
-  readonly #nameOf = (account: number) => this.engine.accounts.balance(account).account;
+  readonly #balanceOf = (number: number) => this.engine.balances.balance(number);
 
   /** `committed` hears of every batch, in order, once it is on disk; `malformed` of messages that are passed over. */
   constructor(
@@ -147,7 +146,7 @@ export class EngineLoop {
   /** Returns how many commands of the message were decided. */
   #message(message: QueueMessage, changes: Change[], outcomes: FrameOutcome[]): number {
     const { engine } = this;
-    const content = readMessage(message.data, engine.ledger.opened?.currency, engine.accounts);
+    const content = readMessage(message.data, engine.ledger.opened?.currency, engine.balances);
     if (content.from === "nobody") {
       this.counters.malformed++;
       this.malformed(message, content.why);
@@ -163,8 +162,8 @@ export class EngineLoop {
       const command = commands[index];
       if (!command) throw new RangeError("a command beyond the message's count");
       const outcome =
-        command.kind === "plain_transfer"
-          ? this.#plainTransfer(command, prepared, message, index, changes)
+        command.kind === "fast_transfer"
+          ? this.#fastTransfer(command, prepared, message, index, changes)
           : this.#command(command, message, index, changes);
       if (from === "gateway") of.push(outcome);
     }
@@ -177,12 +176,12 @@ export class EngineLoop {
   #command(command: Command, message: QueueMessage, index: number, changes: Change[]): Outcome {
     const { engine, log } = this;
     const events = engine.execute(command);
-    for (const event of events) {
-      engine.apply(event);
-      changes.push(event);
+    if (events.length > 0) {
+      engine.apply(events);
+      changes.push(events);
       this.#transfers = undefined;
+      log.add(events, this.#timeOf(message), message.sequence, index);
     }
-    if (events.length > 0) log.add(events, this.#timeOf(message), message.sequence, index);
     const outcome = engine.outcome(command, events);
     this.#count(outcome);
     return outcome;
@@ -197,8 +196,8 @@ export class EngineLoop {
   }
 
   /** `prepared`: which one it is of those that are prepared. */
-  #plainTransfer(
-    transfer: PlainTransfer,
+  #fastTransfer(
+    transfer: FastTransfer,
     prepared: number,
     message: QueueMessage,
     index: number,
@@ -206,13 +205,11 @@ export class EngineLoop {
   ): Outcome {
     const { engine, log } = this;
     const { data, sequence } = message;
-    const currency = engine.ledger.opened?.currency as Currency; // there are open accounts
-    const committed = engine.transfer(transfer, prepared, currency);
-    if (!committed)
-      return this.#command(engine.plainCommand(data, transfer, currency), message, index, changes);
+    const committed = engine.transfer(transfer, prepared);
+    if (!committed) return this.#command(engine.commandOf(data, transfer), message, index, changes);
     const { at, payer, receiver, amount } = transfer;
     if (!this.#transfers) {
-      this.#transfers = new TransfersBuilder(currency, this.#nameOf);
+      this.#transfers = new TransfersBuilder(this.#balanceOf);
       changes.push(this.#transfers.transfers);
     }
     this.#transfers.add(payer, receiver, amount);

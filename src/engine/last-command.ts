@@ -1,7 +1,6 @@
 /** Tells whether a message of the queue holds the command that the log says was its last. */
 
-import { kindOf } from "../domain/apply.ts";
-import type { Command } from "../domain/commands.ts";
+import { type Command, commandThatWrote } from "../domain/commands/commands.ts";
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
 import type { QueueMessage } from "../ports/command-queue.ts";
@@ -18,7 +17,7 @@ export function holdsCommand(
 ): boolean {
   if (message.sequence !== position.sequence || message.at > position.at) return false;
   const command = commandAt(message.data, position.index, currency);
-  const logged = commandOf(events);
+  const logged = commandThatWrote(events);
   return command !== undefined && logged !== undefined && sameCommand(command, logged);
 }
 
@@ -30,35 +29,6 @@ function commandAt(data: Uint8Array, index: number, currency: Currency | undefin
     // What this node does not know it did not log.
     if (error instanceof UnknownCommand) return undefined;
     throw error;
-  }
-}
-
-/** The command that wrote these events. */
-function commandOf(events: readonly WalletEvent[]): Command | undefined {
-  const [first, second] = events;
-  switch (first?.type) {
-    case "LedgerOpened": {
-      const { format, ledger_id, currency, strict } = first;
-      return { kind: "open_ledger", format, ledger_id, currency, strict };
-    }
-    case "AccountOpened": {
-      const { transaction_id, account, currency, initial_balance } = first;
-      return { kind: "open_account", transaction_id, account, currency, initial_balance };
-    }
-    case "MoneyDeducted": {
-      if (second?.type !== "MoneyCredited") return undefined;
-      const { transaction_id, account: from_account, amount, currency } = first;
-      const kind = kindOf(from_account, second.account);
-      return { kind, transaction_id, from_account, to_account: second.account, amount, currency };
-    }
-    case "TransactionFailed": {
-      const { transaction_id, kind, from_account, to_account, amount, currency } = first;
-      if (kind !== "open_account")
-        return { kind, transaction_id, from_account, to_account, amount, currency };
-      return { kind, transaction_id, account: to_account, currency, initial_balance: amount };
-    }
-    default:
-      return undefined;
   }
 }
 

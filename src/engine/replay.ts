@@ -16,7 +16,7 @@ export class Replay {
   readonly begins = (bytes: number): void => this.engine.expectLog(bytes);
 
   readonly command = ({ events }: { readonly events: readonly WalletEvent[] }): void => {
-    for (const event of events) this.engine.apply(event);
+    this.engine.apply(events);
     this.#last = events;
     this.commands++;
   };

@@ -6,10 +6,10 @@
  */
 
 import { money } from "../domain/amount.ts";
-import { TRANSACTION_KINDS } from "../domain/commands.ts";
+import { KIND_NUMBERS, KINDS_BY_NUMBER } from "../domain/kinds.ts";
 import type { DecidedTransaction } from "../domain/ledger.ts";
 import type { TransactionId } from "../domain/names.ts";
-import { REJECTIONS } from "../domain/rejections.ts";
+import { REJECTIONS_BY_NUMBER, rejectionNumber } from "../domain/rejections.ts";
 
 export const RECORD_INTS = 11;
 const SEGMENT_RECORDS = 1 << 15;
@@ -22,7 +22,7 @@ const FROM = 4;
 const TO = 5;
 const AMOUNT = 6; // 2
 const CURRENCY = 8;
-const SEQ = 9; // 2; above a seq's 53 bits, the kind (4 bits) and the rejection + 1, or 0 (7 bits)
+const SEQ = 9; // 2; above a seq's 53 bits, the kind's number − 1 (4 bits) and the rejection's number, or 0 (7 bits)
 const KIND_SHIFT = 21;
 const REJECTION_SHIFT = 25;
 
@@ -107,7 +107,7 @@ export class TransactionRecords {
     segment[at + AMOUNT + 1] = amount / 0x1_0000_0000;
     segment[at + CURRENCY] = this.currencies.number(currency);
     segment[at + SEQ] = seq;
-    segment[at + SEQ + 1] = seq / 0x1_0000_0000; // a transfer is kind 0, and 0 is no rejection
+    segment[at + SEQ + 1] = seq / 0x1_0000_0000; // a transfer's kind is 0 here, and 0 is no rejection
     this.#size++;
   }
 
@@ -128,12 +128,11 @@ export class TransactionRecords {
       segment[at + AMOUNT + 1] = Number(BigInt.asIntN(32, (amount as bigint) >> 32n));
     }
     segment[at + CURRENCY] = this.currencies.number(currency);
-    const rejection = reason === undefined ? 0 : REJECTIONS.indexOf(reason) + 1;
     segment[at + SEQ] = seq;
     segment[at + SEQ + 1] =
       (seq / 0x1_0000_0000) |
-      (TRANSACTION_KINDS.indexOf(kind) << KIND_SHIFT) |
-      (rejection << REJECTION_SHIFT);
+      ((KIND_NUMBERS[kind] - 1) << KIND_SHIFT) |
+      (rejectionNumber(reason) << REJECTION_SHIFT);
     this.#size++;
   }
 
@@ -141,7 +140,7 @@ export class TransactionRecords {
     const segment = this.segmentOf(number);
     const at = (number % SEGMENT_RECORDS) * RECORD_INTS;
     const top = segment[at + SEQ + 1] as number;
-    const kind = TRANSACTION_KINDS[(top >>> KIND_SHIFT) & 15];
+    const kind = KINDS_BY_NUMBER[((top >>> KIND_SHIFT) & 15) + 1];
     if (!kind) throw new RangeError(`record ${number} has no kind`);
     const high = segment[at + AMOUNT + 1] as number;
     const low = (segment[at + AMOUNT] as number) >>> 0;
@@ -151,7 +150,7 @@ export class TransactionRecords {
       to_account: this.accounts.name(segment[at + TO] as number),
       amount: money(high < 0x20_0000 ? high * 0x1_0000_0000 + low : (BigInt(high) << 32n) | BigInt(low)),
       currency: this.currencies.name(segment[at + CURRENCY] as number),
-      reason: REJECTIONS[(top >>> REJECTION_SHIFT) - 1],
+      reason: REJECTIONS_BY_NUMBER[top >>> REJECTION_SHIFT],
       seq: (top & 0x1f_ffff) * 0x1_0000_0000 + ((segment[at + SEQ] as number) >>> 0),
     };
   }

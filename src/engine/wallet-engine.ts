@@ -2,17 +2,17 @@
 
 import type { Money } from "../domain/amount.ts";
 import { apply } from "../domain/apply.ts";
-import type { Command, Transfer } from "../domain/commands.ts";
+import { total } from "../domain/balances.ts";
+import type { Command, Transfer } from "../domain/commands/commands.ts";
 import type { WalletEvent } from "../domain/events.ts";
 import { execute } from "../domain/execute.ts";
+import { isExact, moveFast } from "../domain/fast-transfer.ts";
 import { Ledger } from "../domain/ledger.ts";
-import { isPlain, move } from "../domain/move.ts";
-import type { Currency } from "../domain/names.ts";
 import { type Committed, type Outcome, outcomeOf } from "../domain/outcomes.ts";
 import type { LoggedTransfers } from "../ports/logged-transfers.ts";
 import { ID_AT, uuid } from "../wire/frame.ts";
-import type { PlainTransfer } from "../wire/frame-reader.ts";
-import { OpenAccounts } from "./open-accounts.ts";
+import type { FastTransfer } from "../wire/frame-reader.ts";
+import { OpenBalances } from "./open-balances.ts";
 import { type HashKey, TransactionIndex } from "./transaction-index.ts";
 import type { TransactionRecords } from "./transaction-records.ts";
 
@@ -24,7 +24,7 @@ const LOG_BYTES_A_TRANSACTION = 300;
 
 export class WalletEngine {
   readonly ledger: Ledger;
-  readonly accounts: OpenAccounts;
+  readonly balances: OpenBalances;
   readonly #index: TransactionIndex;
   /** Of the transfers that are being replayed. */
   #payers = new Int32Array(0);
@@ -36,7 +36,7 @@ export class WalletEngine {
   constructor(hashKey: HashKey = [0, 0]) {
     this.#index = new TransactionIndex(hashKey);
     this.ledger = new Ledger(this.#index);
-    this.accounts = new OpenAccounts(this.ledger, (account) => this.#index.accountNumber(account));
+    this.balances = new OpenBalances(this.ledger, (account) => this.#index.accountNumber(account));
   }
 
   /** What was decided about every transaction. */
@@ -59,9 +59,9 @@ export class WalletEngine {
     return execute(this.ledger, command);
   }
 
-  /** Throws ImpossibleState where the event cannot follow the ones before it. */
-  apply(event: WalletEvent): void {
-    apply(this.ledger, event);
+  /** Applies all events of a command. Throws ImpossibleState if they cannot follow those before them. */
+  apply(events: readonly WalletEvent[]): void {
+    apply(this.ledger, events);
   }
 
   /** What the command came to; called right after `events`, which execute() gave, were applied. */
@@ -70,15 +70,15 @@ export class WalletEngine {
   }
 
   /**
-   * Prepares for transfer() of those of the message's `commands` that are plain transfers, from `first` on,
+   * Prepares for transfer() of those of the message's `commands` that are fast transfers, from `first` on,
    * PREPARED_TRANSFERS at most: one by one their ids would each wait for memory.
    */
-  prepare(message: Uint8Array, commands: readonly (Command | PlainTransfer)[], first: number): void {
+  prepare(message: Uint8Array, commands: readonly (Command | FastTransfer)[], first: number): void {
     const ids = this.#ids;
     const count = Math.min(PREPARED_TRANSFERS, commands.length - first);
     for (let i = 0; i < count; i++) {
       const command = commands[first + i];
-      if (command?.kind !== "plain_transfer") continue;
+      if (command?.kind !== "fast_transfer") continue;
       for (let part = 0; part < 4; part++) {
         const at = command.at + ID_AT + 4 * part;
         ids[4 * i + part] =
@@ -92,24 +92,29 @@ export class WalletEngine {
   }
 
   /**
-   * Hot path: decides and applies a transfer at once, in the ledger's default `currency`; it is the `number`-th of
-   * those that are prepared. Comes to what execute(), apply() and outcome() come to with plainCommand(), or to
-   * undefined and no change: then they decide.
+   * Hot path: decides and applies a transfer at once; it is the `number`-th of those that are prepared. Comes to
+   * what execute(), apply() and outcome() come to with commandOf(), or to undefined and no change: then they decide.
    */
-  transfer(plain: PlainTransfer, number: number, currency: Currency): Committed | undefined {
-    const { payer, receiver, amount } = plain;
-    const from = this.accounts.balance(payer);
-    const to = this.accounts.balance(receiver);
-    if (!this.#index.isNew(this.#ids, number) || !move(from, to, amount)) return undefined;
+  transfer({ payer, receiver, amount }: FastTransfer, number: number): Committed | undefined {
+    const { balances } = this;
+    const from = balances.balance(payer);
+    const to = balances.balance(receiver);
+    if (!this.#index.isNew(this.#ids, number) || !moveFast(from, to, amount)) return undefined;
     const seq = this.ledger.seq + 2;
     this.ledger.seq = seq;
-    this.#index.recordTransfer(payer, receiver, amount, currency, seq);
+    this.#index.recordTransfer(
+      balances.nameNumber(payer),
+      balances.nameNumber(receiver),
+      amount,
+      from.currency,
+      seq,
+    );
     return {
       status: "committed",
       seq,
       replayed: false,
-      from_balance: from.available,
-      to_balance: to.available,
+      from_balance: total(from),
+      to_balance: total(to),
     };
   }
 
@@ -119,9 +124,9 @@ export class WalletEngine {
    * apply() to say.
    */
   replay(transfers: LoggedTransfers): number {
-    const { accounts, ledger } = this;
+    const { balances, ledger } = this;
     const { ids, amounts } = transfers;
-    const count = this.#findAccounts(transfers);
+    const count = this.#findBalances(transfers);
     const payers = this.#payers;
     const receivers = this.#receivers;
     this.#index.look(ids, count);
@@ -129,30 +134,36 @@ export class WalletEngine {
       const payer = payers[i] as number;
       const receiver = receivers[i] as number;
       const amount = amounts[i] as number;
-      const from = accounts.balance(payer);
-      if (!this.#index.isNew(ids, i) || !move(from, accounts.balance(receiver), amount)) return i;
+      const from = balances.balance(payer);
+      if (!this.#index.isNew(ids, i) || !moveFast(from, balances.balance(receiver), amount)) return i;
       ledger.seq += 2;
-      this.#index.recordTransfer(payer, receiver, amount, from.currency, ledger.seq);
+      this.#index.recordTransfer(
+        balances.nameNumber(payer),
+        balances.nameNumber(receiver),
+        amount,
+        from.currency,
+        ledger.seq,
+      );
     }
     return count;
   }
 
-  /** Finds payers and receivers; returns how many transfers, from the first on, are between two plain balances. */
-  #findAccounts({ count, bytes, payerAt, payerEnd, receiverAt, receiverEnd }: LoggedTransfers): number {
-    const { accounts } = this;
+  /** Finds payers and receivers; returns how many transfers, from the first on, are between two exact balances. */
+  #findBalances({ count, bytes, payerAt, payerEnd, receiverAt, receiverEnd }: LoggedTransfers): number {
+    const { balances } = this;
     if (this.#payers.length < count) {
       this.#payers = new Int32Array(count);
       this.#receivers = new Int32Array(count);
     }
     const payers = this.#payers;
     const receivers = this.#receivers;
-    const paying = accounts.findAll(bytes, payerAt, payerEnd, count, payers);
-    const found = accounts.findAll(bytes, receiverAt, receiverEnd, paying, receivers);
+    const paying = balances.findAll(bytes, payerAt, payerEnd, count, payers);
+    const found = balances.findAll(bytes, receiverAt, receiverEnd, paying, receivers);
     // All at once, for one by one each would wait for memory.
     for (let i = 0; i < found; i++) {
       const payer = payers[i] as number;
       const receiver = receivers[i] as number;
-      if (payer === receiver || !isPlain(accounts.balance(payer)) || !isPlain(accounts.balance(receiver)))
+      if (payer === receiver || !isExact(balances.balance(payer)) || !isExact(balances.balance(receiver)))
         return i;
     }
     return found;
@@ -169,17 +180,14 @@ export class WalletEngine {
   }
 
   /** The command that a transfer of the message is. */
-  plainCommand(
-    message: Uint8Array,
-    { at, payer, receiver, amount }: PlainTransfer,
-    currency: Currency,
-  ): Transfer {
+  commandOf(message: Uint8Array, { at, payer, receiver, amount }: FastTransfer): Transfer {
+    const { account: from_account, currency } = this.balances.balance(payer);
     return {
       kind: "transfer",
       transaction_id: uuid(message, at + ID_AT),
-      from_account: this.accounts.balance(payer).account,
-      to_account: this.accounts.balance(receiver).account,
       amount: amount as Money,
+      from_account,
+      to_account: this.balances.balance(receiver).account,
       currency,
     };
   }

@@ -1,6 +1,6 @@
 /** Checks lines that a start behind a snapshot did not read. */
 
-import { LOG_FORMAT } from "../domain/commands.ts";
+import { LOG_FORMAT } from "../domain/commands/commands.ts";
 import type { ReadableFile } from "../ports/append-file.ts";
 import { crcText, type LogPosition } from "../ports/log-position.ts";
 import { NewerFormat } from "./line.ts";

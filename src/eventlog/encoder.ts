@@ -9,12 +9,10 @@
  */
 
 import { crc32 } from "node:zlib";
-import type { Money } from "../domain/amount.ts";
-import type { WalletEvent } from "../domain/events.ts";
-import { unreachable } from "../domain/impossible-state.ts";
+import { EVENT_FIELDS, EVENT_TYPES, type EventType, type WalletEvent } from "../domain/event-table.ts";
 import type { Currency } from "../domain/names.ts";
 import type { LogPosition } from "../ports/log-position.ts";
-import { COMMAND_HEADER_BYTES, ID_AT } from "../wire/frame.ts";
+import { ID_AT, PAYER_AT } from "../wire/frame.ts";
 
 const FIRST_BUFFER_BYTES = 1 << 20;
 /** Longer than any line. */
@@ -33,6 +31,31 @@ const DIGIT_PAIRS = pairs(100, (value) => String(value).padStart(2, "0"));
 interface Template {
   readonly doubles: Float64Array;
   readonly length: number;
+}
+
+/** A line as templates: what is before each value. */
+interface LineTemplate {
+  readonly type: Template;
+  readonly fields: readonly {
+    readonly name: string;
+    readonly before: Template;
+    readonly isQuoted: boolean;
+    readonly omitsDefault: boolean;
+  }[];
+}
+
+const LINES = Object.fromEntries(EVENT_TYPES.map((type) => [type, lineTemplate(type)])) as Readonly<
+  Record<EventType, LineTemplate>
+>;
+
+function lineTemplate(type: EventType): LineTemplate {
+  return {
+    type: template(`,"type":"${type}"`),
+    fields: EVENT_FIELDS[type].map(([name, { json, omitsDefault = false }]) => {
+      const isQuoted = json === "string";
+      return { name, before: template(`,"${name}":${isQuoted ? '"' : ""}`), isQuoted, omitsDefault };
+    }),
+  };
 }
 
 const SEQ = template('{"seq":');
@@ -95,7 +118,7 @@ export class LogEncoder {
     this.#end = this.#endCommand(start, seq, ledgerId, at, sequence, index);
   }
 
-  /** The same for a committed transfer in the default currency, whose bytes stand at `place` of a frame. */
+  /** The same for a committed transfer of a safe integer, whose command is at `place` of a frame. */
   appendTransfer(
     frame: Uint8Array,
     place: number,
@@ -106,9 +129,10 @@ export class LogEncoder {
   ): void {
     const start = this.#length;
     const { seq, ledgerId } = this.#end;
-    const fromLength = frame[place + 1] as number;
-    const toLength = frame[place + 2] as number;
-    const names = place + COMMAND_HEADER_BYTES;
+    const from = place + PAYER_AT;
+    const to = from + 1 + (frame[from] as number);
+    const currency = to + 1 + (frame[to] as number);
+    const isOther = this.#isOtherCurrency(frame, currency);
     this.#reserve();
     this.#put(SEQ);
     this.#integer(seq + 1);
@@ -116,9 +140,10 @@ export class LogEncoder {
     const id = this.#length;
     this.#uuid(frame, place + ID_AT);
     this.#put(ACCOUNT);
-    this.#copy(frame, names, fromLength);
+    this.#copy(frame, from);
     this.#put(AMOUNT);
     this.#integer(amount);
+    if (isOther) this.#otherCurrency(frame, currency);
     this.#put(LINE_END);
     this.#reserve();
     this.#put(SEQ);
@@ -126,9 +151,10 @@ export class LogEncoder {
     this.#put(MONEY_CREDITED);
     this.#again(id);
     this.#put(ACCOUNT);
-    this.#copy(frame, names + fromLength, toLength);
+    this.#copy(frame, to);
     this.#put(AMOUNT);
     this.#integer(amount);
+    if (isOther) this.#otherCurrency(frame, currency);
     this.#end = this.#endCommand(start, seq + 2, ledgerId, at, sequence, index);
   }
 
@@ -169,55 +195,16 @@ export class LogEncoder {
   }
 
   #fields(event: WalletEvent): void {
-    switch (event.type) {
-      case "MoneyDeducted":
-      case "MoneyCredited":
-        this.#put(event.type === "MoneyDeducted" ? MONEY_DEDUCTED : MONEY_CREDITED);
-        this.#text(event.transaction_id);
-        this.#put(ACCOUNT);
-        this.#text(event.account);
-        this.#put(AMOUNT);
-        this.#amount(event.amount);
-        this.#otherCurrency(event.currency);
-        return;
-      case "AccountOpened":
-        this.#text(
-          `,"type":"AccountOpened","transaction_id":"${event.transaction_id}","account":"${event.account}"`,
-        );
-        this.#otherCurrency(event.currency);
-        this.#text(`,"initial_balance":${event.initial_balance}`);
-        return;
-      case "TransactionFailed": {
-        const { transaction_id, from_account, reason, kind, to_account, amount, currency } = event;
-        this.#text(
-          `,"type":"TransactionFailed","transaction_id":"${transaction_id}","from_account":"${from_account}"`,
-        );
-        this.#text(`,"reason":"${reason}","kind":"${kind}","to_account":"${to_account}","amount":${amount}`);
-        this.#otherCurrency(currency);
-        return;
-      }
-      case "LedgerOpened": {
-        const { format, ledger_id, currency, strict } = event;
-        this.#text(`,"type":"LedgerOpened","format":${format},"ledger_id":"${ledger_id}"`);
-        this.#text(`,"currency":"${currency}","strict":${strict}`);
-        return;
-      }
-      default:
-        unreachable(event);
+    const { type, fields } = LINES[event.type];
+    this.#put(type);
+    for (const { name, before, isQuoted, omitsDefault } of fields) {
+      const value = (event as unknown as Readonly<Record<string, unknown>>)[name];
+      if (omitsDefault && value === this.#currency) continue;
+      this.#put(before);
+      if (typeof value === "number") this.#integer(value);
+      else this.#text(String(value));
+      if (isQuoted) this.#put(QUOTE);
     }
-  }
-
-  /** The currency, where it is not the default one. */
-  #otherCurrency(currency: Currency): void {
-    if (currency === this.#currency) return;
-    this.#put(CURRENCY);
-    this.#text(currency);
-    this.#put(QUOTE);
-  }
-
-  #amount(amount: Money): void {
-    if (typeof amount === "number") this.#integer(amount);
-    else this.#text(String(amount));
   }
 
   #put({ doubles, length }: Template): void {
@@ -234,10 +221,28 @@ export class LogEncoder {
     this.#length = at + ascii.length;
   }
 
-  #copy(source: Uint8Array, from: number, length: number): void {
+  /** Whether the text at `at` of a frame is another currency than the default. */
+  #isOtherCurrency(frame: Uint8Array, at: number): boolean {
+    const length = frame[at] as number;
+    if (length === 0) return false;
+    const currency = this.#currency;
+    if (currency?.length !== length) return true;
+    for (let i = 0; i < length; i++) if (frame[at + 1 + i] !== currency.charCodeAt(i)) return true;
+    return false;
+  }
+
+  #otherCurrency(frame: Uint8Array, at: number): void {
+    this.#put(CURRENCY);
+    this.#copy(frame, at);
+    this.#put(QUOTE);
+  }
+
+  /** The text of a frame at `at`, with its length before it. */
+  #copy(source: Uint8Array, from: number): void {
     const buffer = this.#buffer;
     const at = this.#length;
-    for (let i = 0; i < length; i++) buffer[at + i] = source[from + i] as number;
+    const length = source[from] as number;
+    for (let i = 0; i < length; i++) buffer[at + i] = source[from + 1 + i] as number;
     this.#length = at + length;
   }
 

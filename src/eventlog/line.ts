@@ -1,18 +1,11 @@
 /** Reads one line of events.log back into its event, and checks every field that it has. */
 
-import { type Money, parseAmount, parseBalance } from "../domain/amount.ts";
-import { LOG_FORMAT, TRANSACTION_KINDS } from "../domain/commands.ts";
-import type { WalletEvent } from "../domain/events.ts";
-import {
-  type AccountId,
-  type Currency,
-  parseAccount,
-  parseCurrency,
-  parseTransactionId,
-  type TransactionId,
-  WORLD,
-} from "../domain/names.ts";
-import { REJECTIONS } from "../domain/rejections.ts";
+import { LOG_FORMAT } from "../domain/commands/commands.ts";
+import { EVENT_FIELDS, type EventType, type WalletEvent } from "../domain/event-table.ts";
+import type { FieldType } from "../domain/fields.ts";
+import type { Currency } from "../domain/names.ts";
+
+const JSON_TYPES = { string: "a string", number: "an integer", boolean: "true or false" } as const;
 
 /** The line does not stand as it should. */
 export class BadLine extends Error {
@@ -25,7 +18,7 @@ export class NewerFormat extends Error {
 }
 
 /** What a command's last line says of the command. */
-export interface CommandEnd {
+export interface LineEnd {
   readonly at: number;
   readonly sequence: number;
   readonly index: number;
@@ -35,7 +28,7 @@ export interface Line {
   readonly seq: number;
   readonly event: WalletEvent;
   /** Undefined where the command has more lines. */
-  readonly end: CommandEnd | undefined;
+  readonly end: LineEnd | undefined;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -62,58 +55,38 @@ export function parseLine(text: string, currency: Currency | undefined): Line {
 }
 
 function readEvent(fields: Fields, text: string, defaultCurrency: Currency | undefined): WalletEvent {
-  const type = fields.type;
-  if (type === "LedgerOpened") {
-    const format = integer(fields, "format");
-    if (format > LOG_FORMAT)
-      throw new NewerFormat(`events.log has format ${format}; this version reads ${LOG_FORMAT}`);
-    if (format < LOG_FORMAT) throw new BadLine(`"format":${LOG_FORMAT}`);
-    const ledger_id = id(fields, "ledger_id");
-    return {
-      type,
-      format,
-      ledger_id,
-      currency: currencyOf(fields, undefined),
-      strict: boolean(fields, "strict"),
-    };
+  const { type } = fields;
+  if (!isEventType(type)) throw new BadLine("a type of event that this version knows");
+  if (type === "LedgerOpened") checkFormat(integer(fields, "format"));
+  const event: Record<string, unknown> = { type };
+  for (const [name, field] of EVENT_FIELDS[type]) {
+    const isDefault = field.omitsDefault && defaultCurrency !== undefined && !(name in fields);
+    event[name] = isDefault ? defaultCurrency : fieldValue(field, name, fields, text);
   }
-  const transaction_id = id(fields, "transaction_id");
-  const currency = currencyOf(fields, defaultCurrency);
-  switch (type) {
-    case "MoneyDeducted":
-    case "MoneyCredited":
-      return {
-        type,
-        transaction_id,
-        account: account(fields, "account"),
-        amount: amount(fields, text),
-        currency,
-      };
-    case "AccountOpened":
-      return {
-        type,
-        transaction_id,
-        account: account(fields, "account"),
-        currency,
-        initial_balance: initialBalance(fields, text),
-      };
-    case "TransactionFailed":
-      return {
-        type,
-        transaction_id,
-        from_account: account(fields, "from_account"),
-        reason: oneOf(fields, "reason", REJECTIONS),
-        kind: oneOf(fields, "kind", TRANSACTION_KINDS),
-        to_account: account(fields, "to_account"),
-        amount: amount(fields, text),
-        currency,
-      };
-    default:
-      throw new BadLine("a type of event that this version knows");
-  }
+  return event as WalletEvent;
 }
 
-function readEnd(fields: Fields): CommandEnd {
+function isEventType(type: unknown): type is EventType {
+  return typeof type === "string" && Object.hasOwn(EVENT_FIELDS, type);
+}
+
+function checkFormat(format: number): void {
+  if (format > LOG_FORMAT)
+    throw new NewerFormat(`events.log has format ${format}; this version reads ${LOG_FORMAT}`);
+  if (format < LOG_FORMAT) throw new BadLine(`"format":${LOG_FORMAT}`);
+}
+
+/** Throws BadLine. */
+function fieldValue(field: FieldType<unknown>, name: string, fields: Fields, text: string): unknown {
+  const value = fields[name];
+  if (typeof value !== field.json) throw new BadLine(`"${name}" as ${JSON_TYPES[field.json]}`);
+  const valueText = typeof value === "number" ? digits(value, name, text) : String(value);
+  const read = field.parse(valueText);
+  if (read === undefined) throw new BadLine(`"${name}" ${field.expected}`);
+  return read;
+}
+
+function readEnd(fields: Fields): LineEnd {
   const command = COMMAND.exec(string(fields, "command"));
   if (!command) throw new BadLine('"command" as "<sequence>.<index>"');
   return { at: integer(fields, "at"), sequence: Number(command[1]), index: Number(command[2]) };
@@ -125,55 +98,10 @@ function string(fields: Fields, name: string): string {
   return value;
 }
 
-function boolean(fields: Fields, name: string): boolean {
-  const value = fields[name];
-  if (typeof value !== "boolean") throw new BadLine(`"${name}" as true or false`);
-  return value;
-}
-
 function integer(fields: Fields, name: string): number {
   const value = fields[name];
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0)
     throw new BadLine(`"${name}" as an integer`);
-  return value;
-}
-
-function oneOf<T extends string>(fields: Fields, name: string, values: readonly T[]): T {
-  const value = values.find((known) => known === fields[name]);
-  if (value === undefined) throw new BadLine(`"${name}" as one of ${values.join(", ")}`);
-  return value;
-}
-
-function id(fields: Fields, name: string): TransactionId {
-  const text = string(fields, name);
-  const value = parseTransactionId(text);
-  if (!value || value !== text) throw new BadLine(`"${name}" as a UUID in lower case`);
-  return value;
-}
-
-function account(fields: Fields, name: string): AccountId {
-  const text = string(fields, name);
-  const value = text === WORLD ? WORLD : parseAccount(text);
-  if (!value) throw new BadLine(`"${name}" as an account`);
-  return value;
-}
-
-function currencyOf(fields: Fields, ifAbsent: Currency | undefined): Currency {
-  if (!("currency" in fields) && ifAbsent) return ifAbsent;
-  const value = parseCurrency(string(fields, "currency"));
-  if (!value) throw new BadLine('"currency" as a currency');
-  return value;
-}
-
-function amount(fields: Fields, text: string): Money {
-  const value = parseAmount(digits(fields, "amount", text));
-  if (value === undefined) throw new BadLine('"amount" from 1 to 2^63-1');
-  return value;
-}
-
-function initialBalance(fields: Fields, text: string): Money {
-  const value = parseBalance(digits(fields, "initial_balance", text));
-  if (value === undefined) throw new BadLine('"initial_balance" from 0 to 2^63-1');
   return value;
 }
 
@@ -184,9 +112,7 @@ const parseWithSource = JSON.parse as (
 ) => unknown;
 
 /** A number's digits. JSON.parse rounds above 2^53, so there they are taken from the line itself. */
-function digits(fields: Fields, name: string, text: string): string {
-  const value = fields[name];
-  if (typeof value !== "number") throw new BadLine(`"${name}" as an integer`);
+function digits(value: number, name: string, text: string): string {
   if (Number.isSafeInteger(value)) return String(value);
   const sources = parseWithSource(text, (key, inner, { source }) => (key === name ? source : inner));
   return String((sources as Fields)[name]);

@@ -6,13 +6,14 @@
  */
 
 import { crc32 } from "node:zlib";
+import { imbalance } from "../domain/apply.ts";
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
 import type { ReadableFile } from "../ports/append-file.ts";
 import type { LoggedCommand } from "../ports/log-feed.ts";
 import { commandText, crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import type { LoggedTransfers } from "../ports/logged-transfers.ts";
-import { BadLine, type CommandEnd, type Line, parseLine } from "./line.ts";
+import { BadLine, type Line, type LineEnd, parseLine } from "./line.ts";
 import { readPlainLine } from "./plain-line.ts";
 import { TransferLines } from "./transfer-lines.ts";
 
@@ -147,7 +148,7 @@ export class LogScan {
   #scanned = 0;
   /** Bytes of it in which there is no further line end. */
   #searched = 0;
-  #end: CommandEnd | undefined;
+  #end: LineEnd | undefined;
   /** The first line that is not as it should be; the command's crc tells what to think of it. */
   #fault: LogBreak | undefined;
 
@@ -250,8 +251,8 @@ export class LogScan {
       if (sequence < before.sequence || (sequence === before.sequence && index <= before.index))
         throw new BadLine(`a command after ${commandText(before)}`);
       if (at < before.at) throw new BadLine(`"at" not before ${before.at}`);
-      if (last.type === "MoneyDeducted")
-        throw new BadLine("the credit of this deduction in the same command");
+      const unbalanced = imbalance(events);
+      if (unbalanced) throw new BadLine(`a command whose postings add up to 0: ${unbalanced}`);
       this.visitor.command({ events, end: position });
     } catch (error) {
       this.#fail(error);

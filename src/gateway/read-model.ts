@@ -2,9 +2,10 @@
 
 import { add, type Money, money, subtract, ZERO } from "../domain/amount.ts";
 import { type Balance, Balances } from "../domain/balances.ts";
-import type { LedgerOpened, WalletEvent } from "../domain/events.ts";
-import { ImpossibleState, unreachable } from "../domain/impossible-state.ts";
-import { move } from "../domain/move.ts";
+import { postingsOf, type WalletEvent } from "../domain/event-table.ts";
+import type { LedgerOpened } from "../domain/events.ts";
+import { moveFast } from "../domain/fast-transfer.ts";
+import { ImpossibleState } from "../domain/impossible-state.ts";
 import { type AccountId, type Currency, WORLD } from "../domain/names.ts";
 import type { BalancesView, BalanceView, LedgerView } from "../ports/balances.ts";
 import { type Change, Transfers } from "../ports/changes.ts";
@@ -14,7 +15,7 @@ const NOTHING: BalanceView = { available: ZERO, frozen: ZERO };
 
 export class BalancesProjection implements BalancesView {
   readonly #balances = new Balances();
-  /** Those in the default currency, by the number of the account. */
+  /** By their numbers. */
   readonly #numbered: (Balance | undefined)[] = [];
   /** Of each currency, the sum over all accounts, `@world` included. */
   readonly #sums = new Map<Currency, Money>();
@@ -52,7 +53,7 @@ export class BalancesProjection implements BalancesView {
   apply(changes: readonly Change[]): void {
     for (const change of changes) {
       if (change instanceof Transfers) this.#applyTransfers(change);
-      else this.#applyEvent(change);
+      else this.#applyCommand(change);
     }
   }
 
@@ -82,44 +83,33 @@ export class BalancesProjection implements BalancesView {
     for (let i = 0; i < amounts.length; i++) {
       const payer = this.#balanceOf(payers[i] as number, transfers);
       const receiver = this.#balanceOf(receivers[i] as number, transfers);
-      if (!move(payer, receiver, amounts[i] as number))
+      if (!moveFast(payer, receiver, amounts[i] as number))
         throw new ImpossibleState(`impossible state: a transfer from ${payer.account} that it cannot pay`);
     }
     this.#seq += 2 * amounts.length;
     this.#transactions += amounts.length;
   }
 
-  #balanceOf(account: number, { nameOf, currency }: Transfers): Balance {
-    const known = this.#numbered[account];
+  #balanceOf(number: number, { balanceOf }: Transfers): Balance {
+    const known = this.#numbered[number];
     if (known) return known;
-    const name = nameOf(account);
-    const balance = this.#balances.get(name, currency);
-    if (!balance) throw new ImpossibleState(`impossible state: a transfer of ${name}, which is not open`);
-    while (this.#numbered.length <= account) this.#numbered.push(undefined); // with holes it would be slow
-    this.#numbered[account] = balance;
+    const { account, currency } = balanceOf(number);
+    const balance = this.#balances.get(account, currency);
+    if (!balance) throw new ImpossibleState(`impossible state: a transfer of ${account}, which is not open`);
+    while (this.#numbered.length <= number) this.#numbered.push(undefined); // with holes it would be slow
+    this.#numbered[number] = balance;
     return balance;
   }
 
-  #applyEvent(event: WalletEvent): void {
-    this.#balances.apply(event);
-    this.#seq++;
-    switch (event.type) {
-      case "LedgerOpened":
-        this.#opened = event;
-        return;
-      case "MoneyDeducted":
-        this.#sums.set(event.currency, subtract(this.#sums.get(event.currency) ?? ZERO, event.amount));
-        return;
-      case "MoneyCredited":
-        this.#sums.set(event.currency, add(this.#sums.get(event.currency) ?? ZERO, event.amount));
-        this.#transactions++;
-        return;
-      case "AccountOpened":
-      case "TransactionFailed":
-        this.#transactions++;
-        return;
-      default:
-        unreachable(event);
+  #applyCommand(events: readonly WalletEvent[]): void {
+    for (const event of events) {
+      this.#balances.apply(event);
+      for (const { currency, available, frozen } of postingsOf(event))
+        this.#sums.set(currency, add(this.#sums.get(currency) ?? ZERO, add(available, frozen)));
     }
+    this.#seq += events.length;
+    const [first] = events;
+    if (first?.type === "LedgerOpened") this.#opened = first;
+    else this.#transactions++;
   }
 }

@@ -3,7 +3,7 @@
 import type { AccountPrefix } from "../domain/account-prefix.ts";
 import type { Money } from "../domain/amount.ts";
 import { add, ZERO } from "../domain/amount.ts";
-import type { OpenAccount, Transfer } from "../domain/commands.ts";
+import type { OpenAccount, Transfer } from "../domain/commands/commands.ts";
 import { type Currency, parseAccount, parseCurrency, type TransactionId, WORLD } from "../domain/names.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { BalancesView } from "../ports/balances.ts";

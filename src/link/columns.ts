@@ -6,7 +6,7 @@ import type { WalletEvent } from "../domain/events.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { AccountId, Currency } from "../domain/names.ts";
 import type { Outcome } from "../domain/outcomes.ts";
-import { type Change, Transfers } from "../ports/changes.ts";
+import { type BalanceName, type Change, Transfers } from "../ports/changes.ts";
 import type { LedgerColumns, OutcomeColumns, TransferColumns } from "../ports/link.ts";
 import type { FrameOutcome } from "../ports/outcomes.ts";
 
@@ -15,28 +15,31 @@ const OUTCOME_NUMBERS = 3;
 /** About what an object takes that travels beside the columns: an event, an outcome, a name. */
 const OBJECT_BYTES = 256;
 
-/** One end's way of telling changes: it knows which names it has told. */
+/** A change as it travels. */
+export type ChangeColumns = TransferColumns | readonly WalletEvent[];
+
+/** The sending end: it knows which balances it has named. */
 export class ChangeEncoder {
-  /** By the account's number; without holes, which would be slow. */
+  /** By the balance's number; without holes, which would be slow. */
   readonly #told: boolean[] = [];
 
-  encode(changes: readonly Change[]): (TransferColumns | WalletEvent)[] {
+  encode(changes: readonly Change[]): ChangeColumns[] {
     return changes.map((change) => (change instanceof Transfers ? this.#columns(change) : change));
   }
 
-  #columns({ currency, nameOf, payers, receivers, amounts }: Transfers): TransferColumns {
-    const named: { account: number; name: AccountId }[] = [];
-    for (const accounts of [payers, receivers]) {
-      for (let i = 0; i < accounts.length; i++) {
-        const account = accounts[i] as number;
-        if (this.#told[account]) continue;
-        while (this.#told.length <= account) this.#told.push(false);
-        this.#told[account] = true;
-        named.push({ account, name: nameOf(account) });
+  #columns({ balanceOf, payers, receivers, amounts }: Transfers): TransferColumns {
+    const named: { number: number; account: AccountId; currency: Currency }[] = [];
+    for (const numbers of [payers, receivers]) {
+      for (let i = 0; i < numbers.length; i++) {
+        const number = numbers[i] as number;
+        if (this.#told[number]) continue;
+        while (this.#told.length <= number) this.#told.push(false);
+        this.#told[number] = true;
+        const { account, currency } = balanceOf(number);
+        named.push({ number, account, currency });
       }
     }
     return {
-      currency,
       named,
       payers: Int32Array.from(payers),
       receivers: Int32Array.from(receivers),
@@ -45,24 +48,24 @@ export class ChangeEncoder {
   }
 }
 
-/** The other end's. */
+/** The receiving end. */
 export class ChangeDecoder {
-  /** By the account's number; without holes, which would be slow. */
-  readonly #names: (AccountId | undefined)[] = [];
-  readonly #nameOf = (account: number): AccountId => {
-    const name = this.#names[account];
-    if (name === undefined) throw new RangeError(`no name was told for account ${account}`);
+  /** By the balance's number; without holes, which would be slow. */
+  readonly #names: (BalanceName | undefined)[] = [];
+  readonly #balanceOf = (number: number): BalanceName => {
+    const name = this.#names[number];
+    if (name === undefined) throw new RangeError(`balance ${number} was not named`);
     return name;
   };
 
-  decode(changes: readonly (TransferColumns | WalletEvent)[]): Change[] {
+  decode(changes: readonly ChangeColumns[]): Change[] {
     return changes.map((change) => {
       if (!("payers" in change)) return change;
-      for (const { account, name } of change.named) {
-        while (this.#names.length <= account) this.#names.push(undefined);
-        this.#names[account] = name;
+      for (const named of change.named) {
+        while (this.#names.length <= named.number) this.#names.push(undefined);
+        this.#names[named.number] = named;
       }
-      return new Transfers(change.currency, this.#nameOf, change.payers, change.receivers, change.amounts);
+      return new Transfers(this.#balanceOf, change.payers, change.receivers, change.amounts);
     });
   }
 }
@@ -133,20 +136,21 @@ export function encodeLedger({ balances, opened, seq, transactions }: Ledger): L
 
 /** About what a batch takes while it is on its way, in bytes. */
 export function weightOf(
-  changes: readonly (TransferColumns | WalletEvent)[],
+  changes: readonly ChangeColumns[],
   outcomes: readonly OutcomeColumns[],
   buffers: readonly ArrayBuffer[],
 ): number {
   let weight = 0;
   for (const { byteLength } of buffers) weight += byteLength;
-  for (const change of changes) weight += OBJECT_BYTES * (1 + ("payers" in change ? change.named.length : 0));
+  for (const change of changes)
+    weight += OBJECT_BYTES * ("payers" in change ? 1 + change.named.length : change.length);
   for (const { others } of outcomes) weight += OBJECT_BYTES * (1 + others.length);
   return weight;
 }
 
 /** The buffers of these columns, which can be handed over. */
 export function buffersOf(
-  changes: readonly (TransferColumns | WalletEvent)[],
+  changes: readonly ChangeColumns[],
   outcomes: readonly OutcomeColumns[],
 ): ArrayBuffer[] {
   const buffers = outcomes.map(({ committed }) => committed.buffer);

@@ -6,7 +6,7 @@
  * simulated ones by the simulator.
  */
 
-import { LOG_FORMAT } from "../domain/commands.ts";
+import { LOG_FORMAT } from "../domain/commands/commands.ts";
 import type { WalletEvent } from "../domain/events.ts";
 import { type Currency, parseTransactionId } from "../domain/names.ts";
 import { type EngineCounters, EngineLoop } from "../engine/engine-loop.ts";

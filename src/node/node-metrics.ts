@@ -6,7 +6,7 @@
 import process from "node:process";
 import { Registry } from "prom-client";
 import packageJson from "../../package.json" with { type: "json" };
-import { LOG_FORMAT } from "../domain/commands.ts";
+import { LOG_FORMAT } from "../domain/commands/commands.ts";
 import { REJECTIONS } from "../domain/rejections.ts";
 import type { EngineCounters } from "../engine/engine-loop.ts";
 import type { EngineMeasures } from "../metrics/engine-measures.ts";

@@ -5,21 +5,27 @@ import type { AccountId, Currency } from "../domain/names.ts";
 import type { LogPosition } from "./log-position.ts";
 import type { FrameOutcome } from "./outcomes.ts";
 
+/** What a balance's number stands for. */
+export interface BalanceName {
+  readonly account: AccountId;
+  readonly currency: Currency;
+}
+
 /**
- * Committed transfers in one currency, of amounts that are safe integers: two events each. Accounts are
- * numbers; the same number is the same account for ever.
+ * Committed transfers of amounts that are safe integers: two events each. Payers and receivers are numbers of
+ * balances; the same number is the same balance for ever.
  */
 export class Transfers {
   constructor(
-    readonly currency: Currency,
-    readonly nameOf: (account: number) => AccountId,
+    readonly balanceOf: (number: number) => BalanceName,
     readonly payers: ArrayLike<number>,
     readonly receivers: ArrayLike<number>,
     readonly amounts: ArrayLike<number>,
   ) {}
 }
 
-export type Change = WalletEvent | Transfers;
+/** All events of a command, or transfers. */
+export type Change = readonly WalletEvent[] | Transfers;
 
 /** What one batch did: told when it is on disk. */
 export interface Committed {
@@ -35,8 +41,8 @@ export class TransfersBuilder {
   readonly #amounts: number[] = [];
   readonly transfers: Transfers;
 
-  constructor(currency: Currency, nameOf: (account: number) => AccountId) {
-    this.transfers = new Transfers(currency, nameOf, this.#payers, this.#receivers, this.#amounts);
+  constructor(balanceOf: (number: number) => BalanceName) {
+    this.transfers = new Transfers(balanceOf, this.#payers, this.#receivers, this.#amounts);
   }
 
   add(payer: number, receiver: number, amount: number): void {

@@ -9,7 +9,7 @@ export interface EventLog {
   readonly durable: LogPosition;
   /** Adds a command's events; `at` in ms since 1970. */
   add(events: readonly WalletEvent[], at: number, sequence: number, index: number): void;
-  /** Adds the events of a committed transfer in the default currency, from its bytes at `place` of a frame. */
+  /** Adds the events of a committed transfer of a safe integer, whose command is at `place` of a frame. */
   addTransfer(
     frame: Uint8Array,
     place: number,

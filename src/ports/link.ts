@@ -39,9 +39,12 @@ export interface LedgerColumns {
 }
 
 export interface TransferColumns {
-  readonly currency: Currency;
-  /** Names that the other end does not know yet, and their numbers. */
-  readonly named: readonly { readonly account: number; readonly name: AccountId }[];
+  /** Balances that the other end does not know yet, and their numbers. */
+  readonly named: readonly {
+    readonly number: number;
+    readonly account: AccountId;
+    readonly currency: Currency;
+  }[];
   readonly payers: Int32Array<ArrayBuffer>;
   readonly receivers: Int32Array<ArrayBuffer>;
   readonly amounts: Float64Array<ArrayBuffer>;
@@ -71,7 +74,7 @@ export type ToGateway =
   /** A batch is on disk. */
   | {
       readonly type: "committed";
-      readonly changes: readonly (TransferColumns | WalletEvent)[];
+      readonly changes: readonly (TransferColumns | readonly WalletEvent[])[];
       readonly outcomes: readonly OutcomeColumns[];
       /** What it counts for in "taken". */
       readonly weight: number;

@@ -5,9 +5,8 @@
  * database is written from here, this log says the same up to that place.
  */
 
-import type { WalletEvent } from "../domain/events.ts";
-import { unreachable } from "../domain/impossible-state.ts";
-import { WORLD } from "../domain/names.ts";
+import { postingsOf, type WalletEvent } from "../domain/event-table.ts";
+import type { LedgerOpened } from "../domain/events.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LogFeed, LogFollower, LoggedCommand } from "../ports/log-feed.ts";
 import { crcText, type LogPosition } from "../ports/log-position.ts";
@@ -128,40 +127,17 @@ export function changesOf({ events, end }: LoggedCommand): BalanceChange[] {
   let seq = end.seq - events.length;
   for (const event of events) {
     seq++;
-    for (const [account, availableDelta] of effectsOf(event)) {
-      const { transaction_id: eventId, currency } = event as Exclude<WalletEvent, { type: "LedgerOpened" }>;
+    for (const { account, currency, available, frozen } of postingsOf(event)) {
       changes.push({
         offset: seq,
-        eventId,
+        eventId: (event as Exclude<WalletEvent, LedgerOpened>).transaction_id,
         account,
         currency,
-        availableDelta,
-        frozenDelta: 0n,
+        availableDelta: BigInt(available),
+        frozenDelta: BigInt(frozen),
         atMs: end.at,
       });
     }
   }
   return changes;
-}
-
-/** What an event adds to the available balance of which accounts: the table of the log's format. */
-function effectsOf(event: WalletEvent): readonly (readonly [account: string, availableDelta: bigint])[] {
-  switch (event.type) {
-    case "AccountOpened": {
-      const initial = BigInt(event.initial_balance);
-      return [
-        [event.account, initial],
-        [WORLD, -initial],
-      ];
-    }
-    case "MoneyDeducted":
-      return [[event.account, -BigInt(event.amount)]];
-    case "MoneyCredited":
-      return [[event.account, BigInt(event.amount)]];
-    case "LedgerOpened":
-    case "TransactionFailed":
-      return [];
-    default:
-      return unreachable(event);
-  }
 }

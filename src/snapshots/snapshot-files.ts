@@ -18,8 +18,8 @@
 
 import { crc32 } from "node:zlib";
 import { money } from "../domain/amount.ts";
-import { TRANSACTION_KINDS } from "../domain/commands.ts";
-import { REJECTIONS } from "../domain/rejections.ts";
+import { KINDS_BY_NUMBER } from "../domain/kinds.ts";
+import { REJECTIONS_BY_NUMBER } from "../domain/rejections.ts";
 import { writeAll } from "../eventlog/write-all.ts";
 import type { AppendFile, FileFolder } from "../ports/append-file.ts";
 import { crcText } from "../ports/log-position.ts";
@@ -165,14 +165,17 @@ function readParts(file: AppendFile, path: string, { bytes, crc }: Extent): Buff
   return parts;
 }
 
+/** Records have numbers for these: those of a kind begin with 1, as those of a reason do. */
+const KINDS = KINDS_BY_NUMBER.slice(1);
+const REASONS = REJECTIONS_BY_NUMBER.slice(1);
 const CHECK = /^(\{.*),"check":"([0-9a-f]{8})"\}$/;
 
 function headText({ state, files, columns }: Head): string {
   const { large, ...plain } = state;
   const body = JSON.stringify({
     snapshot: VERSION,
-    kinds: TRANSACTION_KINDS,
-    reasons: REJECTIONS,
+    kinds: KINDS,
+    reasons: REASONS,
     ...plain,
     large: large.map(({ place, available, frozen }) => [place, String(available), String(frozen)]),
     files,
@@ -188,8 +191,7 @@ function readHead(text: string): Head {
     throw new BrokenSnapshot("its first line is not the one that was written");
   const { snapshot, kinds, reasons, files, columns, large, ...plain } = JSON.parse(body);
   if (snapshot !== VERSION) throw new BrokenSnapshot(`it has version ${snapshot}; this is ${VERSION}`);
-  // Records have their numbers.
-  if (!begins(TRANSACTION_KINDS, kinds) || !begins(REJECTIONS, reasons))
+  if (!begins(KINDS, kinds) || !begins(REASONS, reasons))
     throw new BrokenSnapshot("its records have kinds or reasons of another version");
   const exact = (large as [number, string, string][]).map(([place, available, frozen]) => ({
     place,
@@ -199,7 +201,7 @@ function readHead(text: string): Head {
   return { state: { ...plain, large: exact }, files, columns };
 }
 
-function begins(list: readonly string[], beginning: readonly string[]): boolean {
+function begins(list: readonly (string | undefined)[], beginning: readonly string[]): boolean {
   return beginning.every((text, index) => text === list[index]);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The binary frame in which a gateway puts commands on the queue, version 1: docs/frames.md has
+ * The binary frame in which a gateway puts commands on the queue, version 2: docs/frames.md has
  * its format.
  *
  * A frame whose crc does not fit is not a frame. One that is whole but of a version or kind that this
@@ -7,36 +7,53 @@
  */
 
 import { crc32 } from "node:zlib";
-import { type Money, money } from "../domain/amount.ts";
-import type { Command, TransactionKind } from "../domain/commands.ts";
-import { MAX_ACCOUNT_LENGTH, MAX_CURRENCY_LENGTH, type TransactionId, WORLD } from "../domain/names.ts";
+import { type Command, moduleOf, OPEN_LEDGER_FIELDS } from "../domain/commands/commands.ts";
+import type { FieldType, FieldTypes } from "../domain/fields.ts";
+import { KIND_NUMBERS, TRANSACTION_KINDS, type TransactionKind } from "../domain/kinds.ts";
+import type { TransactionId } from "../domain/names.ts";
+import { type Cursor, hex, maxBytesOf, writeField } from "./field-bytes.ts";
 
 const MAGIC_0 = 0xcf;
 const MAGIC_1 = 0x46;
-export const FRAME_VERSION = 1;
+export const VERSION_AT = 2;
+export const FRAME_VERSION = 2;
 export const FRAME_HEADER_BYTES = 36;
-const COUNT_AT = 28;
+export const COUNT_AT = 28;
 export const CRC_AT = 32;
-/** A command's fixed part, and the places in it of its id and its amount. */
-export const COMMAND_HEADER_BYTES = 28;
-export const ID_AT = 4;
-export const AMOUNT_AT = 20;
+/** A command: its length in bytes, its kind, and its fields, the id first. */
+export const KIND_AT = 4;
+export const FIELDS_AT = 8;
+export const ID_AT = FIELDS_AT;
+/** A transfer has its amount behind the id, then payer, receiver and currency, each with its length before it. */
+export const AMOUNT_AT = FIELDS_AT + 16;
+export const PAYER_AT = AMOUNT_AT + 8;
 const FIRST_BUFFER_BYTES = 64 * 1024;
-/** The most that one command takes. */
-export const MAX_COMMAND_BYTES = COMMAND_HEADER_BYTES + 2 * MAX_ACCOUNT_LENGTH + MAX_CURRENCY_LENGTH;
 /** The most commands in a frame; a batch over HTTP holds as many. */
 export const MAX_FRAME_COMMANDS = 8_192;
+export const OPEN_LEDGER_NUMBER = 0;
 
-const OPEN_LEDGER = 0;
-export const STRICT = "strict";
-export const KINDS: readonly (TransactionKind | undefined)[] = [
-  undefined,
-  "transfer",
-  "deposit",
-  "withdraw",
-  "open_account",
-];
-export const KIND_NUMBERS = { transfer: 1, deposit: 2, withdraw: 3, open_account: 4 } as const;
+/** The fields of a kind of command, in the order in which a frame has them. */
+export function fieldsOf(
+  kind: TransactionKind | "open_ledger",
+): readonly (readonly [string, FieldType<unknown>])[] {
+  return FIELDS[kind];
+}
+
+const FIELDS = Object.fromEntries(
+  (["open_ledger", ...TRANSACTION_KINDS] as const).map((kind) => {
+    const fields: FieldTypes = kind === "open_ledger" ? OPEN_LEDGER_FIELDS : moduleOf(kind).fields;
+    return [kind, Object.entries(fields)];
+  }),
+) as unknown as Readonly<
+  Record<TransactionKind | "open_ledger", readonly (readonly [string, FieldType<unknown>])[]>
+>;
+
+/** The most that one command takes. */
+export const MAX_COMMAND_BYTES = Math.max(
+  ...Object.values(FIELDS).map((fields) =>
+    fields.reduce((bytes, [, type]) => bytes + maxBytesOf(type), FIELDS_AT),
+  ),
+);
 
 /** This node cannot decide what others may be able to decide: it must stop. */
 export class UnknownCommand extends Error {
@@ -99,10 +116,10 @@ export class CommandWriter {
     this.#count = 0;
   }
 
-  /** `idSource` holds the id's text at `idAt`: the request, unless its id was made here. */
+  /** Adds a transfer; `idSource` holds the id's text at `idAt`: the request, unless its id was made here. */
   addBytes(transfer: TransferBytes, idSource = transfer.source, idAt = transfer.idAt): void {
-    const { source, amount, fromLength, toLength, currencyLength } = transfer;
-    const at = this.#begin(KIND_NUMBERS.transfer, fromLength, toLength, currencyLength);
+    const { source, amount } = transfer;
+    const at = this.#begin(KIND_NUMBERS.transfer);
     const buffer = this.#buffer;
     let from = idAt;
     for (let byte = 0; byte < 16; byte++) {
@@ -113,49 +130,23 @@ export class CommandWriter {
     }
     this.#view.setUint32(at + AMOUNT_AT, amount >>> 0, true);
     this.#view.setUint32(at + AMOUNT_AT + 4, (amount / 0x1_0000_0000) >>> 0, true);
-    let to = at + COMMAND_HEADER_BYTES;
-    to = copy(source, transfer.fromAt, fromLength, buffer, to);
-    to = copy(source, transfer.toAt, toLength, buffer, to);
-    this.#length = copy(source, transfer.currencyAt, currencyLength, buffer, to);
+    let to = at + PAYER_AT;
+    to = copy(source, transfer.fromAt, transfer.fromLength, buffer, to);
+    to = copy(source, transfer.toAt, transfer.toLength, buffer, to);
+    to = copy(source, transfer.currencyAt, transfer.currencyLength, buffer, to);
+    this.#end(at, to);
   }
 
   add(command: Command): void {
-    if (command.kind === "open_ledger") {
-      const strict = command.strict ? STRICT : "";
-      this.#addText(OPEN_LEDGER, command.ledger_id, "", strict, command.currency, money(command.format));
-      return;
-    }
-    const kind = KIND_NUMBERS[command.kind];
-    if (command.kind === "open_account") {
-      this.#addText(
-        kind,
-        command.transaction_id,
-        WORLD,
-        command.account,
-        command.currency,
-        command.initial_balance,
-      );
-      return;
-    }
-    const { transaction_id, from_account, to_account, currency, amount } = command;
-    this.#addText(kind, transaction_id, from_account, to_account, currency, amount);
+    const { kind } = command;
+    const at = this.#begin(kind === "open_ledger" ? OPEN_LEDGER_NUMBER : KIND_NUMBERS[kind]);
+    const cursor: Cursor = { bytes: this.#buffer, view: this.#view, at: at + FIELDS_AT };
+    const values = command as unknown as Readonly<Record<string, unknown>>;
+    for (const [name, type] of FIELDS[kind]) writeField(type, values[name], cursor);
+    this.#end(at, cursor.at);
   }
 
-  #addText(kind: number, id: string, from: string, to: string, currency: string, amount: Money): void {
-    const at = this.#begin(kind, from.length, to.length, currency.length);
-    const hex = id.replaceAll("-", "");
-    for (let byte = 0; byte < 16; byte++) {
-      this.#buffer[at + ID_AT + byte] = Number.parseInt(hex.slice(2 * byte, 2 * byte + 2), 16);
-    }
-    this.#view.setBigUint64(at + AMOUNT_AT, BigInt(amount), true);
-    let position = at + COMMAND_HEADER_BYTES;
-    for (const text of [from, to, currency]) {
-      for (let i = 0; i < text.length; i++) this.#buffer[position++] = text.charCodeAt(i);
-    }
-    this.#length = position;
-  }
-
-  #begin(kind: number, fromLength: number, toLength: number, currencyLength: number): number {
+  #begin(kind: number): number {
     const at = this.#length;
     if (at + MAX_COMMAND_BYTES > this.#buffer.length) {
       const larger = new Uint8Array(this.#buffer.length * 2);
@@ -163,18 +154,22 @@ export class CommandWriter {
       this.#buffer = larger;
       this.#view = new DataView(larger.buffer);
     }
-    this.#buffer[at] = kind;
-    this.#buffer[at + 1] = fromLength;
-    this.#buffer[at + 2] = toLength;
-    this.#buffer[at + 3] = currencyLength;
-    this.#count++;
+    this.#view.setUint32(at + KIND_AT, kind, true);
     return at;
+  }
+
+  #end(at: number, end: number): void {
+    this.#view.setUint32(at, end - at, true);
+    this.#length = end;
+    this.#count++;
   }
 }
 
+/** Copies a text with its length before it; returns the place behind it. */
 function copy(source: Uint8Array, at: number, length: number, target: Uint8Array, to: number): number {
-  for (let i = 0; i < length; i++) target[to + i] = source[at + i] as number;
-  return to + length;
+  target[to] = length;
+  for (let i = 0; i < length; i++) target[to + 1 + i] = source[at + i] as number;
+  return to + 1 + length;
 }
 
 /** Puts encoded commands into a frame; all their counts together are at most MAX_FRAME_COMMANDS. */
@@ -193,7 +188,7 @@ export function buildFrame(
   const view = new DataView(frame.buffer);
   frame[0] = MAGIC_0;
   frame[1] = MAGIC_1;
-  frame[2] = FRAME_VERSION;
+  frame[VERSION_AT] = FRAME_VERSION;
   frame.set(origin, 4);
   view.setBigUint64(20, BigInt(number), true);
   view.setUint32(COUNT_AT, count, true);
@@ -242,13 +237,7 @@ export function* transactionIds({ bytes, count }: EncodedCommands): Generator<Tr
 }
 
 function commandEnd(bytes: Uint8Array, at: number): number {
-  return (
-    at +
-    COMMAND_HEADER_BYTES +
-    (bytes[at + 1] as number) +
-    (bytes[at + 2] as number) +
-    (bytes[at + 3] as number)
-  );
+  return at + ((bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16));
 }
 
 /** Whether a message claims to be a frame (anything else is JSON of an outside client). */
@@ -258,21 +247,6 @@ export function looksLikeFrame(message: Uint8Array): boolean {
 
 export function frameCrc(frame: Uint8Array): number {
   return crc32(frame.subarray(FRAME_HEADER_BYTES), crc32(frame.subarray(0, CRC_AT)));
-}
-
-const HEX_DIGITS = Buffer.from("0123456789abcdef");
-const text = Buffer.alloc(36);
-
-/** The text of 16 bytes: 32 digits, with dashes 36. */
-export function hex(bytes: Uint8Array, from: number, dashes: boolean): string {
-  let to = 0;
-  for (let i = 0; i < 16; i++) {
-    if (dashes && (i === 4 || i === 6 || i === 8 || i === 10)) text[to++] = 45;
-    const byte = bytes[from + i] as number;
-    text[to++] = HEX_DIGITS[byte >> 4] as number;
-    text[to++] = HEX_DIGITS[byte & 15] as number;
-  }
-  return text.toString("latin1", 0, to);
 }
 
 /** The text of the 16 bytes at `at`. */

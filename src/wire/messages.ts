@@ -1,9 +1,9 @@
 /** What stands in a message of the queue: a gateway's frame, an outside client's JSON, or neither. */
 
-import type { Command } from "../domain/commands.ts";
+import type { Command } from "../domain/commands/commands.ts";
 import type { Currency } from "../domain/names.ts";
 import { looksLikeFrame } from "./frame.ts";
-import { type Frame, type KnownAccounts, type PlainTransfer, readFrame } from "./frame-reader.ts";
+import { type FastTransfer, type Frame, type KnownBalances, readFrame } from "./frame-reader.ts";
 import { parseTransferOrArray } from "./requests.ts";
 import { InvalidInput } from "./strict-json.ts";
 
@@ -17,17 +17,17 @@ export type Message<C = Command> =
  * then). Throws UnknownCommand where a gateway of another version wrote it.
  */
 export function readMessage(data: Uint8Array, currency: Currency | undefined): Message;
-/** As above; a frame's transfers between accounts that are `known` are left where they are. */
+/** As above; a frame's transfers between balances that are `known` are left where they are. */
 export function readMessage(
   data: Uint8Array,
   currency: Currency | undefined,
-  known: KnownAccounts,
-): Message<Command | PlainTransfer>;
+  known: KnownBalances,
+): Message<Command | FastTransfer>;
 export function readMessage(
   data: Uint8Array,
   currency: Currency | undefined,
-  known?: KnownAccounts,
-): Message<Command | PlainTransfer> {
+  known?: KnownBalances,
+): Message<Command | FastTransfer> {
   if (looksLikeFrame(data)) {
     const frame = known ? readFrame(data, currency, known) : readFrame(data, currency);
     return frame ? { from: "gateway", ...frame } : { from: "nobody", why: "a damaged frame" };

@@ -4,7 +4,7 @@
  */
 
 import { type Money, parseAmount, parseBalance, ZERO } from "../domain/amount.ts";
-import type { OpenAccount, Transfer } from "../domain/commands.ts";
+import type { OpenAccount, Transfer } from "../domain/commands/commands.ts";
 import {
   type AccountId,
   type Currency,

@@ -21,41 +21,57 @@ import {
 
 const one = { id: id(1) };
 
-/** Applies all but the last of the events, and returns what applying the last one does. */
+/** Applies all but the last command, and returns what applying the last one does. An array is one command. */
 function last(...past: readonly (WalletEvent | readonly WalletEvent[])[]): () => void {
   const engine = new WalletEngine();
-  const events = past.flat();
-  for (const event of events.slice(0, -1)) engine.apply(event);
-  return () => engine.apply(events.at(-1) as WalletEvent);
+  const commands = past.map((events) => [events].flat());
+  for (const events of commands.slice(0, -1)) engine.apply(events);
+  return () => engine.apply(commands.at(-1) as WalletEvent[]);
 }
 
 describe("impossible", () => {
   test.each<[string, (WalletEvent | WalletEvent[])[]]>([
     ["a ledger that begins with anything but its opening", [accountOpened("alice", 1)]],
     ["a ledger that is opened twice", [ledgerOpened(), ledgerOpened()]],
-    ["a payer who goes below zero", [ledgerOpened(), accountOpened("alice", 1), moneyDeducted("alice", 2)]],
-    ["a payer who is not there", [ledgerOpened(), moneyDeducted("alice", 1)]],
+    ["a payer who goes below zero", [ledgerOpened(), accountOpened("alice", 1), moved("alice", "bob", 2)]],
+    ["a payer who is not there", [ledgerOpened(), moved("alice", "bob", 1)]],
+    ["a deduction alone", [ledgerOpened(), moneyDeducted("@world", 1)]],
     ["a credit without a deduction", [ledgerOpened(), moneyCredited("alice", 1)]],
-    ["a deduction without its credit", [ledgerOpened(), moneyDeducted("@world", 1), accountOpened("alice")]],
+    [
+      "a deduction without its credit",
+      [ledgerOpened(), [moneyDeducted("@world", 1), accountOpened("alice")]],
+    ],
+    ["a command without events", [ledgerOpened(), []]],
     [
       "a rejection between the two sides",
-      [ledgerOpened(), moneyDeducted("@world", 1), failed("insufficient_funds", transfer("alice", "bob", 1))],
+      [
+        ledgerOpened(),
+        [
+          moneyDeducted("@world", 1, one),
+          failed("insufficient_funds", transfer("alice", "bob", 1, one)),
+          moneyCredited("bob", 1, one),
+        ],
+      ],
     ],
-    ["two deductions", [ledgerOpened(), moneyDeducted("@world", 1, one), moneyDeducted("@world", 1, one)]],
+    ["two deductions", [ledgerOpened(), [moneyDeducted("@world", 1, one), moneyDeducted("@world", 1, one)]]],
+    [
+      "two transfers in one command",
+      [ledgerOpened(), [...moved("@world", "alice", 1, one), ...moved("@world", "bob", 1, one)]],
+    ],
+    ["a credit before its deduction", [ledgerOpened(), [...moved("@world", "alice", 1, one)].reverse()]],
     [
       "a credit of another transaction",
-      [ledgerOpened(), moneyDeducted("@world", 1), moneyCredited("alice", 1)],
+      [ledgerOpened(), [moneyDeducted("@world", 1), moneyCredited("alice", 1)]],
     ],
     [
       "a credit of more than was deducted",
-      [ledgerOpened(), moneyDeducted("@world", 1, one), moneyCredited("alice", 2, one)],
+      [ledgerOpened(), [moneyDeducted("@world", 1, one), moneyCredited("alice", 2, one)]],
     ],
     [
       "a credit in another currency",
       [
         ledgerOpened(),
-        moneyDeducted("@world", 1, one),
-        moneyCredited("alice", 1, { ...one, currency: "EUR" }),
+        [moneyDeducted("@world", 1, one), moneyCredited("alice", 1, { ...one, currency: "EUR" })],
       ],
     ],
     [
@@ -63,8 +79,7 @@ describe("impossible", () => {
       [
         ledgerOpened(),
         accountOpened("alice", 1),
-        moneyDeducted("alice", 1, one),
-        moneyCredited("alice", 1, one),
+        [moneyDeducted("alice", 1, one), moneyCredited("alice", 1, one)],
       ],
     ],
     ["an opening of @world", [ledgerOpened(), accountOpened("@world")]],
@@ -82,15 +97,14 @@ describe("impossible", () => {
     ],
     [
       "@world below -(2^63-1) by a deposit",
-      [ledgerOpened(), accountOpened("a", MAX), moneyDeducted("@world", 1)],
+      [ledgerOpened(), accountOpened("a", MAX), moved("@world", "b", 1)],
     ],
     [
       "a credit to an account that strict mode does not know",
       [
         ledgerOpened({ strict: true }),
         accountOpened("alice", 1),
-        moneyDeducted("alice", 1, one),
-        moneyCredited("new", 1, one),
+        [moneyDeducted("alice", 1, one), moneyCredited("new", 1, one)],
       ],
     ],
   ])("%s", (_, events) => {
@@ -118,9 +132,9 @@ describe("impossible", () => {
 });
 
 describe("possible", () => {
-  test.each<[string, WalletEvent[]]>([
+  test.each<[string, (WalletEvent | WalletEvent[])[]]>([
     ["2^63-1 in one account", [accountOpened("alice", MAX)]],
-    ["@world at -(2^63-1)", [...moved("@world", "alice", MAX)]],
+    ["@world at -(2^63-1)", [moved("@world", "alice", MAX)]],
     ["a rejection for every reason", REJECTIONS.map((reason) => failed(reason, transfer("alice", "bob", 1)))],
     [
       "a rejected opening and a rejected deposit",
@@ -128,7 +142,7 @@ describe("possible", () => {
     ],
   ])("%s", (_, events) => {
     const engine = new WalletEngine();
-    for (const event of [ledgerOpened(), ...events]) engine.apply(event);
-    expect(engine.ledger.seq).toBe(1 + events.length);
+    for (const command of [ledgerOpened(), ...events]) engine.apply([command].flat());
+    expect(engine.ledger.seq).toBe(1 + events.flat().length);
   });
 });

@@ -1,7 +1,7 @@
 /** The same transaction id again: with the same content it repeats its outcome, with other content it conflicts. */
 
 import { describe, test } from "bun:test";
-import type { Command } from "../../src/domain/commands.ts";
+import type { Command } from "../../src/domain/commands/commands.ts";
 import {
   accountOpened,
   balance,

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Command } from "../../src/domain/commands.ts";
+import type { Command } from "../../src/domain/commands/commands.ts";
 import { EngineLoop } from "../../src/engine/engine-loop.ts";
 import type { Committed } from "../../src/ports/changes.ts";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
@@ -156,9 +156,9 @@ describe("while the disk works", () => {
     release();
     await loop.settled(sequence);
     expect(batches.map(({ changes, position }) => [changes.length, position.seq])).toEqual([
-      [2, 4],
-      [2, 6],
-      [4, 10],
+      [1, 4],
+      [1, 6],
+      [2, 10],
     ]);
     expect(disk.of("sync", LOG)).toHaveLength(2);
     await stop();
@@ -272,8 +272,8 @@ describe("a message", () => {
 
   test("of a version or kind that this one does not know stops the engine, unanswered", async () => {
     for (const change of [
-      (bytes: Uint8Array) => bytes.fill(2, 2, 3),
-      (bytes: Uint8Array) => bytes.fill(200, 36, 37),
+      (bytes: Uint8Array) => bytes.fill(3, 2, 3),
+      (bytes: Uint8Array) => bytes.fill(200, 40, 41),
     ]) {
       const { send, running, outcomes, lines } = await startOpen();
       const before = lines();

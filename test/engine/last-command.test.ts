@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { Command, OpenAccount, Transfer } from "../../src/domain/commands.ts";
+import type { Command, OpenAccount, Transfer } from "../../src/domain/commands/commands.ts";
 import type { WalletEvent } from "../../src/domain/events.ts";
 import { holdsCommand } from "../../src/engine/last-command.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
@@ -47,7 +47,7 @@ function eventsOf(command: Command): readonly WalletEvent[] {
     accountOpened("alice", 100),
     accountOpened("alice", 100, { currency: "EUR" }),
   ])
-    engine.apply(event);
+    engine.apply([event]);
   return engine.execute(command);
 }
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import fc from "fast-check";
 import { money } from "../../src/domain/amount.ts";
-import { TRANSACTION_KINDS } from "../../src/domain/commands.ts";
+import { TRANSACTION_KINDS } from "../../src/domain/kinds.ts";
 import type { DecidedTransaction } from "../../src/domain/ledger.ts";
 import { parseTransactionId, type TransactionId } from "../../src/domain/names.ts";
 import { REJECTIONS } from "../../src/domain/rejections.ts";

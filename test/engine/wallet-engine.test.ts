@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import type { OpenAccount, Transfer } from "../../src/domain/commands.ts";
+import type { OpenAccount, Transfer } from "../../src/domain/commands/commands.ts";
 import { WORLD } from "../../src/domain/names.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import {
@@ -72,7 +72,7 @@ class Model {
 /** What the engine says, in the model's words. */
 function decide(engine: WalletEngine, command: Transfer | OpenAccount): string {
   const events = engine.execute(command);
-  for (const event of events) engine.apply(event);
+  if (events.length > 0) engine.apply(events);
   const outcome = engine.outcome(command, events);
   const says =
     outcome.status === "rejected" || outcome.status === "refused"
@@ -131,7 +131,7 @@ test("the engine decides random commands as the model does, and keeps every bala
   fc.assert(
     fc.property(fc.boolean(), streams, (strict, commands) => {
       const engine = new WalletEngine();
-      engine.apply(ledgerOpened({ strict }));
+      engine.apply([ledgerOpened({ strict })]);
       const model = new Model(strict);
       for (const command of commands) {
         const says = model.decide(command);
@@ -165,19 +165,19 @@ test("an engine that reads the events of another one decides everything as it do
   fc.assert(
     fc.property(fc.boolean(), streams, streams, (strict, before, after) => {
       const [one, other] = [new WalletEngine(), new WalletEngine()];
-      for (const engine of [one, other]) engine.apply(ledgerOpened({ strict }));
+      for (const engine of [one, other]) engine.apply([ledgerOpened({ strict })]);
       for (const command of before) {
-        for (const event of one.execute(command)) {
-          one.apply(event);
-          other.apply(event);
-        }
+        const events = one.execute(command);
+        if (events.length === 0) continue;
+        one.apply(events);
+        other.apply(events);
       }
       for (const command of [...before, ...after]) {
         const events = one.execute(command);
         expect(other.execute(command)).toEqual([...events]);
-        for (const event of events) {
-          one.apply(event);
-          other.apply(event);
+        if (events.length > 0) {
+          one.apply(events);
+          other.apply(events);
         }
         expect(other.outcome(command, events)).toEqual(one.outcome(command, events));
       }

@@ -39,7 +39,7 @@ function linesOf(commands: typeof COMMANDS): string[] {
   const encoder = new LogEncoder(EMPTY_LOG, undefined);
   for (const [index, command] of [openLedger(), ...commands].entries()) {
     const events = engine.execute(command);
-    for (const event of events) engine.apply(event);
+    if (events.length > 0) engine.apply(events);
     encoder.append(events, FIRST_AT, 12_345, index);
   }
   return Buffer.from(encoder.take()?.lines ?? [])

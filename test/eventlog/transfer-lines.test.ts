@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { crc32 } from "node:zlib";
-import type { Command } from "../../src/domain/commands.ts";
+import type { Command } from "../../src/domain/commands/commands.ts";
 import { Replay } from "../../src/engine/replay.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { LogEncoder } from "../../src/eventlog/encoder.ts";
@@ -128,7 +128,7 @@ function written(commands: readonly Command[], draw: Draw): Written {
   let [at, sequence, index] = [FIRST_AT, 1, 0];
   for (const command of commands) {
     const events = engine.execute(command);
-    for (const event of events) engine.apply(event);
+    if (events.length > 0) engine.apply(events);
     if (events.length > 0) {
       encoder.append(events, at, sequence, index);
       ends.push(encoder.position);

@@ -1,7 +1,7 @@
 /** Messages that nobody should send: frames and JSON, damaged, resealed, oversized, or lying about themselves. */
 
 import { crc32 } from "node:zlib";
-import type { Command } from "../../src/domain/commands.ts";
+import type { Command } from "../../src/domain/commands/commands.ts";
 import { foreign, frame, json } from "../support/command-streams.ts";
 import { deposit, id, openAccount, openLedger, transfer, withdraw } from "../support/ledger-specs.ts";
 

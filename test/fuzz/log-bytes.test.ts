@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { CommandFailed, type Program } from "../../src/cli/command.ts";
 import { readBehindSnapshot } from "../../src/cli/read-log.ts";
 import { verify } from "../../src/cli/verify.ts";
-import type { Command, OpenLedger } from "../../src/domain/commands.ts";
+import type { Command, OpenLedger } from "../../src/domain/commands/commands.ts";
 import { restore } from "../../src/engine/snapshot.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { checkLines } from "../../src/eventlog/check-lines.ts";

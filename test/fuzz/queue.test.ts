@@ -84,7 +84,7 @@ async function readStream(last: number): Promise<readonly object[]> {
     if (read.from !== "nobody") {
       read.commands.forEach((command, index) => {
         const events = engine.execute(command);
-        for (const event of events) engine.apply(event);
+        if (events.length > 0) engine.apply(events);
         const place = { command: `${message.seq}.${index}` };
         lines.push(...events.map((event, at) => (at === events.length - 1 ? { ...event, ...place } : event)));
       });

@@ -2,8 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { isDeepStrictEqual } from "node:util";
+import { ascii } from "../../src/wire/field-bytes.ts";
 import { buildFrame, CommandWriter, UnknownCommand } from "../../src/wire/frame.ts";
-import { ascii, type KnownAccounts } from "../../src/wire/frame-reader.ts";
+import type { KnownBalances } from "../../src/wire/frame-reader.ts";
 import { type Message, readMessage } from "../../src/wire/messages.ts";
 import { parseTransfer } from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
@@ -17,10 +18,12 @@ const USD = currency("USD");
 const draw = randomIntegers();
 
 const names = Array.from({ length: 10 }, (_, number) => `account-${number}`);
-const known: KnownAccounts = {
-  find(message, at, end) {
-    const number = names.indexOf(ascii(message, at, end));
-    return number < 0 ? undefined : number;
+const currencies = ["", "EUR"];
+const known: KnownBalances = {
+  find(message, at, end, currencyAt, currencyEnd) {
+    const name = names.indexOf(ascii(message, at, end));
+    const code = currencies.indexOf(ascii(message, currencyAt, currencyEnd));
+    return name < 0 || code < 0 ? undefined : 2 * name + code;
   },
 };
 
@@ -33,20 +36,20 @@ function read<M>(reading: () => M): M | "stops the node" {
   }
 }
 
-/** What is read with known accounts, without the short way. */
+/** What is read with known balances, without the fast path. */
 function plainly(data: Buffer): Message | "stops the node" {
   const message = read(() => readMessage(data, USD, known));
   if (message === "stops the node" || message.from !== "gateway") return message as Message;
   const commands = message.commands.map((command) => {
-    if (command.kind !== "plain_transfer") return command;
-    const id = data.toString("hex", command.at + 4, command.at + 20);
+    if (command.kind !== "fast_transfer") return command;
+    const id = data.toString("hex", command.at + 8, command.at + 24);
     return {
       kind: "transfer" as const,
       transaction_id: id.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"),
-      from_account: names[command.payer],
-      to_account: names[command.receiver],
+      from_account: names[command.payer >> 1],
+      to_account: names[command.receiver >> 1],
       amount: command.amount,
-      currency: USD,
+      currency: currencies[command.payer & 1] || USD,
     };
   });
   return { ...message, commands } as Message;

@@ -4,7 +4,7 @@
  */
 
 import { beforeEach, describe, expect, test } from "bun:test";
-import type { Command } from "../../src/domain/commands.ts";
+import type { Command } from "../../src/domain/commands/commands.ts";
 import type { Outcome } from "../../src/domain/outcomes.ts";
 import { STANDSTILL_MS } from "../../src/gateway/admission.ts";
 import { CommandSender, type Sent } from "../../src/gateway/command-sender.ts";

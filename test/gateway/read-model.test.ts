@@ -7,6 +7,7 @@ import { BalancesProjection } from "../../src/gateway/read-model.ts";
 import {
   account,
   accountOpened,
+  byCommand,
   currency,
   deposit,
   failed,
@@ -22,7 +23,7 @@ const USD = currency("USD");
 
 function projectionOf(...events: readonly (WalletEvent | readonly WalletEvent[])[]): BalancesProjection {
   const projection = new BalancesProjection();
-  projection.apply(events.flat());
+  projection.apply(byCommand(events.flat()));
   return projection;
 }
 
@@ -127,14 +128,17 @@ test("after any events, in whatever batches they came, it tells what their field
   const balances = new Map<string, bigint>();
   const ids = new Set<string>();
   let seq = 0;
-  let batch: WalletEvent[] = [];
+  let batch: WalletEvent[][] = [];
   const add = (name: string, code: string, value: bigint) => {
     balances.set(`${name},${code}`, (balances.get(`${name},${code}`) ?? 0n) + value);
   };
   for (const command of someCommands(4_000, draw)) {
-    for (const event of engine.execute(command)) {
-      engine.apply(event);
-      batch.push(event);
+    const events = engine.execute(command);
+    if (events.length > 0) {
+      engine.apply(events);
+      batch.push([...events]);
+    }
+    for (const event of events) {
       seq++;
       if (event.type !== "LedgerOpened") ids.add(event.transaction_id);
       if (event.type === "MoneyDeducted") add(event.account, event.currency, -BigInt(event.amount));

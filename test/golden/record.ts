@@ -5,7 +5,7 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Command, Transfer } from "../../src/domain/commands.ts";
+import type { Command, Transfer } from "../../src/domain/commands/commands.ts";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
 import { foreign, frame, json, recordStream } from "../support/command-streams.ts";
 import { temporaryFolder } from "../support/folders.ts";

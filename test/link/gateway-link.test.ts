@@ -69,7 +69,12 @@ function manyTransfers(): Transfers {
     new Int32Array(65_536),
     new Float64Array(65_536),
   ];
-  return new Transfers(currency("USD"), () => "alice" as AccountId, payers, receivers, amounts);
+  return new Transfers(
+    () => ({ account: "alice" as AccountId, currency: currency("USD") }),
+    payers,
+    receivers,
+    amounts,
+  );
 }
 
 function engineEnd() {

@@ -253,7 +253,7 @@ describe("a message straight on the stream", () => {
     [
       "a frame whose amount is negative",
       changed((bytes) => {
-        bytes[36 + 27] = 0x80;
+        bytes[36 + 31] = 0x80;
       }, true),
     ],
   ];

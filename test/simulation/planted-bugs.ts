@@ -34,13 +34,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "a payer may lack one cent, on the short way",
-    file: "domain/move.ts",
+    file: "domain/fast-transfer.ts",
     from: "left < amount",
     to: "left + 1 < amount",
   },
   {
     name: "a transfer on the short way credits one cent less",
-    file: "domain/move.ts",
+    file: "domain/fast-transfer.ts",
     from: "const sum = held + amount;",
     to: "const sum = held + amount - 1;",
   },

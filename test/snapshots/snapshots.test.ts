@@ -53,9 +53,7 @@ test("a snapshot and the log's tail come to what the whole log comes to, and go 
       restore(engine, found);
       expect(countsOf(engine)).toEqual(found.state.counts);
       const start = { position: found.state.position, currency: "USD" as Currency };
-      const read = ({ events }: { events: readonly Parameters<WalletEngine["apply"]>[0][] }) => {
-        for (const event of events) engine.apply(event);
-      };
+      const read = ({ events }: { events: Parameters<WalletEngine["apply"]>[0] }) => engine.apply(events);
       const finding = await inspectLog(openLog(data), undefined, { command: read }, undefined, start);
       expect(finding).toMatchObject({ state: "whole", position: log.position });
       expect(stateOf(engine)).toEqual(stateOf(log.engine));
@@ -69,7 +67,7 @@ test("a snapshot and the log's tail come to what the whole log comes to, and go 
 test("more transactions and accounts than are appended at a time", async () => {
   const engine = new WalletEngine();
   const apply = (command: Parameters<WalletEngine["execute"]>[0]) => {
-    for (const event of engine.execute(command)) engine.apply(event);
+    engine.apply(engine.execute(command));
   };
   apply(openLedger());
   for (let number = 1; number <= 70_000; number++)

@@ -1,6 +1,6 @@
 /** Streams of commands as the queue holds them: frames of gateways, JSON of others, and what is neither. */
 
-import type { Command, Transfer } from "../../src/domain/commands.ts";
+import type { Command, Transfer } from "../../src/domain/commands/commands.ts";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
 import { buildFrame, CommandWriter } from "../../src/wire/frame.ts";
 import { id, openLedger, transfer } from "./ledger-specs.ts";

@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import type { Command } from "../../src/domain/commands.ts";
+import type { Command } from "../../src/domain/commands/commands.ts";
 import type { WalletEvent } from "../../src/domain/events.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
@@ -124,7 +124,7 @@ export class LogOnDisk {
   }
 
   #apply(events: readonly WalletEvent[]): void {
-    for (const event of events) this.engine.apply(event);
+    if (events.length > 0) this.engine.apply(events);
     this.events.push(...events);
   }
 }

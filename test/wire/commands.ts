@@ -2,12 +2,8 @@
 
 import fc from "fast-check";
 import { MAX_MONEY, type Money, ZERO } from "../../src/domain/amount.ts";
-import {
-  type Command,
-  type OpenAccount,
-  TRANSACTION_KINDS,
-  type Transfer,
-} from "../../src/domain/commands.ts";
+import type { Command, OpenAccount, Transfer } from "../../src/domain/commands/commands.ts";
+import { TRANSACTION_KINDS } from "../../src/domain/kinds.ts";
 import { type TransactionId, WORLD } from "../../src/domain/names.ts";
 import { account, amount, currency } from "../support/ledger-specs.ts";
 import "../support/seed.ts";

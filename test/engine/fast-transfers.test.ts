@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Command } from "../../src/domain/commands.ts";
+import type { Command } from "../../src/domain/commands/commands.ts";
 import type { Outcome } from "../../src/domain/outcomes.ts";
 import { EngineLoop } from "../../src/engine/engine-loop.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
@@ -99,8 +99,8 @@ function specified(messages: readonly QueueMessage[]) {
     if (message.from === "nobody") continue;
     const of = message.commands.map((command, index) => {
       const events = engine.execute(command);
-      for (const event of events) engine.apply(event);
-      projection.apply(events);
+      if (events.length > 0) engine.apply(events);
+      if (events.length > 0) projection.apply([events]);
       if (events.length > 0) encoder.append(events, Math.max(at, encoder.position.at), sequence, index);
       return engine.outcome(command, events);
     });
