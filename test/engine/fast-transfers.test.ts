@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Money, money } from "../../src/domain/amount.ts";
 import type { Command } from "../../src/domain/commands/commands.ts";
 import type { Outcome } from "../../src/domain/outcomes.ts";
 import { EngineLoop } from "../../src/engine/engine-loop.ts";
@@ -226,4 +227,59 @@ test("an account is plain whatever its number, the first one's too", async () =>
   expect(
     changes.flatMap((change) => (change instanceof Transfers ? Array.from(change.amounts) : [])),
   ).toEqual([5, 5]);
+});
+
+test("between accounts with frozen money, in any currency, the fast path comes to what the specification says", () => {
+  const draw = randomIntegers();
+  const names = ["a", "b", "c", "d"];
+  const around = [0n, 100n, MAX_SAFE / 2n, MAX_SAFE - 50n, MAX_SAFE + 1n];
+  let fast = 0;
+  for (let round = 0; round < 200; round++) {
+    const [one, other] = [new WalletEngine(), new WalletEngine()];
+    const opening = one.execute(openLedger());
+    for (const engine of [one, other]) engine.apply(opening);
+    for (const name of names) {
+      for (const code of ["USD", "EUR"]) {
+        const [available, frozen] = [0, 1].map(() =>
+          money((around[draw(around.length)] as bigint) + BigInt(draw(60))),
+        );
+        for (const engine of [one, other])
+          engine.ledger.balances.restore(account(name), currency(code), available as Money, frozen as Money);
+      }
+    }
+    for (let number = 1; number < 30; number++) {
+      const from = draw(4);
+      const command = transfer(
+        names[from] as string,
+        names[(from + 1 + draw(3)) % 4] as string,
+        1 + draw(90),
+        {
+          id: id(draw(10) === 0 ? 1 + draw(number) : number),
+          currency: draw(2) === 0 ? "USD" : "EUR",
+        },
+      );
+      const data = frame([command]);
+      const read = readMessage(data, currency("USD"), one.balances);
+      if (read.from !== "gateway") throw new Error("a frame is not read");
+      one.prepare(data, read.commands, 0);
+      const [found] = read.commands;
+      if (found?.kind !== "fast_transfer") throw new Error("open accounts are not known");
+      expect(one.commandOf(data, found)).toEqual(command);
+      let outcome: Outcome | undefined = one.transfer(found, 0);
+      if (outcome) fast++;
+      else {
+        const events = one.execute(command);
+        if (events.length > 0) one.apply(events);
+        outcome = one.outcome(command, events);
+      }
+      const events = other.execute(command);
+      if (events.length > 0) other.apply(events);
+      expect(outcome).toEqual(other.outcome(command, events));
+      expect([...one.ledger.balances]).toEqual([...other.ledger.balances]);
+      expect(one.ledger.transactions.find(id(number))).toEqual(
+        other.ledger.transactions.find(id(number)) as never,
+      );
+    }
+  }
+  expect(fast).toBeGreaterThan(200);
 });
