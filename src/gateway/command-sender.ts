@@ -7,9 +7,9 @@
  */
 
 import type { Outcome } from "../domain/outcomes.ts";
+import type { FrameOutcome, Outcomes } from "../ports/changes.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
-import type { FrameOutcome, Outcomes } from "../ports/outcomes.ts";
 import {
   buildFrame,
   type EncodedCommands,

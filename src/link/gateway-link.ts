@@ -1,11 +1,10 @@
 /** The engine's end of the link to one gateway. */
 
 import { unreachable } from "../domain/impossible-state.ts";
-import type { Committed } from "../ports/changes.ts";
+import type { Committed, FrameOutcome } from "../ports/changes.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
 import type { KeysInForce } from "../ports/keys.ts";
 import type { LedgerColumns, LinkAnswer, Port, ToEngine, ToGateway } from "../ports/link.ts";
-import type { FrameOutcome } from "../ports/outcomes.ts";
 import type { Seal } from "../ports/seals.ts";
 import { frameCount } from "../wire/frame.ts";
 import { Backlog } from "./backlog.ts";

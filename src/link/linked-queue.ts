@@ -1,10 +1,9 @@
 /** The gateway's end of the link: the command queue, its outcomes, and what happened, as the gateway sees them. */
 
-import type { Change } from "../ports/changes.ts";
+import type { Change, FrameOutcome, Outcomes } from "../ports/changes.ts";
 import type { CommandQueue, OutgoingFrame, QueueState } from "../ports/command-queue.ts";
 import type { KeysInForce } from "../ports/keys.ts";
 import type { LedgerColumns, Port, ToEngine, ToGateway } from "../ports/link.ts";
-import type { FrameOutcome, Outcomes } from "../ports/outcomes.ts";
 import type { Seal } from "../ports/seals.ts";
 import { Backlog } from "./backlog.ts";
 import { ChangeDecoder, decodeOutcome } from "./columns.ts";

@@ -2,8 +2,8 @@
 
 import type { WalletEvent } from "../domain/events.ts";
 import type { AccountId, Currency } from "../domain/names.ts";
+import type { Outcome } from "../domain/outcomes.ts";
 import type { LogPosition } from "./log-position.ts";
-import type { FrameOutcome } from "./outcomes.ts";
 
 /** What a balance's number stands for. */
 export interface BalanceName {
@@ -26,6 +26,19 @@ export class Transfers {
 
 /** All events of a command, or transfers. */
 export type Change = readonly WalletEvent[] | Transfers;
+
+/** What a frame's commands came to, in their order. */
+export interface FrameOutcome {
+  /** Of the gateway that wrote the frame, 32 hex digits. */
+  readonly origin: string;
+  readonly number: number;
+  readonly outcomes: readonly Outcome[];
+}
+
+/** What a gateway hears of its frames. */
+export interface Outcomes {
+  subscribe(listener: (outcome: FrameOutcome) => void): void;
+}
 
 /** What one batch did: told when it is on disk. */
 export interface Committed {
