@@ -10,8 +10,7 @@ import { BatchConsumer } from "../batching/batch-consumer.ts";
 import type { Command } from "../domain/commands/commands.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { Rejection } from "../domain/rejections.ts";
-import type { FrameOutcome } from "../ports/changes.ts";
-import { type Change, type Committed, TransfersBuilder } from "../ports/changes.ts";
+import type { Change, Committed, FrameOutcome } from "../ports/changes.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
@@ -21,6 +20,7 @@ import type { SnapshotState } from "../ports/snapshots.ts";
 import type { FastTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
 import type { SnapshotTaker } from "./snapshot-taker.ts";
+import { TransfersBuilder } from "./transfers-builder.ts";
 import { PREPARED_TRANSFERS, type WalletEngine } from "./wallet-engine.ts";
 
 export interface EngineOptions {

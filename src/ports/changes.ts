@@ -46,21 +46,3 @@ export interface Committed {
   readonly changes: readonly Change[];
   readonly outcomes: readonly FrameOutcome[];
 }
-
-/** Transfers that are still being decided. */
-export class TransfersBuilder {
-  readonly #payers: number[] = [];
-  readonly #receivers: number[] = [];
-  readonly #amounts: number[] = [];
-  readonly transfers: Transfers;
-
-  constructor(balanceOf: (number: number) => BalanceName) {
-    this.transfers = new Transfers(balanceOf, this.#payers, this.#receivers, this.#amounts);
-  }
-
-  add(payer: number, receiver: number, amount: number): void {
-    this.#payers.push(payer);
-    this.#receivers.push(receiver);
-    this.#amounts.push(amount);
-  }
-}
