@@ -3,8 +3,8 @@
  * what is small is bounded by the number of connections, so that nobody's batches shut it out.
  */
 
+import type { Answer } from "../ports/answer.ts";
 import { MAX_BATCH_TRANSFERS } from "../wire/requests.ts";
-import type { Answer } from "./answers.ts";
 import { problem } from "./problems.ts";
 
 /** Bodies up to this size count for nothing. */

@@ -1,6 +1,6 @@
 /** Requests and answers as HTTP carries them. */
 
-import type { Answer } from "./answers.ts";
+import type { Answer } from "../ports/answer.ts";
 
 /**
  * On every answer: it is what its type says, nobody keeps it, and a browser that shows it runs, frames and tells

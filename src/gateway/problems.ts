@@ -1,8 +1,8 @@
-/** Everything that can be wrong with a request, as problems (RFC 9457). */
+/** Answers: what was asked for, or everything that can be wrong with a request, as problems (RFC 9457). */
 
 import type { Money } from "../domain/amount.ts";
 import type { Rejection } from "../domain/rejections.ts";
-import type { Answer } from "./answers.ts";
+import type { Answer } from "../ports/answer.ts";
 
 const TITLES = {
   invalid_request: [400, "The request is not valid"],
@@ -57,6 +57,10 @@ export function statusOf(code: ProblemCode): number {
 
 export function titleOf(code: ProblemCode): string {
   return TITLES[code][1];
+}
+
+export function ok(body: string): Answer {
+  return { status: 200, body, replayed: false, retryAfter: undefined };
 }
 
 export function problem(code: ProblemCode, detail: string, members: ProblemMembers = {}): Answer {

@@ -1,10 +1,10 @@
 /** What can be asked over HTTP, version 1: every path with its method. */
 
 import type { AccountPrefix } from "../domain/account-prefix.ts";
+import type { Answer } from "../ports/answer.ts";
 import type { Callers } from "../ports/keys.ts";
 import { type Seal, sealText } from "../ports/seals.ts";
 import { pointer } from "../wire/strict-json.ts";
-import { type Answer, ok } from "./answers.ts";
 import { Bodies, type BodyLimits } from "./bodies.ts";
 import type { RouteDescription } from "./descriptions.ts";
 import * as describe from "./descriptions.ts";
@@ -12,7 +12,7 @@ import { type Route, unauthorized } from "./door.ts";
 import { headersOf, isIdentity, isJson, respond, targetOf } from "./messages.ts";
 import type { IdempotencyHeader } from "./notable-headers.ts";
 import { openApi } from "./openapi.ts";
-import { problem } from "./problems.ts";
+import { ok, problem } from "./problems.ts";
 import type { WalletService } from "./wallet-service.ts";
 
 export interface RouteOptions extends BodyLimits {

@@ -6,6 +6,7 @@ import type { OpenAccount, Transfer } from "../domain/commands/commands.ts";
 import type { Command, OpenAccount, Transfer } from "../domain/commands.ts";
 import { type Currency, parseAccount, parseCurrency, type TransactionId, WORLD } from "../domain/names.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
+import type { Answer } from "../ports/answer.ts";
 import type { BalancesView } from "../ports/balances.ts";
 import { CommandWriter, type EncodedCommands, type TransferBytes, transactionIds } from "../wire/frame.ts";
 import {
@@ -19,9 +20,8 @@ import {
 } from "../wire/requests.ts";
 import { InvalidInput } from "../wire/strict-json.ts";
 import { scanBatch, scanTransfer } from "../wire/transfer-scanner.ts";
-import { type Answer, ok } from "./answers.ts";
 import type { CommandSender, Sent } from "./command-sender.ts";
-import { problem, rejected } from "./problems.ts";
+import { ok, problem, rejected } from "./problems.ts";
 
 /** A new ledger takes no commands before its opening is decided. */
 export const NOT_OPEN = "the ledger is not open yet";

@@ -1,10 +1,11 @@
 /** The engine's end of the link to one gateway. */
 
 import { unreachable } from "../domain/impossible-state.ts";
+import type { Answer } from "../ports/answer.ts";
 import type { Committed, FrameOutcome } from "../ports/changes.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
 import type { KeysInForce } from "../ports/keys.ts";
-import type { LedgerColumns, LinkAnswer, Port, ToEngine, ToGateway } from "../ports/link.ts";
+import type { LedgerColumns, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import type { Seal } from "../ports/seals.ts";
 import { frameCount } from "../wire/frame.ts";
 import { Backlog } from "./backlog.ts";
@@ -25,7 +26,7 @@ export class GatewayLink {
   readonly #calls = new Map<number, () => void>();
   /** The counts of frames that were published and have neither an outcome nor been abandoned, by their ids. */
   readonly #counts = new Map<string, number>();
-  readonly #asked = new Map<number, (answer: LinkAnswer) => void>();
+  readonly #asked = new Map<number, (answer: Answer) => void>();
   readonly #backlog = new Backlog((bytes) => this.port.post({ type: "taken", bytes }));
   #number = 0;
 
@@ -90,7 +91,7 @@ export class GatewayLink {
   }
 
   /** Has the gateway answer a request that came another way than HTTP. */
-  ask(body: Uint8Array, maxAnswerBytes: number): Promise<LinkAnswer> {
+  ask(body: Uint8Array, maxAnswerBytes: number): Promise<Answer> {
     return new Promise((resolve) => {
       const ask = ++this.#number;
       this.#asked.set(ask, resolve);

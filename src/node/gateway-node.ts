@@ -5,12 +5,12 @@
 
 import { unreachable } from "../domain/impossible-state.ts";
 import type { TransactionId } from "../domain/names.ts";
-import type { Answer } from "../gateway/answers.ts";
 import { CommandSender } from "../gateway/command-sender.ts";
 import { problem } from "../gateway/problems.ts";
 import { BalancesProjection } from "../gateway/read-model.ts";
 import { NOT_OPEN, WalletService } from "../gateway/wallet-service.ts";
 import { LinkedQueue } from "../link/linked-queue.ts";
+import type { Answer } from "../ports/answer.ts";
 import type { BalancesView } from "../ports/balances.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { KeysInForce } from "../ports/keys.ts";
@@ -130,8 +130,7 @@ export class GatewayNode {
       this.failedRequest(error);
       answer = problem("internal_error", "The node's log says more.");
     }
-    const { status, body: text, replayed } = answer;
-    this.parts.port.post({ type: "answer", ask, answer: { status, body: text, replayed } });
+    this.parts.port.post({ type: "answer", ask, answer });
   }
 
   #goOn(): void {

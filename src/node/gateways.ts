@@ -5,7 +5,7 @@ import { problem } from "../gateway/problems.ts";
 import type { KeyWatch } from "../keys/key-watch.ts";
 import type { GatewayLink, LinkNode } from "../link/gateway-link.ts";
 import { GatewayMeasures } from "../metrics/gateway-measures.ts";
-import type { LinkAnswer } from "../ports/link.ts";
+import type { Answer } from "../ports/answer.ts";
 import type { NatsSession } from "../queue/nats-session.ts";
 import type { Runtime, TlsPair } from "../runtime/runtime.ts";
 import { MAX_FRAME_COMMANDS } from "../wire/frame.ts";
@@ -111,7 +111,7 @@ export class Gateways {
   }
 
   /** Has one of them answer a request that came by NATS: each in turn. */
-  async ask(request: Uint8Array, maxAnswerBytes: number): Promise<LinkAnswer> {
+  async ask(request: Uint8Array, maxAnswerBytes: number): Promise<Answer> {
     const bytes = request.length + ASKED_OVERHEAD_BYTES;
     if (this.#askedBytes + bytes > MAX_ASKED_BYTES)
       return problem("overloaded", `requests of ${this.#askedBytes} bytes wait for an answer`);

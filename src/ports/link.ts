@@ -8,6 +8,7 @@ import type { Money } from "../domain/amount.ts";
 import type { LedgerOpened, WalletEvent } from "../domain/events.ts";
 import type { AccountId, Currency } from "../domain/names.ts";
 import type { Outcome } from "../domain/outcomes.ts";
+import type { Answer } from "./answer.ts";
 import type { QueueState } from "./command-queue.ts";
 import type { KeysInForce } from "./keys.ts";
 import type { Seal } from "./seals.ts";
@@ -90,17 +91,11 @@ export type ToGateway =
   /** Answered by "done" when everything before it was received, and when nothing waits for an outcome any more. */
   | { readonly type: "sync" | "drain" | "stop_accepting" | "cut" | "close"; readonly call: number };
 
-export interface LinkAnswer {
-  readonly status: number;
-  readonly body: string;
-  readonly replayed: boolean;
-}
-
 export type ToEngine =
   | { readonly type: "publish"; readonly id: string; readonly bytes: Uint8Array<ArrayBuffer> }
   | Taken
   | { readonly type: "abandon"; readonly id: string }
-  | { readonly type: "answer"; readonly ask: number; readonly answer: LinkAnswer }
+  | { readonly type: "answer"; readonly ask: number; readonly answer: Answer }
   | { readonly type: "done"; readonly call: number }
   /** Answered by "metrics", in order. */
   | { readonly type: "metrics" }

@@ -5,6 +5,7 @@
 
 import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { listen, mayAnswer } from "./inbound.ts";
+import type { Answer } from "../ports/answer.ts";
 
 export const TRANSFER_SUBJECT = "coffer.transfer";
 /** Several gateways on one NATS share the requests. */
@@ -12,19 +13,13 @@ const QUEUE_GROUP = "coffer";
 /** What an answer's headers may take of the server's limit. */
 const HEADER_ALLOWANCE_BYTES = 1_024;
 
-export interface ServiceAnswer {
-  readonly status: number;
-  readonly body: string;
-  readonly replayed: boolean;
-}
-
 /**
  * Serves on one connection. A request without a reply subject, or with one that must not be answered, is served
  * as well: its outcome is in the log. `failed` hears of bugs.
  */
 export function serveTransfers(
   connection: NatsConnection,
-  answer: (request: Uint8Array, maxAnswerBytes: number) => Promise<ServiceAnswer>,
+  answer: (request: Uint8Array, maxAnswerBytes: number) => Promise<Answer>,
   failed: (error: unknown) => void,
 ): void {
   const serve = async (message: Msg): Promise<void> => {
@@ -41,7 +36,7 @@ function maxBytesOf(connection: NatsConnection): number {
   return (connection.info?.max_payload ?? 0) - HEADER_ALLOWANCE_BYTES;
 }
 
-function respond(message: Msg, { status, body, replayed }: ServiceAnswer): void {
+function respond(message: Msg, { status, body, replayed }: Answer): void {
   const carrying = headers();
   carrying.set("Coffer-Status", String(status));
   carrying.set("Content-Type", status < 400 ? "application/json" : "application/problem+json");

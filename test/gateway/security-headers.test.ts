@@ -1,11 +1,11 @@
 /** Every answer of every route, good or bad, has the headers that keep browsers and caches from doing harm. */
 
 import { describe, expect, test } from "bun:test";
-import { type Answer, ok } from "../../src/gateway/answers.ts";
 import { createHttp } from "../../src/gateway/http.ts";
-import { type ProblemCode, problem, rejected } from "../../src/gateway/problems.ts";
+import { ok, type ProblemCode, problem, rejected } from "../../src/gateway/problems.ts";
 import { createRoutes } from "../../src/gateway/routes.ts";
 import type { WalletService } from "../../src/gateway/wallet-service.ts";
+import type { Answer } from "../../src/ports/answer.ts";
 import type { Caller, Callers } from "../../src/ports/keys.ts";
 import type { Seal } from "../../src/ports/seals.ts";
 

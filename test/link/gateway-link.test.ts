@@ -6,9 +6,10 @@ import { MAX_UNTAKEN_BYTES } from "../../src/link/backlog.ts";
 import { GatewayLink } from "../../src/link/gateway-link.ts";
 import { LinkedQueue } from "../../src/link/linked-queue.ts";
 import { GatewayNode } from "../../src/node/gateway-node.ts";
+import type { Answer } from "../../src/ports/answer.ts";
 import { type Committed, Transfers } from "../../src/ports/changes.ts";
 import type { CommandQueue, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
-import type { LinkAnswer, Port, ToEngine, ToGateway } from "../../src/ports/link.ts";
+import type { Port, ToEngine, ToGateway } from "../../src/ports/link.ts";
 import { EMPTY_LOG } from "../../src/ports/log-position.ts";
 import { buildFrame, CommandWriter } from "../../src/wire/frame.ts";
 import { currency, deposit } from "../support/ledger-specs.ts";
@@ -203,7 +204,7 @@ test("a request that fails by a bug is reported, and answered", async () => {
   port.receive({ type: "ask", ask: 9, body, maxAnswerBytes: 1_000 });
   await Promise.resolve();
   expect(port.posted.map(({ type }) => type)).toEqual(["failed_request", "answer"]);
-  const { ask, answer } = port.posted[1] as { ask: number; answer: LinkAnswer };
+  const { ask, answer } = port.posted[1] as { ask: number; answer: Answer };
   expect([ask, answer.status, JSON.parse(answer.body).code]).toEqual([9, 500, "internal_error"]);
 });
 

@@ -7,7 +7,7 @@
  */
 
 import { LOG_NAME } from "../../src/eventlog/recovery.ts";
-import type { Answer } from "../../src/gateway/answers.ts";
+import type { Answer } from "../../src/ports/answer.ts";
 import type { GatewayNode } from "../../src/node/gateway-node.ts";
 import { Auditor, Violation } from "./auditor.ts";
 import { type History, nextRequest, probe, type Request, toldOf } from "./clients.ts";

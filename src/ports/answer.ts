@@ -7,7 +7,3 @@ export interface Answer {
   /** In seconds; undefined where trying again does not help. */
   readonly retryAfter: number | undefined;
 }
-
-export function ok(body: string): Answer {
-  return { status: 200, body, replayed: false, retryAfter: undefined };
-}
