@@ -15,13 +15,12 @@
 
 import { type AppendFile, type DataFolder, type ReadableFile, writeAll } from "../ports/append-file.ts";
 import { EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
+import { SEALS_NAME } from "../ports/seals.ts";
 import { upTo } from "./check-lines.ts";
 import { lastCommands, openingOf } from "./lookup.ts";
 import { LogMark } from "./mark.ts";
 import { inspectLog, LOG_NAME, type LogFinding } from "./recovery.ts";
 
-/** A line a seal; each says something of the log before its mark. */
-const SEALS_NAME = "events.seals";
 const CHUNK_BYTES = 1 << 20;
 const NEWLINE = 10;
 

@@ -1,3 +1,6 @@
+/** The file of seals, in the ledger's folder. */
+export const SEALS_NAME = "events.seals";
+
 /** What a seal of the log says, without the digests of its commands. All numbers are exact. */
 export interface Seal {
   /** Its number, from 1 without gaps. */

@@ -8,8 +8,8 @@ import { lastCommands, openingOf } from "../eventlog/lookup.ts";
 import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
 import type { ReadableFile } from "../ports/append-file.ts";
 import { commandText } from "../ports/log-position.ts";
-import type { Seal } from "../ports/seals.ts";
-import { BadSeal, checkChain, DIGEST_BYTES, parseSeal, SEALS_NAME, SealedPart } from "./seal.ts";
+import { SEALS_NAME, type Seal } from "../ports/seals.ts";
+import { BadSeal, checkChain, DIGEST_BYTES, parseSeal, SealedPart } from "./seal.ts";
 import { rawSeals } from "./seal-file.ts";
 
 const NEWLINE = 10;

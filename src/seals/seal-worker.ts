@@ -3,9 +3,9 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { LOG_NAME } from "../eventlog/recovery.ts";
+import { SEALS_NAME } from "../ports/seals.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { systemClock } from "../runtime/system-clock.ts";
-import { SEALS_NAME } from "./seal.ts";
 import type { FromSealer, SealThreadData, ToSealer } from "./seal-thread.ts";
 import { Sealing } from "./sealing.ts";
 

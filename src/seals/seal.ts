@@ -11,7 +11,6 @@
 import { createHash, hash as hashOf } from "node:crypto";
 import type { Seal } from "../ports/seals.ts";
 
-export const SEALS_NAME = "events.seals";
 /** The most commands that one seal may cover, and so the most that a line may have. */
 export const MAX_SEAL_COMMANDS = 100_000;
 export const DIGEST_BYTES = 8;

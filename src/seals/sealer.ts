@@ -11,8 +11,8 @@ import { lastCommands } from "../eventlog/lookup.ts";
 import { DamagedLog } from "../eventlog/recovery.ts";
 import { type AppendFile, type DataFolder, type ReadableFile, writeAll } from "../ports/append-file.ts";
 import { commandText } from "../ports/log-position.ts";
-import type { Seal } from "../ports/seals.ts";
-import { BadSeal, SEALS_NAME, SealedPart } from "./seal.ts";
+import { SEALS_NAME, type Seal } from "../ports/seals.ts";
+import { BadSeal, SealedPart } from "./seal.ts";
 import { readTail, type SealTail } from "./seal-file.ts";
 
 const HASH_TAIL = /"hash":"([0-9a-f]{64})"\}\n$/;

@@ -7,8 +7,7 @@ import { LogMark } from "../eventlog/mark.ts";
 import type { DataFolder, ReadableFile } from "../ports/append-file.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LogPosition } from "../ports/log-position.ts";
-import type { Seal } from "../ports/seals.ts";
-import { SEALS_NAME } from "./seal.ts";
+import { SEALS_NAME, type Seal } from "../ports/seals.ts";
 import { Sealer } from "./sealer.ts";
 
 /** How often the mark is looked at. It moves about once a second. */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { LOG_NAME } from "../../src/eventlog/recovery.ts";
 import type { DataFolder } from "../../src/ports/append-file.ts";
-import { SEALS_NAME } from "../../src/seals/seal.ts";
+import { SEALS_NAME } from "../../src/ports/seals.ts";
 import { Sealer, SealsDoNotFit } from "../../src/seals/sealer.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { temporaryFolder } from "../support/folders.ts";
