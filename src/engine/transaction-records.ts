@@ -11,8 +11,10 @@ import type { DecidedTransaction } from "../domain/ledger.ts";
 import type { TransactionId } from "../domain/names.ts";
 import { REJECTIONS_BY_NUMBER, rejectionNumber } from "../domain/rejections.ts";
 
+/** A record, in 32-bit integers; copies of records and snapshots have them as they are. */
 export const RECORD_INTS = 11;
-const SEGMENT_RECORDS = 1 << 15;
+/** Records that are kept together: what paste() is given in such parts it keeps as it is. */
+export const SEGMENT_RECORDS = 1 << 15;
 /** How large the first segment begins: a small ledger needs no more. */
 const FIRST_RECORDS = 1 << 8;
 

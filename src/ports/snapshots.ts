@@ -27,7 +27,7 @@ export interface SnapshotGrowth {
   readonly accounts: string;
   /** A line each: account, currency, initial balance, with spaces between them. */
   readonly balances: string;
-  /** The records: 44 bytes each, as the id index keeps them. */
+  /** The records, as the id index keeps them: RECORD_INTS integers each. */
   readonly transactions: Int32Array<ArrayBuffer>;
 }
 

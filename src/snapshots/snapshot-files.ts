@@ -21,6 +21,8 @@ import { money } from "../domain/amount.ts";
 import { KINDS_BY_NUMBER } from "../domain/kinds.ts";
 import { REJECTIONS_BY_NUMBER, REJECTIONS } from "../domain/rejections.ts";
 import { writeAll } from "../eventlog/write-all.ts";
+import { TRANSACTION_KINDS } from "../domain/commands.ts";
+import { RECORD_INTS, SEGMENT_RECORDS } from "../engine/transaction-records.ts";
 import { type AppendFile, type FileFolder, writeAll } from "../ports/append-file.ts";
 import { TRANSACTION_KINDS } from "../domain/commands.ts";
 import { crcText } from "../ports/log-position.ts";
@@ -43,9 +45,9 @@ const DAMAGE = "damage";
 const UNFINISHED = "unfinished";
 const KEPT_SNAPSHOTS = 2;
 const FILES = ["accounts", "balances", "transactions"] as const;
+const RECORD_BYTES = RECORD_INTS * Int32Array.BYTES_PER_ELEMENT;
 /** Read at once: as many records as the engine keeps together. */
-const RECORD_BYTES = 44;
-const PART_BYTES = (1 << 15) * RECORD_BYTES;
+const PART_BYTES = SEGMENT_RECORDS * RECORD_BYTES;
 const DIGITS = 16;
 const WRITTEN_BYTES = 1 << 20;
 

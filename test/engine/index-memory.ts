@@ -6,9 +6,10 @@
 import { heapStats } from "bun:jsc";
 import { money } from "../../src/domain/amount.ts";
 import { TransactionIndex } from "../../src/engine/transaction-index.ts";
+import { RECORD_INTS, SEGMENT_RECORDS } from "../../src/engine/transaction-records.ts";
 import { account, currency, id } from "../support/ledger-specs.ts";
 
-const LAST_SEGMENT = 2 ** 15 * 44; // is there in full, however few records it has
+const LAST_SEGMENT = SEGMENT_RECORDS * RECORD_INTS * 4; // is there in full, however few records it has
 
 const before = bytes();
 const index = new TransactionIndex([1, 7]);
