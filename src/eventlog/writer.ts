@@ -16,7 +16,6 @@ import type { LogPosition } from "../ports/log-position.ts";
 import { type LogMeasures, NO_LOG_MEASURES } from "../ports/measures.ts";
 import { type EncodedBatch, LogEncoder } from "./encoder.ts";
 import { type LogFiles, LostFile } from "./log-files.ts";
-import { writeAll } from "./write-all.ts";
 import type { LogMark } from "./mark.ts";
 
 /** How long the mark may stay behind a log that grows, and the files unseen; at rest it comes up to its end. */

@@ -1,9 +1,8 @@
 /** The wallet as callers see it, whatever carries their requests: bytes of JSON in, an answer out. */
 
 import type { AccountPrefix } from "../domain/account-prefix.ts";
-import { type Money, add, ZERO } from "../domain/amount.ts";
+import { add, type Money, ZERO } from "../domain/amount.ts";
 import type { OpenAccount, Transfer } from "../domain/commands/commands.ts";
-import type { Command, OpenAccount, Transfer } from "../domain/commands.ts";
 import { type Currency, parseAccount, parseCurrency, type TransactionId, WORLD } from "../domain/names.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { Answer } from "../ports/answer.ts";

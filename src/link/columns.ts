@@ -6,7 +6,7 @@ import type { WalletEvent } from "../domain/events.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { AccountId, Currency } from "../domain/names.ts";
 import type { Outcome } from "../domain/outcomes.ts";
-import { type BalanceName, type Change, Transfers, type FrameOutcome } from "../ports/changes.ts";
+import { type BalanceName, type Change, type FrameOutcome, Transfers } from "../ports/changes.ts";
 import type { LedgerColumns, OutcomeColumns, TransferColumns } from "../ports/link.ts";
 
 /** Of a committed command: its seq, the payer's balance, the receiver's. */

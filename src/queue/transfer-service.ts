@@ -4,8 +4,8 @@
  */
 
 import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
-import { listen, mayAnswer } from "./inbound.ts";
 import type { Answer } from "../ports/answer.ts";
+import { listen, mayAnswer } from "./inbound.ts";
 
 export const TRANSFER_SUBJECT = "coffer.transfer";
 /** Several gateways on one NATS share the requests. */

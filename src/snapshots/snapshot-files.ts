@@ -19,12 +19,9 @@
 import { crc32 } from "node:zlib";
 import { money } from "../domain/amount.ts";
 import { KINDS_BY_NUMBER } from "../domain/kinds.ts";
-import { REJECTIONS_BY_NUMBER, REJECTIONS } from "../domain/rejections.ts";
-import { writeAll } from "../eventlog/write-all.ts";
-import { TRANSACTION_KINDS } from "../domain/commands.ts";
+import { REJECTIONS_BY_NUMBER } from "../domain/rejections.ts";
 import { RECORD_INTS, SEGMENT_RECORDS } from "../engine/transaction-records.ts";
 import { type AppendFile, type FileFolder, writeAll } from "../ports/append-file.ts";
-import { TRANSACTION_KINDS } from "../domain/commands.ts";
 import { crcText } from "../ports/log-position.ts";
 import type {
   ReadSnapshot,

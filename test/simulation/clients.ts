@@ -1,7 +1,7 @@
 /** Callers of the simulated wallet: they ask, repeat themselves, lose patience, and tell the auditor what they were told. */
 
-import type { Answer } from "../../src/ports/answer.ts";
 import type { WalletService } from "../../src/gateway/wallet-service.ts";
+import type { Answer } from "../../src/ports/answer.ts";
 import { type Asked, type Told, type ToldCounts, Violation } from "./auditor.ts";
 import type { Random } from "./random.ts";
 

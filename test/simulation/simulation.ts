@@ -7,8 +7,8 @@
  */
 
 import { LOG_NAME } from "../../src/eventlog/recovery.ts";
-import type { Answer } from "../../src/ports/answer.ts";
 import type { GatewayNode } from "../../src/node/gateway-node.ts";
+import type { Answer } from "../../src/ports/answer.ts";
 import { Auditor, Violation } from "./auditor.ts";
 import { type History, nextRequest, probe, type Request, toldOf } from "./clients.ts";
 import { Faults } from "./faults.ts";
