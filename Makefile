@@ -62,7 +62,7 @@ check: $(INSTALLED) ## check types, lint, format, which room imports which, and 
 	@$(BIN)/biome check --error-on-warnings
 	@$(BIN)/bun test test/architecture.test.ts
 	@mkdir -p build
-	@$(BIN)/bun test/support/openapi.ts > build/openapi.json
+	@$(BIN)/bun tools/harness/openapi.ts > build/openapi.json
 	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true \
 	  $(BIN)/bun --bun $(BIN)/redocly lint --extends recommended-strict build/openapi.json
 

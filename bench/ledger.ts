@@ -8,8 +8,8 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeKeys } from "../src/keys/key-file.ts";
-import { CofferNode, coffer } from "../test/support/coffer.ts";
-import { WalletClient } from "../test/support/wallet-client.ts";
+import { CofferNode, coffer } from "../tools/harness/coffer.ts";
+import { WalletClient } from "../tools/harness/wallet-client.ts";
 import type { Bench } from "./bench.ts";
 import type { Load, Result } from "./load.ts";
 import { rateOf } from "./rounds.ts";

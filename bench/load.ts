@@ -8,7 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { makeKey } from "../src/keys/key.ts";
 import type { KeyRecord } from "../src/ports/keys.ts";
-import { ROOT, TestProcess } from "../test/support/processes.ts";
+import { ROOT, TestProcess } from "../tools/harness/processes.ts";
 import { ACCOUNTS } from "./settings.ts";
 
 const BENCH = join(ROOT, "bench");

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { statfsSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
-import { ROOT } from "../test/support/processes.ts";
+import { ROOT } from "../tools/harness/processes.ts";
 import { BUSY_LOAD, NEEDED_BYTES } from "./settings.ts";
 
 /** The type that statfs gives to a file system in memory. */

@@ -11,9 +11,9 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { SQL } from "bun";
-import { CofferNode } from "../test/support/coffer.ts";
-import { PostgresServer } from "../test/support/postgres.ts";
-import { endTestProcesses, ROOT } from "../test/support/processes.ts";
+import { CofferNode } from "../tools/harness/coffer.ts";
+import { PostgresServer } from "../tools/harness/postgres.ts";
+import { endTestProcesses, ROOT } from "../tools/harness/processes.ts";
 
 const SECONDS = Number(process.env.SECONDS ?? 5);
 const ROUNDS = Number(process.env.ROUNDS ?? 5);

@@ -2,8 +2,8 @@
 
 import { join } from "node:path";
 import process from "node:process";
-import { coffer } from "../test/support/coffer.ts";
-import { ROOT, TestProcess } from "../test/support/processes.ts";
+import { coffer } from "../tools/harness/coffer.ts";
+import { ROOT, TestProcess } from "../tools/harness/processes.ts";
 import type { Bench } from "./bench.ts";
 import { isLate, median } from "./rounds.ts";
 import { type Claim, type Row, rateText } from "./rows.ts";

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../test/support/processes.ts";
+import { ROOT } from "../tools/harness/processes.ts";
 import { drawChart } from "./chart.ts";
 import type { Filled } from "./ledger.ts";
 import { type Machine, machineText } from "./machine.ts";

@@ -11,7 +11,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { endTestProcesses, ROOT, TestProcess } from "../test/support/processes.ts";
+import { endTestProcesses, ROOT, TestProcess } from "../tools/harness/processes.ts";
 import type { Bench } from "./bench.ts";
 import { measureGrowth } from "./growth.ts";
 import { loadsWithKey } from "./load.ts";

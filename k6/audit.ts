@@ -2,7 +2,7 @@
 
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import type { LedgerAudit } from "../test/support/ledger-audit.ts";
+import type { LedgerAudit } from "../tools/harness/ledger-audit.ts";
 import type { Answers } from "./load.ts";
 import { type Planned, STEPS_PER_ITERATION, type Step, stepOf } from "./plan.ts";
 

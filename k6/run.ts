@@ -7,11 +7,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { CofferNode, coffer, replay } from "../test/support/coffer.ts";
-import { removeTemporaryFolders, temporaryFolder } from "../test/support/folders.ts";
-import { LedgerAudit } from "../test/support/ledger-audit.ts";
-import { endTestProcesses, ROOT, TestProcess } from "../test/support/processes.ts";
-import { SEED } from "../test/support/seed.ts";
+import { CofferNode, coffer, replay } from "../tools/harness/coffer.ts";
+import { removeTemporaryFolders, temporaryFolder } from "../tools/harness/folders.ts";
+import { LedgerAudit } from "../tools/harness/ledger-audit.ts";
+import { endTestProcesses, ROOT, TestProcess } from "../tools/harness/processes.ts";
+import { SEED } from "../tools/harness/seed.ts";
 import { auditAnswers, type Counts } from "./audit.ts";
 import { type Funded, fundedAccounts } from "./plan.ts";
 

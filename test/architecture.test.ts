@@ -107,3 +107,15 @@ test("the TypeScript client stands on the web's interfaces and itself alone", ()
   }
   expect(wrong).toEqual([]);
 });
+
+test("benchmarks and load import nothing of the tests: what they share is in tools/harness/", () => {
+  const wrong: string[] = [];
+  for (const folder of ["bench", "k6", "tools/harness"])
+    for (const name of readdirSync(join(SRC, "..", folder)).filter((name) => name.endsWith(".ts"))) {
+      const text = readFileSync(join(SRC, "..", folder, name), "utf8");
+      for (const [, from] of text.matchAll(/\bfrom "(\.[^"]+)"/g))
+        if (normalize(join(folder, from as string)).startsWith("test/"))
+          wrong.push(`${folder}/${name} imports ${from}`);
+    }
+  expect(wrong).toEqual([]);
+});

@@ -11,7 +11,7 @@ import {
   variableOf,
   WrongSetting,
 } from "../src/config.ts";
-import { temporaryFolder } from "./support/folders.ts";
+import { temporaryFolder } from "../tools/harness/folders.ts";
 
 /** They may hold passwords, which are not shown. */
 const SECRET: readonly SettingName[] = ["natsUrl", "postgresUrl"];

@@ -20,7 +20,7 @@
  */
 
 import { ImpossibleState } from "../domain/impossible-state.ts";
-import { type AppendFile, type DataFolder, type ReadableFile, writeAll } from "../ports/append-file.ts";
+import type { AppendFile, DataFolder, ReadableFile } from "../ports/append-file.ts";
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { copyBytes, keepBytes, unusedName } from "./keep-bytes.ts";
 import { BadLine } from "./line.ts";

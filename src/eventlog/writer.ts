@@ -9,14 +9,13 @@
 
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
-import { type AppendFile, writeAll } from "../ports/append-file.ts";
+import { writeAll } from "../ports/append-file.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
 import { type LogMeasures, NO_LOG_MEASURES } from "../ports/measures.ts";
 import { type EncodedBatch, LogEncoder } from "./encoder.ts";
 import { type LogFiles, LostFile } from "./log-files.ts";
-import type { LogMark } from "./mark.ts";
 
 /** How long the mark may stay behind a log that grows, and the files unseen; at rest it comes up to its end. */
 const MARK_INTERVAL_MS = 1_000;

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { runLoad } from "../../k6/run.ts";
-import { SEED } from "../support/seed.ts";
+import { SEED } from "../../tools/harness/seed.ts";
 
 const SECONDS = 10;
 

@@ -2,11 +2,11 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { CofferNode, RUNTIME_NAMES, replay } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
+import { CofferNode, RUNTIME_NAMES, replay } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { Tellers } from "../support/tellers.ts";
 
 const REQUESTS = 400;

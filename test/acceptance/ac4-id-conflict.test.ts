@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, RUNTIME_NAMES } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import type { WalletAnswer, WalletClient } from "../support/wallet-client.ts";
+import { CofferNode, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import type { WalletAnswer, WalletClient } from "../../tools/harness/wallet-client.ts";
 
 /** Each sends something else under the id of `ORIGINALS`. */
 const OTHERS: Readonly<Record<string, (client: WalletClient, id: string) => Promise<WalletAnswer>>> = {

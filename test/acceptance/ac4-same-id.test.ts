@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { CofferNode, RUNTIME_NAMES } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import type { TransferRequest, WalletAnswer } from "../support/wallet-client.ts";
+import { CofferNode, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import type { TransferRequest, WalletAnswer } from "../../tools/harness/wallet-client.ts";
 
 const AT_ONCE = 50;
 

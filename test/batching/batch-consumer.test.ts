@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { BatchConsumer, type BatchingOptions } from "../../src/batching/batch-consumer.ts";
 import { ManualClock, quiet } from "../support/manual-clock.ts";
 import { ManualSource } from "../support/manual-source.ts";
-import "../support/seed.ts";
+import "../../tools/harness/seed.ts";
 
 const LONG_POLL_MS = 1_000;
 const DATABASE_WRITER = {

@@ -8,9 +8,9 @@ import {
   RequestFailed,
   Unavailable,
 } from "../../clients/typescript/src/index.ts";
-import { CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { freePort } from "../support/nats.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { freePort } from "../../tools/harness/nats.ts";
 import { FaultyGateway, problem } from "./faulty-gateway.ts";
 
 let node: CofferNode;

@@ -11,9 +11,9 @@ import {
   RequestFailed,
   TransactionIdConflict,
 } from "../../clients/typescript/src/index.ts";
-import { CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import "../support/seed.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import "../../tools/harness/seed.ts";
 
 /** 2^63−1. */
 const MAX = 9_223_372_036_854_775_807n;

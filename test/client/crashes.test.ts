@@ -3,11 +3,11 @@
 import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Coffer, type Transfer, type TransferOutcome } from "../../clients/typescript/src/index.ts";
-import { CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { LedgerAudit } from "../support/ledger-audit.ts";
-import { freePort } from "../support/nats.ts";
-import { randomIntegers } from "../support/seed.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { LedgerAudit } from "../../tools/harness/ledger-audit.ts";
+import { freePort } from "../../tools/harness/nats.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { FaultyGateway } from "./faulty-gateway.ts";
 

@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Coffer, OutcomeUnknown, RequestFailed } from "../../clients/typescript/src/index.ts";
-import { addKey, CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { addKey, CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { FaultyGateway, problem } from "./faulty-gateway.ts";
 
 let node: CofferNode;

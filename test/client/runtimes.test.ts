@@ -3,9 +3,9 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { ROOT, TestProcess } from "../support/processes.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { ROOT, TestProcess } from "../../tools/harness/processes.ts";
 
 const PACKAGE = join(ROOT, "clients", "typescript");
 const BIN = join(ROOT, "node_modules", ".bin");

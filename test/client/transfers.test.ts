@@ -9,10 +9,10 @@ import {
   TransactionIdConflict,
   type Transfer,
 } from "../../clients/typescript/src/index.ts";
-import { CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import { randomIntegers } from "../support/seed.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { FaultyGateway } from "./faulty-gateway.ts";
 
 let node: CofferNode;

@@ -5,11 +5,11 @@
 
 import { expect, test } from "bun:test";
 import process from "node:process";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { expectWhole } from "../support/node-checks.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 import { Tellers } from "../support/tellers.ts";
 
 const ROUNDS = Number(process.env.COFFER_CRASH_ROUNDS ?? 15);

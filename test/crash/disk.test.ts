@@ -3,11 +3,11 @@
 import { expect, test } from "bun:test";
 import { readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode } from "../support/coffer.ts";
-import { contentsOf, temporaryFolder } from "../support/folders.ts";
-import { NatsServer } from "../support/nats.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { contentsOf, temporaryFolder } from "../../tools/harness/folders.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { expectWhole } from "../support/node-checks.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 import { SmallDisk } from "../support/small-disk.ts";
 import { Tellers } from "../support/tellers.ts";
 

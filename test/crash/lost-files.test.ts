@@ -17,13 +17,13 @@ import {
 import { join } from "node:path";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { LogMark } from "../../src/eventlog/mark.ts";
-import { CofferNode, coffer, RUNTIME_NAMES, type RuntimeName, replay } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { NatsServer } from "../support/nats.ts";
+import { CofferNode, coffer, RUNTIME_NAMES, type RuntimeName, replay } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { expectWhole } from "../support/node-checks.ts";
-import { TestProcess } from "../support/processes.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 import { SmallDisk } from "../support/small-disk.ts";
 import { Tellers } from "../support/tellers.ts";
 

@@ -3,15 +3,15 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, coffer } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
+import { CofferNode, coffer } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
+import type { TransferRequest } from "../../tools/harness/wallet-client.ts";
 import { Asking } from "../support/ledger-in-postgres.ts";
-import { NatsServer } from "../support/nats.ts";
-import { PostgresServer } from "../support/postgres.ts";
-import { randomIntegers } from "../support/seed.ts";
-import type { TransferRequest } from "../support/wallet-client.ts";
 
 const TRANSFERS = 200_000;
 const BATCH = 1_000;

@@ -13,7 +13,7 @@ import {
   subtract,
 } from "../../src/domain/amount.ts";
 import { MAX } from "../support/ledger-specs.ts";
-import "../support/seed.ts";
+import "../../tools/harness/seed.ts";
 
 const SAFE = 2n ** 53n - 1n;
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseAccount, parseCurrency, parseTransactionId } from "../../src/domain/names.ts";
-import "../support/seed.ts";
+import "../../tools/harness/seed.ts";
 
 describe("accounts", () => {
   test.each([

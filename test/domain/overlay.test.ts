@@ -4,8 +4,8 @@ import { expect, test } from "bun:test";
 import { execute } from "../../src/domain/execute.ts";
 import { LedgerOverlay } from "../../src/domain/ledger.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { someCommands } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 test("commands that are decided on an overlay come to what they come to when they are applied, and leave nothing", () => {
   const draw = randomIntegers();

@@ -15,13 +15,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { CofferNode, coffer, RUNTIME_NAMES, RUNTIMES, replay } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { contentsOf, temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import { NatsServer } from "../support/nats.ts";
-import { TestProcess } from "../support/processes.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
+import { CofferNode, coffer, RUNTIME_NAMES, RUNTIMES, replay } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { contentsOf, temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { SmallDisk } from "../support/small-disk.ts";
 import { Tellers } from "../support/tellers.ts";
 

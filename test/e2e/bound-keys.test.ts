@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { addKey, CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { addKey, CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { type WalletAnswer, WalletClient } from "../../tools/harness/wallet-client.ts";
 import { newId } from "../support/ledger-specs.ts";
-import { type WalletAnswer, WalletClient } from "../support/wallet-client.ts";
 
 let node: CofferNode;
 /** Bound to `shop-1:`. */

@@ -4,9 +4,9 @@ import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
-import { contentsOf, temporaryFolder } from "../support/folders.ts";
-import { freePort, NatsServer } from "../support/nats.ts";
+import { CofferNode, coffer, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { contentsOf, temporaryFolder } from "../../tools/harness/folders.ts";
+import { freePort, NatsServer } from "../../tools/harness/nats.ts";
 
 /** What each command takes, and a value that each flag must refuse. Switches refuse any value. */
 const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {

@@ -3,9 +3,9 @@
 import { describe, expect, test } from "bun:test";
 import { chownSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
-import { contentsOf, temporaryFolder } from "../support/folders.ts";
-import { WalletClient } from "../support/wallet-client.ts";
+import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { contentsOf, temporaryFolder } from "../../tools/harness/folders.ts";
+import { WalletClient } from "../../tools/harness/wallet-client.ts";
 
 const KEY = /^coffer_[0-9a-f]{12}_[A-Za-z0-9_-]{43}$/;
 

@@ -11,10 +11,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, coffer, RUNTIME_NAMES, replay } from "../support/coffer.ts";
-import { contentsOf, temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import { randomIntegers } from "../support/seed.ts";
+import { CofferNode, coffer, RUNTIME_NAMES, replay } from "../../tools/harness/coffer.ts";
+import { contentsOf, temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { Tellers } from "../support/tellers.ts";
 
 const MAX = 2n ** 63n - 1n;

@@ -3,14 +3,14 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, coffer, RUNTIMES } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode, coffer, RUNTIMES } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { freePort, NatsServer } from "../../tools/harness/nats.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { Asking, ledgerFolder } from "../support/ledger-in-postgres.ts";
-import { freePort, NatsServer } from "../support/nats.ts";
-import { PostgresServer } from "../support/postgres.ts";
-import { TestProcess } from "../support/processes.ts";
-import { randomIntegers } from "../support/seed.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 
 let server: PostgresServer;

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../support/processes.ts";
+import { ROOT } from "../../tools/harness/processes.ts";
 
 test("the executable has no absolute path of the checkout that it was built in", () => {
   const executable = readFileSync(join(ROOT, "build", "coffer"));

@@ -3,12 +3,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { addKey, CofferNode, RUNTIME_NAMES, type RuntimeName } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { addKey, CofferNode, RUNTIME_NAMES, type RuntimeName } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { OpenApi } from "../../tools/harness/openapi.ts";
+import { WalletClient } from "../../tools/harness/wallet-client.ts";
 import { newId } from "../support/ledger-specs.ts";
-import { OpenApi } from "../support/openapi.ts";
 import { type RawAnswer, type RawRequest, rawRequest } from "../support/raw-http.ts";
-import { WalletClient } from "../support/wallet-client.ts";
 
 type Header = readonly [name: string, value: string];
 

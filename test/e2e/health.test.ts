@@ -1,11 +1,11 @@
 /** The probes: /health/ready says why it is not, /health/live answers meanwhile. */
 
 import { expect, test } from "bun:test";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { freePort, NatsServer } from "../support/nats.ts";
-import { WalletClient } from "../support/wallet-client.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { freePort, NatsServer } from "../../tools/harness/nats.ts";
+import { WalletClient } from "../../tools/harness/wallet-client.ts";
 
 /** Why a node that lives is not ready; undefined where it is. Does not return before there is an answer. */
 async function unready(client: WalletClient): Promise<string | undefined> {

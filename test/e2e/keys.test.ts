@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRoutes } from "../../src/gateway/routes.ts";
-import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { WalletClient } from "../../tools/harness/wallet-client.ts";
 import { newId } from "../support/ledger-specs.ts";
 import {
   type RawAnswer,
@@ -16,7 +17,6 @@ import {
   requestBytes,
 } from "../support/raw-http.ts";
 import { SmallDisk } from "../support/small-disk.ts";
-import { WalletClient } from "../support/wallet-client.ts";
 
 const JSON_TYPE = ["Content-Type", "application/json"] as const;
 

@@ -2,11 +2,11 @@
 
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
-import { CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { NatsServer } from "../support/nats.ts";
-import { PostgresServer } from "../support/postgres.ts";
+import { CofferNode, coffer, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
 
 /** Every sample by its name and labels. */
 async function scrape(node: CofferNode): Promise<ReadonlyMap<string, number>> {

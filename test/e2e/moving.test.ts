@@ -1,11 +1,11 @@
 /** A folder moves from its own nats-server to an external one, back, and there again, as docs/operations.md says. */
 
 import { expect, test } from "bun:test";
-import { CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { NatsServer } from "../support/nats.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { expectWhole } from "../support/node-checks.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 import { Tellers } from "../support/tellers.ts";
 
 const AT_ONCE = 8;

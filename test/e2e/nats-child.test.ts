@@ -1,11 +1,11 @@
 /** The nats-server that a node carries, killed or spoilt under it. */
 
 import { expect, test } from "bun:test";
-import { CofferNode, RUNTIME_NAMES } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { expectWhole } from "../support/node-checks.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 import { Tellers } from "../support/tellers.ts";
 
 const KILLS = 2;

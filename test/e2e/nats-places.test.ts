@@ -12,9 +12,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { CofferNode, RUNTIME_NAMES, RUNTIMES } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { TestProcess } from "../support/processes.ts";
+import { CofferNode, RUNTIME_NAMES, RUNTIMES } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
 import { SmallDisk } from "../support/small-disk.ts";
 
 const NAMED = /^coffer-nats-[0-9a-f]+$/;

@@ -3,8 +3,8 @@
 import { expect, mock, test } from "bun:test";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
-import { CofferNode } from "../support/coffer.ts";
-import { contentsOf, temporaryFolder } from "../support/folders.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { contentsOf, temporaryFolder } from "../../tools/harness/folders.ts";
 
 /** Syncs and renames, in their order. */
 const done: string[] = [];

@@ -3,12 +3,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { addKey, CofferNode, RUNTIME_NAMES } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { ROOT } from "../support/processes.ts";
+import { addKey, CofferNode, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { ROOT } from "../../tools/harness/processes.ts";
+import { WalletClient } from "../../tools/harness/wallet-client.ts";
 import { ReverseProxy } from "../support/proxies.ts";
 import { type RawRequest, rawRequest } from "../support/raw-http.ts";
-import { WalletClient } from "../support/wallet-client.ts";
 
 type Header = readonly [name: string, value: string];
 

@@ -5,14 +5,14 @@ import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync }
 import { join } from "node:path";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { LogMark } from "../../src/eventlog/mark.ts";
-import { CofferNode, coffer, RUNTIME_NAMES, RUNTIMES } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode, coffer, RUNTIME_NAMES, RUNTIMES } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { checkSealsIndependently, commandsOf, forge } from "../support/independent-seals.ts";
 import { id } from "../support/ledger-specs.ts";
 import { markOf } from "../support/log-files.ts";
-import { TestProcess } from "../support/processes.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const FLAGS = ["--seal-commands", "5"];
 

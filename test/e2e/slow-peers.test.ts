@@ -4,9 +4,9 @@ import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { CofferNode, type RuntimeName } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode, type RuntimeName } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 
 const RUNTIMES: readonly RuntimeName[] = ["the compiled executable", "Deno"];
 const DRIP_MS = 1_000;

@@ -3,8 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, coffer, RUNTIME_NAMES, type RuntimeName, replay } from "../support/coffer.ts";
-import { contentsOf, temporaryFolder } from "../support/folders.ts";
+import { CofferNode, coffer, RUNTIME_NAMES, type RuntimeName, replay } from "../../tools/harness/coffer.ts";
+import { contentsOf, temporaryFolder } from "../../tools/harness/folders.ts";
 import { id } from "../support/ledger-specs.ts";
 
 const FLAGS = ["--snapshot-commands", "20"];

@@ -3,11 +3,11 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, RUNTIME_NAMES, type RuntimeName } from "../support/coffer.ts";
-import { contentsOf, temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import { freePort } from "../support/nats.ts";
-import { WalletClient } from "../support/wallet-client.ts";
+import { CofferNode, RUNTIME_NAMES, type RuntimeName } from "../../tools/harness/coffer.ts";
+import { contentsOf, temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { freePort } from "../../tools/harness/nats.ts";
+import { WalletClient } from "../../tools/harness/wallet-client.ts";
 
 const TRANSFERS = 20;
 

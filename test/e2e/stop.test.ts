@@ -3,13 +3,13 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, RUNTIME_NAMES, type RuntimeName } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import { NatsServer } from "../support/nats.ts";
-import { isRunning, ROOT } from "../support/processes.ts";
-import { randomIntegers } from "../support/seed.ts";
+import { CofferNode, RUNTIME_NAMES, type RuntimeName } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { isRunning, ROOT } from "../../tools/harness/processes.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { Tellers } from "../support/tellers.ts";
 
 const AT_ONCE = 32;

@@ -6,12 +6,12 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls, createServer as createTlsServer, type SecureVersion } from "node:tls";
+import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { contentsOf, temporaryFolder } from "../../tools/harness/folders.ts";
+import { WalletClient } from "../../tools/harness/wallet-client.ts";
 import { type Certificate, makeCertificate } from "../support/certificate.ts";
-import { addKey, CofferNode, coffer, RUNTIME_NAMES } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { contentsOf, temporaryFolder } from "../support/folders.ts";
 import { rawRequest } from "../support/raw-http.ts";
-import { WalletClient } from "../support/wallet-client.ts";
 
 let certificate: Certificate;
 let other: Certificate;

@@ -7,12 +7,12 @@ import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { readLog } from "../../src/eventlog/reader.ts";
 import type { AppendFile } from "../../src/ports/append-file.ts";
 import type { LogPosition } from "../../src/ports/log-position.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { recordStream } from "../support/command-streams.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
 import { collector, putFiles } from "../support/log-files.ts";
 import { consume } from "../support/recorded-stream.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 const STREAM = recordStream(120, draw);

@@ -14,8 +14,9 @@ import { type Committed, Transfers } from "../../src/ports/changes.ts";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
 import { EMPTY_LOG } from "../../src/ports/log-position.ts";
 import { readMessage } from "../../src/wire/messages.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { foreign, frame, json } from "../support/command-streams.ts";
-import { temporaryFolder } from "../support/folders.ts";
 import {
   account,
   currency,
@@ -27,7 +28,6 @@ import {
 } from "../support/ledger-specs.ts";
 import { FIRST_AT, LogOnDisk } from "../support/log-files.ts";
 import { ManualSource } from "../support/manual-source.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 const MAX = 2n ** 63n - 1n;

@@ -22,7 +22,7 @@ import {
   withdraw,
 } from "../support/ledger-specs.ts";
 import { FIRST_AT } from "../support/log-files.ts";
-import "../support/seed.ts";
+import "../../tools/harness/seed.ts";
 
 const USD = currency("USD");
 const one = { id: id(1) };

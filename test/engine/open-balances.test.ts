@@ -2,8 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { account, accountOpened, currency, ledgerOpened } from "../support/ledger-specs.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 /** More than the first table has places for. */
 const ACCOUNTS = 20_000;

@@ -10,9 +10,9 @@ import type { DecidedTransaction } from "../../src/domain/ledger.ts";
 import { parseTransactionId, type TransactionId } from "../../src/domain/names.ts";
 import { REJECTIONS } from "../../src/domain/rejections.ts";
 import { TransactionIndex } from "../../src/engine/transaction-index.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { account, currency, id, MAX } from "../support/ledger-specs.ts";
-import { TestProcess } from "../support/processes.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 
 const ids = fc.uuid().map((text) => parseTransactionId(text) as TransactionId);
 const amounts = fc.oneof(

@@ -15,7 +15,7 @@ import {
   transfer,
   withdraw,
 } from "../support/ledger-specs.ts";
-import "../support/seed.ts";
+import "../../tools/harness/seed.ts";
 
 /** Says what a command comes to, as section by section the rules have it. */
 class Model {

@@ -9,10 +9,10 @@ import { LogMark } from "../../src/eventlog/mark.ts";
 import { inspectLog, LOG_NAME } from "../../src/eventlog/recovery.ts";
 import type { AppendFile, DataFolder } from "../../src/ports/append-file.ts";
 import { SEALS_NAME } from "../../src/ports/seals.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { FaultyDisk, type Operation } from "../support/faulty-disk.ts";
-import { temporaryFolder } from "../support/folders.ts";
 import { LogOnDisk, place, someCommands } from "../support/log-files.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 
 /** So that there are writes to fail between. */
 const PART_BYTES = 1_500;

@@ -5,6 +5,7 @@ import { appendFileSync, readdirSync, statSync, truncateSync, writeFileSync } fr
 import { NewerFormat } from "../../src/eventlog/line.ts";
 import { DamagedLog } from "../../src/eventlog/recovery.ts";
 import { EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { id } from "../support/ledger-specs.ts";
 import {
   FIRST_AT,
@@ -17,7 +18,6 @@ import {
   type WrittenLog,
   writeLog,
 } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 import { credited, deducted, expectRefused, folder, OPENED, path, type Refusal } from "./refusals.ts";
 
 const draw = randomIntegers();

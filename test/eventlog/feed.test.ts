@@ -9,9 +9,9 @@ import { readLog } from "../../src/eventlog/reader.ts";
 import type { AppendFile } from "../../src/ports/append-file.ts";
 import type { LogFollower, LoggedCommand } from "../../src/ports/log-feed.ts";
 import { EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { collector, place, someCommands, type WrittenLog, writeLog } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 let log: WrittenLog;

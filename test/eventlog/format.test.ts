@@ -12,8 +12,9 @@ import { LogEncoder } from "../../src/eventlog/encoder.ts";
 import { readLog } from "../../src/eventlog/reader.ts";
 import type { AppendFile } from "../../src/ports/append-file.ts";
 import { EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import {
   accountOpened,
   currency,
@@ -30,7 +31,6 @@ import {
   withdraw,
 } from "../support/ledger-specs.ts";
 import { collector, HandwrittenLog, place, someCommands, writeLog } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const AT = 1_795_243_425_437;
 const ID = "0190b5c0-0000-7000-8000-00000000000a";

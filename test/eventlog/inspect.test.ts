@@ -4,8 +4,9 @@ import { expect, test } from "bun:test";
 import { NewerFormat } from "../../src/eventlog/line.ts";
 import { inspectLog, type LogFinding, recoverLog } from "../../src/eventlog/recovery.ts";
 import type { ReadableFile } from "../../src/ports/append-file.ts";
+import { memoryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
-import { memoryFolder } from "../support/folders.ts";
 import {
   collector,
   filesOf,
@@ -16,7 +17,6 @@ import {
   someCommands,
   writeLog,
 } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 /** A file in memory, to be read. */
 function fileOf(bytes: Uint8Array): ReadableFile {

@@ -7,9 +7,9 @@ import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { crcAt } from "../../src/eventlog/lookup.ts";
 import type { AppendFile } from "../../src/ports/append-file.ts";
 import type { LogPosition } from "../../src/ports/log-position.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { place, someCommands, type WrittenLog, writeLog } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 const folder = temporaryFolder();

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { LogMark } from "../../src/eventlog/mark.ts";
 import { EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
-import { temporaryFolder } from "../support/folders.ts";
 import { ledgerOpened } from "../support/ledger-specs.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const SLOT = 512;
 

@@ -8,8 +8,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DamagedLog } from "../../src/eventlog/recovery.ts";
 import type { LogPosition } from "../../src/ports/log-position.ts";
+import { memoryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
-import { memoryFolder } from "../support/folders.ts";
 import {
   filesOf,
   LogOnDisk,
@@ -20,7 +21,6 @@ import {
   type WrittenLog,
   writeLog,
 } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 const COMMANDS = place(someCommands(25, draw));

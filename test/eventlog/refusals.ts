@@ -4,7 +4,7 @@ import { expect } from "bun:test";
 import { join } from "node:path";
 import { NewerFormat } from "../../src/eventlog/line.ts";
 import { DamagedLog } from "../../src/eventlog/recovery.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { id, ledgerOpened } from "../support/ledger-specs.ts";
 import { filesOf, LogOnDisk, putFiles } from "../support/log-files.ts";
 

@@ -9,9 +9,9 @@ import { LogEncoder } from "../../src/eventlog/encoder.ts";
 import { inspectLog } from "../../src/eventlog/recovery.ts";
 import type { ReadableFile } from "../../src/ports/append-file.ts";
 import { EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { deposit, id, openAccount, openLedger, transfer, withdraw } from "../support/ledger-specs.ts";
 import { FIRST_AT } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 type Draw = (below: number) => number;
 

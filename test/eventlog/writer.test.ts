@@ -6,13 +6,13 @@ import { join } from "node:path";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { LostFile } from "../../src/eventlog/log-files.ts";
 import { LogMark } from "../../src/eventlog/mark.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
-import { temporaryFolder } from "../support/folders.ts";
 import { deposit, openLedger } from "../support/ledger-specs.ts";
 import { LogOnDisk, type Placed, place, someCommands, writeLog } from "../support/log-files.ts";
 import { quiet } from "../support/manual-clock.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const LOG = "events.log";
 const MARK = "events.mark";

@@ -15,14 +15,14 @@ import { BalanceChangeSource, balanceChangesOf } from "../../src/postgres/balanc
 import { NatsSession } from "../../src/queue/nats-session.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { readMessage } from "../../src/wire/messages.ts";
-import { CofferNode, coffer } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
+import { CofferNode, coffer } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { currency } from "../support/ledger-specs.ts";
-import { NatsServer } from "../support/nats.ts";
 import { type RawMessage, RawNats } from "../support/raw-nats.ts";
-import { randomIntegers } from "../support/seed.ts";
 import { FUZZ_TIMEOUT_MS, rounds } from "./budget.ts";
 import { hostileHead, hostileReply } from "./hostile-headers.ts";
 

@@ -3,12 +3,12 @@
 import { expect, test } from "bun:test";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, coffer } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import { ROUTES } from "../support/openapi.ts";
-import { ROOT, TestProcess } from "../support/processes.ts";
-import { SEED } from "../support/seed.ts";
+import { CofferNode, coffer } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { ROUTES } from "../../tools/harness/openapi.ts";
+import { ROOT, TestProcess } from "../../tools/harness/processes.ts";
+import { SEED } from "../../tools/harness/seed.ts";
 import { FUZZ_SECONDS, FUZZ_TIMEOUT_MS } from "./budget.ts";
 
 const PYTHON = join(ROOT, "build", "schemathesis", "bin", "python");

@@ -9,8 +9,8 @@ import { type Message, readMessage } from "../../src/wire/messages.ts";
 import { parseTransfer } from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
 import { scanTransfer } from "../../src/wire/transfer-scanner.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { currency, id } from "../support/ledger-specs.ts";
-import { randomIntegers } from "../support/seed.ts";
 import { FUZZ_TIMEOUT_MS, rounds } from "./budget.ts";
 import { hostileMessage, isDamagedFrame } from "./hostile-messages.ts";
 

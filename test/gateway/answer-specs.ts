@@ -1,8 +1,8 @@
 /** What the tests of answers share. */
 
 import { expect } from "bun:test";
-import { replayIndependently } from "../support/independent-replay.ts";
-import type { WalletAnswer } from "../support/wallet-client.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import type { WalletAnswer } from "../../tools/harness/wallet-client.ts";
 
 export const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 export const REPLAYED = "idempotent-replayed";

@@ -2,9 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
 import { newId } from "../support/ledger-specs.ts";
 import { expectProblem, linesOf, names, UUID_V7 } from "./answer-specs.ts";
 

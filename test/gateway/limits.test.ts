@@ -5,13 +5,13 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { freePort, NatsServer } from "../../tools/harness/nats.ts";
+import { type WalletAnswer, WalletClient } from "../../tools/harness/wallet-client.ts";
 import { newId } from "../support/ledger-specs.ts";
-import { freePort, NatsServer } from "../support/nats.ts";
 import { RawConnection } from "../support/raw-http.ts";
-import { type WalletAnswer, WalletClient } from "../support/wallet-client.ts";
 import { expectProblem, linesOf, REPLAYED, UUID_V7 } from "./answer-specs.ts";
 import { TRANSFER } from "./bad-bodies.ts";
 

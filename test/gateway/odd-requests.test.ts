@@ -3,8 +3,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { addKey, CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { addKey, CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { newId } from "../support/ledger-specs.ts";
 import {
   type RawAnswer,

@@ -14,11 +14,11 @@ import {
   type RequestDefaults,
 } from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
-import { CofferNode, RUNTIME_NAMES } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { type Json, OpenApi, openApiText, ROUTES } from "../../tools/harness/openapi.ts";
 import { currency, id } from "../support/ledger-specs.ts";
-import { type Json, OpenApi, openApiText, ROUTES } from "../support/openapi.ts";
-import "../support/seed.ts";
+import "../../tools/harness/seed.ts";
 import { accounts, amounts, currencies, uuids } from "../wire/commands.ts";
 
 const openApi = await OpenApi.published();

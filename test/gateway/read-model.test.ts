@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import type { WalletEvent } from "../../src/domain/events.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { BalancesProjection } from "../../src/gateway/read-model.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import {
   account,
   accountOpened,
@@ -17,7 +18,6 @@ import {
   transfer,
 } from "../support/ledger-specs.ts";
 import { someCommands } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const USD = currency("USD");
 

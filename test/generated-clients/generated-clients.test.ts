@@ -4,9 +4,9 @@ import { beforeAll, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { CofferNode } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { ROOT, TestProcess } from "../support/processes.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { ROOT, TestProcess } from "../../tools/harness/processes.ts";
 
 const HERE = join(ROOT, "test", "generated-clients");
 const BUILD = join(ROOT, "build", "generated-clients");

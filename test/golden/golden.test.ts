@@ -2,11 +2,11 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { LogOnDisk, putFiles } from "../support/log-files.ts";
 import { consume } from "../support/recorded-stream.ts";
-import { randomIntegers } from "../support/seed.ts";
 import { goldenStreams } from "./golden-streams.ts";
 
 const draw = randomIntegers();

@@ -13,7 +13,7 @@ import {
   writeKeys,
 } from "../../src/keys/key-file.ts";
 import type { KeyRecord } from "../../src/ports/keys.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 
 function record(name: string, account?: string): KeyRecord {
   return makeKey({ name, scope: "write", account, created: "2026-01-02T03:04:05.678Z" }).record;

@@ -7,7 +7,7 @@ import { makeKey } from "../../src/keys/key.ts";
 import { BrokenKeyFile, writeKeys } from "../../src/keys/key-file.ts";
 import { KeyWatch } from "../../src/keys/key-watch.ts";
 import type { KeyRecord, KeysInForce } from "../../src/ports/keys.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 
 const record = (name: string): KeyRecord =>
   makeKey({ name, scope: "read", account: undefined, created: "2026-01-02T03:04:05.678Z" }).record;

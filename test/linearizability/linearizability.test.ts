@@ -3,13 +3,13 @@
 import { describe, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { type LogLine, replayIndependently } from "../support/independent-replay.ts";
-import { type Asked, LedgerAudit, type Told } from "../support/ledger-audit.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
-import type { WalletClient } from "../support/wallet-client.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { type LogLine, replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { type Asked, LedgerAudit, type Told } from "../../tools/harness/ledger-audit.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
+import type { WalletClient } from "../../tools/harness/wallet-client.ts";
 import { type Operation, violations } from "./history.ts";
 
 const CLIENTS = 24;

@@ -10,9 +10,9 @@ import { LedgerNode } from "../../src/node/ledger-node.ts";
 import type { Port, ToEngine, ToGateway } from "../../src/ports/link.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { buildFrame, CommandWriter, MAX_FRAME_COMMANDS } from "../../src/wire/frame.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { FakeStream } from "../queue/fake-stream.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
 import { account, currency, id } from "../support/ledger-specs.ts";
 
 /** Of whole frames of openings: more than a gateway is told that takes nothing. */

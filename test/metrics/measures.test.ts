@@ -16,8 +16,8 @@ import {
 import { LookedUpMetrics } from "../../src/metrics/looked-up-metric.ts";
 import { watchLoop } from "../../src/metrics/loop-lag.ts";
 import type { Clock } from "../../src/ports/clock.ts";
-import { ROUTES } from "../support/openapi.ts";
-import { SEED } from "../support/seed.ts";
+import { ROUTES } from "../../tools/harness/openapi.ts";
+import { SEED } from "../../tools/harness/seed.ts";
 
 test("bounds rise from the least to the most that is told apart", () => {
   const ends = [SIZES, BYTES, EXECUTION_TIMES, DISK_TIMES, ANSWER_TIMES, LAGS].map((bounds) => {

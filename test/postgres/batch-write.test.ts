@@ -3,8 +3,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { crc32 } from "node:zlib";
 import { Divergence } from "../../src/postgres/balance-changes.ts";
+import { BalanceDatabase, closeDatabases } from "../../tools/harness/balance-database.ts";
 import { change, FIRST_AT } from "../support/balance-changes.ts";
-import { BalanceDatabase, closeDatabases } from "../support/balance-database.ts";
 
 afterEach(closeDatabases);
 

@@ -14,13 +14,13 @@ import { PostgresWriter } from "../../src/postgres/postgres-writer.ts";
 import { NatsSession } from "../../src/queue/nats-session.ts";
 import { connectTo } from "../../src/runtime/bun-postgres.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { Asking } from "../support/ledger-in-postgres.ts";
-import { NatsServer } from "../support/nats.ts";
-import { PostgresServer } from "../support/postgres.ts";
 import { RawNats } from "../support/raw-nats.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 const SHORT = { leaseMs: 400, heartbeatMs: 100 };

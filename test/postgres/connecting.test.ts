@@ -7,13 +7,13 @@ import { join } from "node:path";
 import process from "node:process";
 import { SqlError } from "../../src/ports/sql-connection.ts";
 import { connectTo } from "../../src/runtime/bun-postgres.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { freePort } from "../../tools/harness/nats.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
 import { makeCertificate } from "../support/certificate.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { freePort } from "../support/nats.ts";
-import { PostgresServer } from "../support/postgres.ts";
 
 const OPTIONS = { applicationName: "test", timeoutMs: 0 };
-/** As test/support/postgres.ts makes every cluster. */
+/** As tools/harness/postgres.ts makes every cluster. */
 const USER = "coffer:throw-away";
 
 let server: PostgresServer;

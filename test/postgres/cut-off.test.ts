@@ -3,12 +3,12 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
 import { Asking } from "../support/ledger-in-postgres.ts";
-import { NatsServer } from "../support/nats.ts";
-import { PostgresServer } from "../support/postgres.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 
 test("a leader without its queue gives the lock back, and does not take it again before it has one", async () => {

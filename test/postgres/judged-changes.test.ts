@@ -3,9 +3,9 @@
 import { expect, test } from "bun:test";
 import { crc32 } from "node:zlib";
 import type { BalanceChange } from "../../src/postgres/balance-changes.ts";
+import { BalanceDatabase } from "../../tools/harness/balance-database.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { change, FIRST_AT, SequentialModel } from "../support/balance-changes.ts";
-import { BalanceDatabase } from "../support/balance-database.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 
 const HISTORIES = 60;
 const BATCHES = 12;

@@ -7,8 +7,8 @@ import { Deposed, type Lease } from "../../src/postgres/leadership.ts";
 import { inTransaction, migrate } from "../../src/postgres/migrate.ts";
 import { connectTo } from "../../src/runtime/bun-postgres.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
-import { eventually } from "../support/eventually.ts";
-import { PostgresServer } from "../support/postgres.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
 
 const LEDGER_ID = "0190b5c0-0000-7000-8000-000000000001";
 

@@ -5,12 +5,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LogPosition } from "../../src/ports/log-position.ts";
 import { connectTo } from "../../src/runtime/bun-postgres.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { Asking, FollowedLog, ledgerFolder, ledgerWriter } from "../support/ledger-in-postgres.ts";
 import type { WrittenLog } from "../support/log-files.ts";
-import { PostgresServer } from "../support/postgres.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 const SHORT = { leaseMs: 400, heartbeatMs: 100 };

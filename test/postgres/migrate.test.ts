@@ -4,10 +4,10 @@ import { afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { SqlConnect, SqlConnection, SqlRow } from "../../src/ports/sql-connection.ts";
 import { migrateWith, SchemaRefused } from "../../src/postgres/migrate.ts";
 import { connectTo } from "../../src/runtime/bun-postgres.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { Asking, FollowedLog, ledgerFolder, ledgerWriter } from "../support/ledger-in-postgres.ts";
-import { PostgresServer } from "../support/postgres.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const LOCK = "SELECT pg_advisory_lock(x'636f66666572'::bigint)";
 

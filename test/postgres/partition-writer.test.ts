@@ -9,8 +9,8 @@ import type { ChangeSet } from "../../src/postgres/change-source.ts";
 import type { Lease, LockState } from "../../src/postgres/leadership.ts";
 import { PartitionWriter } from "../../src/postgres/partition-writer.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
 import { change } from "../support/balance-changes.ts";
-import { eventually } from "../support/eventually.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
 const SETTINGS = {

@@ -7,8 +7,8 @@ import { pathToFileURL } from "node:url";
 import { readConfig } from "../../src/config.ts";
 import { EMPTY_LOG } from "../../src/ports/log-position.ts";
 import { POSTGRES_SETTINGS, PostgresThread } from "../../src/postgres/postgres-thread.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 
 const LEADING = '{ topic: "ledger", partition: 0, is: "leading", why: undefined, lag: 7 }';
 

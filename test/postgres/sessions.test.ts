@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { SQL } from "bun";
 import { type SqlConnection, SqlError } from "../../src/ports/sql-connection.ts";
 import { connectTo } from "../../src/runtime/bun-postgres.ts";
-import { PostgresServer } from "../support/postgres.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
 
 let server: PostgresServer;
 let connection: SqlConnection;

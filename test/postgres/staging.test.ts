@@ -1,10 +1,10 @@
 /** Staging: a tenure's own, and worth nothing once a transaction is over. */
 
 import { afterEach, expect, test } from "bun:test";
+import { BalanceDatabase, closeDatabases } from "../../tools/harness/balance-database.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
 import { change } from "../support/balance-changes.ts";
-import { BalanceDatabase, closeDatabases } from "../support/balance-database.ts";
-import { eventually } from "../support/eventually.ts";
-import { PostgresServer } from "../support/postgres.ts";
 
 afterEach(closeDatabases);
 

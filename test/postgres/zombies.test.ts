@@ -4,12 +4,12 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import process from "node:process";
 import { connectTo } from "../../src/runtime/bun-postgres.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { PostgresServer } from "../../tools/harness/postgres.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { Asking, FollowedLog, LEASE_MS, ledgerFolder, ledgerWriter } from "../support/ledger-in-postgres.ts";
 import type { WrittenLog } from "../support/log-files.ts";
-import { PostgresServer } from "../support/postgres.ts";
-import { TestProcess } from "../support/processes.ts";
-import { randomIntegers } from "../support/seed.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { ACTIVITIES, disturb, POINTS } from "../support/writing-points.ts";
 

@@ -2,9 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 
 test("a stream that repeats have filled takes commands again, and forgets none of them", async () => {
   const flags = ["--stream-max-bytes", String(1 << 20)];

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
 import { EmbeddedServer } from "../../src/queue/embedded-server.ts";
 import { QueueRefused } from "../../src/queue/nats-queue.ts";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { isRunning, ROOT } from "../support/processes.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { isRunning, ROOT } from "../../tools/harness/processes.ts";
 
 const EXECUTABLE = join(ROOT, "build", "tools", "coffer-nats");
 const TOKEN = "a-token-that-nobody-may-see";

@@ -6,11 +6,11 @@
 import { afterAll, expect, test } from "bun:test";
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode, coffer } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import { NatsServer } from "../support/nats.ts";
+import { CofferNode, coffer } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
 
 const ONLY_HERE = 15;
 

@@ -12,9 +12,9 @@ import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node"
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
 import { NatsSession, STREAM, SUBJECT, SUBJECTS } from "../../src/queue/nats-session.ts";
 import type { PublishAnswer } from "../../src/queue/stream-session.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { NatsServer } from "../support/nats.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
 
 const MAX_BYTES = 128 << 20;
 

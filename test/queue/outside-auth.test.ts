@@ -2,10 +2,10 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { CofferNode, coffer } from "../support/coffer.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { freePort } from "../support/nats.ts";
-import { ROOT, TestProcess } from "../support/processes.ts";
+import { CofferNode, coffer } from "../../tools/harness/coffer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { freePort } from "../../tools/harness/nats.ts";
+import { ROOT, TestProcess } from "../../tools/harness/processes.ts";
 
 test.concurrent("a node that is not let in at its start says so, without the password, and stops", async () => {
   const nats = await server("--user", "teller", "--pass", "right");

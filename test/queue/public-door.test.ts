@@ -10,12 +10,12 @@ import { crc32 } from "node:zlib";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { buildFrame, CommandWriter } from "../../src/wire/frame.ts";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
 import { deposit, transfer } from "../support/ledger-specs.ts";
-import { NatsServer } from "../support/nats.ts";
 
 const STREAM = "COFFER_COMMANDS";
 const SUBJECT = "coffer.commands.0";

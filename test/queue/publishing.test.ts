@@ -5,11 +5,11 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { replayIndependently } from "../support/independent-replay.ts";
-import { NatsServer, type NatsServerOptions } from "../support/nats.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
+import { NatsServer, type NatsServerOptions } from "../../tools/harness/nats.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 
 const STREAM = "COFFER_COMMANDS";

@@ -7,13 +7,13 @@ import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { isRunning } from "../../tools/harness/processes.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { expectWhole } from "../support/node-checks.ts";
-import { isRunning } from "../support/processes.ts";
 import { MAX_FALSE_MS, Readiness, readinessOf } from "../support/readiness.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 import { fill, SmallDisk } from "../support/small-disk.ts";
 import { Tellers } from "../support/tellers.ts";
 

@@ -6,14 +6,14 @@
 import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { CofferNode } from "../support/coffer.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
-import { NatsServer } from "../support/nats.ts";
+import { CofferNode } from "../../tools/harness/coffer.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { NatsServer } from "../../tools/harness/nats.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 import { NatsCluster } from "../support/nats-cluster.ts";
 import { expectWhole } from "../support/node-checks.ts";
 import { MAX_FALSE_MS, Readiness, readinessOf } from "../support/readiness.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
 import { fill, SmallDisk } from "../support/small-disk.ts";
 import { Tellers } from "../support/tellers.ts";
 

@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:tls";
 import { bunRuntime } from "../../src/runtime/bun.ts";
 import type { HttpServer, TlsPair } from "../../src/runtime/runtime.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
 import { makeCertificate } from "../support/certificate.ts";
-import { eventually } from "../support/eventually.ts";
 
 const LISTENERS = 3;
 

@@ -13,10 +13,10 @@ import type { ReadableFile } from "../../src/ports/append-file.ts";
 import { SEALS_NAME } from "../../src/ports/seals.ts";
 import { BrokenSeals, checkSeals } from "../../src/seals/check-seals.ts";
 import { Sealer } from "../../src/seals/sealer.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { checkSealsIndependently, commandsOf, forge } from "../support/independent-seals.ts";
 import { place, putFiles, someCommands, writeLog } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 const LOG = await writeLog(place(someCommands(60, draw)));

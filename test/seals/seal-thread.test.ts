@@ -7,12 +7,12 @@ import { MARK_NAME } from "../../src/eventlog/mark.ts";
 import { LOG_NAME } from "../../src/eventlog/recovery.ts";
 import { SEALS_NAME, type Seal } from "../../src/ports/seals.ts";
 import { SealThread } from "../../src/seals/seal-thread.ts";
-import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { checkSealsIndependently } from "../support/independent-seals.ts";
 import { markOf, place, someCommands, writeLog } from "../support/log-files.ts";
-import { TestProcess } from "../support/processes.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 test("who holds events.seals for a minute is told of, and sealing goes on afterwards", async () => {
   const log = await writeLog(place(someCommands(20, randomIntegers())));

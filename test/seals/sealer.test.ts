@@ -8,11 +8,11 @@ import { LOG_NAME } from "../../src/eventlog/recovery.ts";
 import type { DataFolder } from "../../src/ports/append-file.ts";
 import { SEALS_NAME } from "../../src/ports/seals.ts";
 import { Sealer, SealsDoNotFit } from "../../src/seals/sealer.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
-import { temporaryFolder } from "../support/folders.ts";
 import { checkSealsIndependently, commandsOf, forge } from "../support/independent-seals.ts";
 import { place, putFiles, someCommands, writeLog } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const draw = randomIntegers();
 const LOG = await writeLog(place(someCommands(60, draw)));

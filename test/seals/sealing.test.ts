@@ -10,11 +10,11 @@ import type { DataFolder } from "../../src/ports/append-file.ts";
 import { SEALS_NAME, type Seal } from "../../src/ports/seals.ts";
 import { Sealer } from "../../src/seals/sealer.ts";
 import { Sealing } from "../../src/seals/sealing.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { checkSealsIndependently } from "../support/independent-seals.ts";
 import { markOf, place, someCommands, writeLog } from "../support/log-files.ts";
 import { ManualClock } from "../support/manual-clock.ts";
-import { randomIntegers } from "../support/seed.ts";
 
 const LOG = await writeLog(place(someCommands(60, randomIntegers())));
 const MARKS = await Promise.all(LOG.ends.map(markOf));

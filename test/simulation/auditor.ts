@@ -7,7 +7,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import { FirstAnswers } from "../support/first-answers.ts";
+import { FirstAnswers } from "../../tools/harness/first-answers.ts";
 
 /** A command as its caller meant it. */
 export interface Asked {

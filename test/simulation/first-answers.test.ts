@@ -1,8 +1,8 @@
 /** The judge of first answers is exact: it finds two of one id, also where batches only count them. */
 
 import { describe, expect, test } from "bun:test";
-import { FirstAnswers } from "../support/first-answers.ts";
-import { randomIntegers, SEED } from "../support/seed.ts";
+import { FirstAnswers } from "../../tools/harness/first-answers.ts";
+import { randomIntegers, SEED } from "../../tools/harness/seed.ts";
 
 const everyone = () => true;
 

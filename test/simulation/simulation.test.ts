@@ -3,9 +3,9 @@
 import { describe, expect, test } from "bun:test";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { temporaryFolder } from "../support/folders.ts";
-import { ROOT, TestProcess } from "../support/processes.ts";
-import { SEED } from "../support/seed.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { ROOT, TestProcess } from "../../tools/harness/processes.ts";
+import { SEED } from "../../tools/harness/seed.ts";
 import { PLANTED_BUGS } from "./planted-bugs.ts";
 import { Simulation } from "./simulation.ts";
 

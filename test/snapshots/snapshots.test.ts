@@ -24,10 +24,10 @@ import { eventsEndingAt } from "../../src/eventlog/lookup.ts";
 import { inspectLog } from "../../src/eventlog/recovery.ts";
 import type { AppendFile } from "../../src/ports/append-file.ts";
 import { newestSnapshot, SnapshotFiles, snapshotNames } from "../../src/snapshots/snapshot-files.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { randomIntegers } from "../../tools/harness/seed.ts";
 import { deposit, id, openLedger, transfer } from "../support/ledger-specs.ts";
 import { LogOnDisk, place, someCommands } from "../support/log-files.ts";
-import { randomIntegers } from "../support/seed.ts";
 import { someLedger, stateOf } from "../support/snapshots.ts";
 
 const draw = randomIntegers();

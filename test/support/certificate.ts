@@ -3,7 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generate } from "selfsigned";
-import { temporaryFolder } from "./folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 
 export interface Certificate {
   readonly cert: string;

@@ -4,9 +4,9 @@
  */
 
 import { afterAll } from "bun:test";
-import { removeTemporaryFolders } from "./folders.ts";
-import { crashPostgresServers } from "./postgres.ts";
-import { endTestProcesses } from "./processes.ts";
+import { removeTemporaryFolders } from "../../tools/harness/folders.ts";
+import { crashPostgresServers } from "../../tools/harness/postgres.ts";
+import { endTestProcesses } from "../../tools/harness/processes.ts";
 
 afterAll(async () => {
   await crashPostgresServers();

@@ -13,9 +13,9 @@ import { LedgerSource } from "../../src/postgres/ledger-source.ts";
 import { partitionOf } from "../../src/postgres/partition-of.ts";
 import { PostgresWriter } from "../../src/postgres/postgres-writer.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
-import { eventually } from "./eventually.ts";
-import { temporaryFolder } from "./folders.ts";
-import { replayIndependently } from "./independent-replay.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
 import { markOf, place, someCommands, type WrittenLog, writeLog } from "./log-files.ts";
 
 export const LEASE_MS = 1_500;

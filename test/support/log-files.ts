@@ -17,7 +17,7 @@ import { EventLogWriter } from "../../src/eventlog/writer.ts";
 import type { DataFolder } from "../../src/ports/append-file.ts";
 import type { LoggedCommand } from "../../src/ports/log-feed.ts";
 import { EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
-import { memoryFolder } from "./folders.ts";
+import { memoryFolder } from "../../tools/harness/folders.ts";
 import { deposit, id, openAccount, openLedger, transfer, withdraw } from "./ledger-specs.ts";
 import { ManualClock } from "./manual-clock.ts";
 

@@ -3,9 +3,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { temporaryFolder } from "./folders.ts";
-import { freePort } from "./nats.ts";
-import { ROOT, TestProcess } from "./processes.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { freePort } from "../../tools/harness/nats.ts";
+import { ROOT, TestProcess } from "../../tools/harness/processes.ts";
 
 interface Member {
   readonly config: string;

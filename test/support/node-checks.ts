@@ -2,8 +2,8 @@
 
 import { expect } from "bun:test";
 import { join } from "node:path";
-import { type CofferNode, coffer, replay } from "./coffer.ts";
-import { replayIndependently } from "./independent-replay.ts";
+import { type CofferNode, coffer, replay } from "../../tools/harness/coffer.ts";
+import { replayIndependently } from "../../tools/harness/independent-replay.ts";
 import type { Tellers } from "./tellers.ts";
 
 /**

@@ -3,10 +3,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { eventually } from "./eventually.ts";
-import { temporaryFolder } from "./folders.ts";
-import { freePort } from "./nats.ts";
-import { TestProcess } from "./processes.ts";
+import { eventually } from "../../tools/harness/eventually.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { freePort } from "../../tools/harness/nats.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
 import { RawConnection } from "./raw-http.ts";
 
 /** Debian has its servers outside of the PATH of users. */

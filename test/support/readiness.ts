@@ -1,6 +1,6 @@
 /** Whether nodes say that they are ready, and a watch that a node does not say for long that it is ready while it answers nothing but 503 and 504. */
 
-import type { CofferNode } from "./coffer.ts";
+import type { CofferNode } from "../../tools/harness/coffer.ts";
 import type { Tellers } from "./tellers.ts";
 
 const LOOK_MS = 50;

@@ -6,8 +6,8 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { temporaryFolder } from "./folders.ts";
-import { TestProcess } from "./processes.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
+import { TestProcess } from "../../tools/harness/processes.ts";
 
 const MIB = new Uint8Array(1 << 20);
 

@@ -6,7 +6,7 @@ import { SnapshotTaker } from "../../src/engine/snapshot-taker.ts";
 import type { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { SnapshotFiles } from "../../src/snapshots/snapshot-files.ts";
-import { temporaryFolder } from "./folders.ts";
+import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { LogOnDisk, place, someCommands } from "./log-files.ts";
 
 /** A log of random commands with a snapshot behind every `every` of them, at least. */

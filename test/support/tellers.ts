@@ -4,8 +4,8 @@
  */
 
 import { randomUUID } from "node:crypto";
-import { type Asked, LedgerAudit, type Told, type ToldBatch } from "./ledger-audit.ts";
-import type { WalletAnswer, WalletClient } from "./wallet-client.ts";
+import { type Asked, LedgerAudit, type Told, type ToldBatch } from "../../tools/harness/ledger-audit.ts";
+import type { WalletAnswer, WalletClient } from "../../tools/harness/wallet-client.ts";
 
 const MAX_AMOUNT = 60;
 const MAX_BATCH = 6;

@@ -6,7 +6,7 @@ import type { Command, OpenAccount, Transfer } from "../../src/domain/commands/c
 import { TRANSACTION_KINDS } from "../../src/domain/kinds.ts";
 import { type TransactionId, WORLD } from "../../src/domain/names.ts";
 import { account, amount, currency } from "../support/ledger-specs.ts";
-import "../support/seed.ts";
+import "../../tools/harness/seed.ts";
 
 const NAME_FIRST = [..."ABCXYZabcxyz019"];
 const NAME = [...NAME_FIRST, ..."._:@+-"];

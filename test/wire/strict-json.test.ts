@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { InvalidInput, JsonNumber, type JsonValue, parseJson, pointer } from "../../src/wire/strict-json.ts";
-import "../support/seed.ts";
+import "../../tools/harness/seed.ts";
 
 const MAX_DEPTH = 16;
 const MAX_VALUES = 65_536;
