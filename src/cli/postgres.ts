@@ -4,6 +4,7 @@ import { DurableLogFeed } from "../eventlog/feed.ts";
 import { LogMark } from "../eventlog/mark.ts";
 import { readLog } from "../eventlog/reader.ts";
 import { LOG_NAME } from "../eventlog/recovery.ts";
+import { everyCommand } from "../eventlog/transfer-commands.ts";
 import type { AppendFile } from "../ports/append-file.ts";
 import { EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { type SqlConnect, type SqlConnection, SqlError } from "../ports/sql-connection.ts";
@@ -92,7 +93,7 @@ async function check(connect: SqlConnect, { data }: Settings): Promise<number> {
     const result = await withConnection(connect, (connection) =>
       compareBalances(connection, async (visit) => {
         // A torn end is nobody's: what was committed to the database was on disk before.
-        await readLog(file, { command: visit }, progress.at);
+        await readLog(file, everyCommand(visit), progress.at);
       }),
     );
     progress.end();

@@ -7,6 +7,8 @@ import { EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { parseLine } from "./line.ts";
 import { commandEndingAt } from "./lookup.ts";
 import { LogScan, MAX_COMMAND_LINES_BYTES } from "./reader.ts";
+import { everyCommand } from "./transfer-commands.ts";
+import { MAX_LINES_BYTES } from "./transfer-lines.ts";
 
 /** So much is read and parsed at a time, between two turns of the event loop. */
 const CHUNK_BYTES = 64 << 10;
@@ -34,17 +36,18 @@ export class DurableLogFeed implements LogFeed {
 
   follow(after: LogPosition): LogFollower {
     let given: LoggedCommand[] = [];
+    const start = { position: after, currency: after.seq > 0 ? this.#currency() : undefined };
     const scan = new LogScan(
-      { command: (command) => void given.push(command) },
-      { position: after, currency: after.seq > 0 ? this.#currency() : undefined },
+      everyCommand((command) => void given.push(command), start),
+      start,
     );
-    let buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    let buffer = Buffer.allocUnsafe(CHUNK_BYTES + MAX_LINES_BYTES);
     return {
       next: () => {
         given = [];
         for (;;) {
           const from = scan.position.bytes;
-          const length = Math.min(buffer.length, this.durable.bytes - from);
+          const length = Math.min(buffer.length - MAX_LINES_BYTES, this.durable.bytes - from);
           if (length <= 0) return given;
           const read = this.file.read(buffer.subarray(0, length), from);
           const done = scan.take(buffer, read);

@@ -17,8 +17,11 @@ import { MAX_ACCOUNT_LENGTH } from "../domain/names.ts";
 import type { LogPosition } from "../ports/log-position.ts";
 import type { LoggedTransfers } from "../ports/logged-transfers.ts";
 
-/** Longer than any two lines that are taken; reading on behind the bytes that are there does no harm. */
-const MAX_LINES_BYTES = 1 << 10;
+/**
+ * Longer than any two lines that are taken; reading on behind the bytes that are there does no harm. A buffer needs
+ * so many bytes more than are to be taken from it.
+ */
+export const MAX_LINES_BYTES = 1 << 10;
 /** Visited together, so that look-ups in memory do not wait for one another. */
 const MAX_COUNT = 64;
 /** Fewer than a safe integer may have. */
@@ -68,6 +71,7 @@ export class TransferLines implements LoggedTransfers {
   count = 0;
   seq = 0;
   bytes: Uint8Array = new Uint8Array();
+  readonly idAt = new Int32Array(MAX_COUNT);
   readonly payerAt = new Int32Array(MAX_COUNT);
   readonly payerEnd = new Int32Array(MAX_COUNT);
   readonly receiverAt = new Int32Array(MAX_COUNT);
@@ -76,9 +80,9 @@ export class TransferLines implements LoggedTransfers {
   readonly ids = new Int32Array(4 * MAX_COUNT);
   readonly ends = new Float64Array(MAX_COUNT);
   readonly crcs = new Uint32Array(MAX_COUNT);
-  readonly #ats = new Float64Array(MAX_COUNT);
-  readonly #sequences = new Float64Array(MAX_COUNT);
-  readonly #indexes = new Float64Array(MAX_COUNT);
+  readonly ats = new Float64Array(MAX_COUNT);
+  readonly sequences = new Float64Array(MAX_COUNT);
+  readonly indexes = new Float64Array(MAX_COUNT);
   /** The same bytes. */
   #view: DataView = new DataView(new ArrayBuffer(0));
   /** After a transfer that did not go the short way few are read ahead, for they are read again. */
@@ -142,9 +146,9 @@ export class TransferLines implements LoggedTransfers {
       if (this.#at < at) break;
       if (crc32(bytes.subarray(place, this.#crcAt), crc) !== this.#crc) break;
       seq += 2;
-      this.#sequences[count] = sequence = this.#sequence;
-      this.#indexes[count] = index = this.#index;
-      this.#ats[count] = at = this.#at;
+      this.sequences[count] = sequence = this.#sequence;
+      this.indexes[count] = index = this.#index;
+      this.ats[count] = at = this.#at;
       this.crcs[count] = crc = this.#crc;
       this.ends[count] = base + next;
       place = next;
@@ -158,10 +162,10 @@ export class TransferLines implements LoggedTransfers {
     return {
       seq: this.seq + 2 * (number + 1),
       bytes: this.ends[number] as number,
-      sequence: this.#sequences[number] as number,
-      index: this.#indexes[number] as number,
+      sequence: this.sequences[number] as number,
+      index: this.indexes[number] as number,
       crc: this.crcs[number] as number,
-      at: this.#ats[number] as number,
+      at: this.ats[number] as number,
       ledgerId,
     };
   }
@@ -195,6 +199,7 @@ export class TransferLines implements LoggedTransfers {
     const sameAmountAt = receiverEnd + AMOUNT.length;
     const amountLength = amountEnd - amountAt;
     if (!same(bytes, sameAmountAt, amountAt, amountLength)) return -1;
+    this.idAt[number] = id;
     this.payerAt[number] = payerAt;
     this.payerEnd[number] = payerEnd;
     this.receiverAt[number] = receiverAt;

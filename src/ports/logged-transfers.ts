@@ -9,6 +9,8 @@ export interface LoggedTransfers {
   readonly seq: number;
   /** In here stand the names of payers and receivers. They are not checked yet. */
   readonly bytes: Uint8Array;
+  /** Where the id of each begins, as text; it is checked. */
+  readonly idAt: Int32Array;
   readonly payerAt: Int32Array;
   readonly payerEnd: Int32Array;
   readonly receiverAt: Int32Array;
@@ -20,4 +22,8 @@ export interface LoggedTransfers {
   /** Bytes and crc of the log up to the end of each. */
   readonly ends: Float64Array;
   readonly crcs: Uint32Array;
+  /** Of each its time (ms since 1970), the stream's number of its message, and its index in it. */
+  readonly ats: Float64Array;
+  readonly sequences: Float64Array;
+  readonly indexes: Float64Array;
 }

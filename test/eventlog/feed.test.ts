@@ -11,7 +11,15 @@ import type { LogFollower, LoggedCommand } from "../../src/ports/log-feed.ts";
 import { EMPTY_LOG, type LogPosition } from "../../src/ports/log-position.ts";
 import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { randomIntegers } from "../../tools/harness/seed.ts";
-import { collector, place, someCommands, type WrittenLog, writeLog } from "../support/log-files.ts";
+import {
+  collector,
+  FIRST_AT,
+  HandwrittenLog,
+  place,
+  someCommands,
+  type WrittenLog,
+  writeLog,
+} from "../support/log-files.ts";
 
 const draw = randomIntegers();
 let log: WrittenLog;
@@ -98,3 +106,36 @@ test("a log that is damaged, or shorter than what is said to be on disk, is not 
   const short = feedOf({ durable: last() }, log.bytes.subarray(0, log.ends[50]!.bytes));
   expect(() => rest(short.follow(EMPTY_LOG))).toThrow("shorter");
 });
+
+test.each(["", "al ice", "@bank", 'a\\"b', "a".repeat(65)])(
+  "a transfer to %p is damage at its line, whatever its crc says",
+  (name) => {
+    const transaction = (number: number) => `018e4a3c-0000-7000-8000-00000000000${number}`;
+    const handwritten = new HandwrittenLog().command(
+      [{ type: "LedgerOpened", format: 1, ledger_id: last().ledgerId, currency: "USD", strict: false }],
+      FIRST_AT,
+      "1.0",
+    );
+    const moved = (number: number, from: string, to: string) => {
+      const transaction_id = transaction(number);
+      handwritten.command(
+        [
+          { type: "MoneyDeducted", transaction_id, account: from, amount: 5 },
+          { type: "MoneyCredited", transaction_id, account: to, amount: 5 },
+        ],
+        FIRST_AT,
+        `2.${number}`,
+      );
+    };
+    moved(0, "@world", "alice");
+    moved(1, "alice", "bob");
+    const { bytes } = handwritten.end;
+    moved(2, "bob", name);
+    moved(3, "bob", "alice");
+    // More than a transfer's lines behind it, so that nothing is left to line.ts for want of room.
+    for (let number = 4; number < 9; number++) moved(number, "bob", "alice");
+    const feed = feedOf({ durable: handwritten.end }, Buffer.from(handwritten.text));
+    const credit = handwritten.text.indexOf("\n", bytes) + 1;
+    expect(() => rest(feed.follow(EMPTY_LOG))).toThrow(`damaged at byte ${credit}`);
+  },
+);
