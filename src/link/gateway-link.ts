@@ -4,9 +4,7 @@ import { unreachable } from "../domain/impossible-state.ts";
 import type { Answer } from "../ports/answer.ts";
 import type { Committed, FrameOutcome } from "../ports/changes.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
-import type { KeysInForce } from "../ports/keys.ts";
-import type { LedgerColumns, Port, ToEngine, ToGateway } from "../ports/link.ts";
-import type { Seal } from "../ports/seals.ts";
+import type { LedgerColumns, NodeFacts, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import { frameCount } from "../wire/frame.ts";
 import { Backlog } from "./backlog.ts";
 import { buffersOf, ChangeEncoder, encodeOutcome, weightOf } from "./columns.ts";
@@ -44,15 +42,15 @@ export class GatewayLink {
     this.port.post({ type: "recovered", ledger });
   }
 
+  /** Tells what has changed of the node. */
+  tell(facts: NodeFacts): void {
+    this.port.post({ type: "facts", facts });
+  }
+
   /** Tells what the queue's state is now. */
   tellState(): void {
     const { state, maxFrameBytes } = this.commands;
-    this.port.post({ type: "state", state, maxFrameBytes });
-  }
-
-  /** Tells who may call from now on. */
-  tellKeys(keys: KeysInForce): void {
-    this.port.post({ type: "keys", keys });
+    this.tell({ queue: { state, maxFrameBytes } });
   }
 
   /** Tells a batch that is on disk, with the outcomes of this gateway's frames. */
@@ -83,11 +81,6 @@ export class GatewayLink {
   /** How much of that it has taken, ever. */
   get taken(): number {
     return this.#backlog.takenByOther;
-  }
-
-  /** Tells the newest seal of the log. */
-  sealed(newest: Seal): void {
-    this.port.post({ type: "sealed", newest });
   }
 
   /** Has the gateway answer a request that came another way than HTTP. */

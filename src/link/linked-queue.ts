@@ -2,9 +2,7 @@
 
 import type { Change, FrameOutcome, Outcomes } from "../ports/changes.ts";
 import type { CommandQueue, OutgoingFrame, QueueState } from "../ports/command-queue.ts";
-import type { KeysInForce } from "../ports/keys.ts";
-import type { LedgerColumns, Port, ToEngine, ToGateway } from "../ports/link.ts";
-import type { Seal } from "../ports/seals.ts";
+import type { LedgerColumns, NodeFacts, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import { Backlog } from "./backlog.ts";
 import { ChangeDecoder, decodeOutcome } from "./columns.ts";
 
@@ -12,9 +10,8 @@ export interface LinkListener {
   recovered(ledger: LedgerColumns): void;
   /** Of each batch, before its outcomes. */
   changed(changes: readonly Change[]): void;
-  keys(keys: KeysInForce): void;
+  facts(facts: NodeFacts): void;
   metrics(text: string | undefined): void;
-  sealed(newest: Seal): void;
   ask(message: Extract<ToGateway, { readonly type: "ask" }>): void;
   call(message: Extract<ToGateway, { readonly call: number }>): void;
 }
@@ -70,9 +67,8 @@ export class LinkedQueue implements CommandQueue, Outcomes {
       case "recovered":
         this.listener.recovered(message.ledger);
         return;
-      case "state":
-        this.#state = message.state;
-        this.#maxFrameBytes = message.maxFrameBytes;
+      case "facts":
+        this.#facts(message.facts);
         return;
       case "committed":
         this.listener.changed(this.#changes.decode(message.changes));
@@ -88,14 +84,8 @@ export class LinkedQueue implements CommandQueue, Outcomes {
       case "refused":
         this.#take(message.id)?.refused(message.why);
         return;
-      case "keys":
-        this.listener.keys(message.keys);
-        return;
       case "metrics":
         this.listener.metrics(message.text);
-        return;
-      case "sealed":
-        this.listener.sealed(message.newest);
         return;
       case "ask":
         this.listener.ask(message);
@@ -103,6 +93,14 @@ export class LinkedQueue implements CommandQueue, Outcomes {
       default:
         this.listener.call(message);
     }
+  }
+
+  #facts(facts: NodeFacts): void {
+    if (facts.queue) {
+      this.#state = facts.queue.state;
+      this.#maxFrameBytes = facts.queue.maxFrameBytes;
+    }
+    this.listener.facts(facts);
   }
 
   #take(id: string): OutgoingFrame | undefined {

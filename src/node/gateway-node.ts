@@ -63,11 +63,11 @@ export class GatewayNode {
         this.#balances.apply(changes);
         this.#goOn();
       },
-      keys: (keys) => parts.keysChanged(keys),
-      metrics: (text) => this.#scrapes.shift()?.(text),
-      sealed: (newest) => {
-        this.newestSeal = newest;
+      facts: ({ keys, newestSeal }) => {
+        if (keys) parts.keysChanged(keys);
+        if (newestSeal) this.newestSeal = newestSeal;
       },
+      metrics: (text) => this.#scrapes.shift()?.(text),
       ask: (asked) => void this.#answer(asked),
       call: ({ type, call }) => {
         this.#do(type).then(

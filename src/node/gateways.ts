@@ -6,6 +6,7 @@ import type { KeyWatch } from "../keys/key-watch.ts";
 import type { GatewayLink, LinkNode } from "../link/gateway-link.ts";
 import { GatewayMeasures } from "../metrics/gateway-measures.ts";
 import type { Answer } from "../ports/answer.ts";
+import type { NodeFacts } from "../ports/link.ts";
 import type { NatsSession } from "../queue/nats-session.ts";
 import type { Runtime, TlsPair } from "../runtime/runtime.ts";
 import { MAX_FRAME_COMMANDS } from "../wire/frame.ts";
@@ -101,8 +102,8 @@ export class Gateways {
     Atomics.store(this.#answered, 0, BigInt(seq));
   }
 
-  tell(what: (link: GatewayLink) => void): void {
-    for (const { link } of this.#all) what(link);
+  tell(facts: NodeFacts): void {
+    for (const { link } of this.#all) link.tell(facts);
   }
 
   /** Resolves when all have done it. */

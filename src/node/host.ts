@@ -187,7 +187,7 @@ export class Host {
   async start(): Promise<number> {
     this.#stopLoopWatch = watchLoop(systemClock, this.#node.measures.loopLag);
     const port = await this.#gateways.start();
-    this.access.keys.start(this.log, (keys) => this.#gateways.tell((link) => link.tellKeys(keys)));
+    this.access.keys.start(this.log, (keys) => this.#gateways.tell({ keys }));
     await this.#node.recover();
     this.#recovered = true;
     this.#startSealing();
@@ -260,8 +260,8 @@ export class Host {
     const { data, sealCommands } = this.config;
     if (sealCommands === 0) return;
     const isNew = this.#node.durable.seq === 0;
-    this.#seals = new SealThread(this.scripts.seal, { data, sealCommands }, isNew, this.log, (newest) =>
-      this.#gateways.tell((link) => link.sealed(newest)),
+    this.#seals = new SealThread(this.scripts.seal, { data, sealCommands }, isNew, this.log, (newestSeal) =>
+      this.#gateways.tell({ newestSeal }),
     );
   }
 

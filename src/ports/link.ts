@@ -66,12 +66,19 @@ export interface Taken {
   readonly bytes: number;
 }
 
+/** What a gateway knows of its node beside commands. Of each the newest counts; what is left out is as it was. */
+export interface NodeFacts {
+  readonly queue?: { readonly state: QueueState; readonly maxFrameBytes: number };
+  /** Who may call. */
+  readonly keys?: KeysInForce;
+  /** Of the log. */
+  readonly newestSeal?: Seal;
+}
+
 export type ToGateway =
   /** The log is recovered: what it came to. */
   | { readonly type: "recovered"; readonly ledger: LedgerColumns }
-  | { readonly type: "state"; readonly state: QueueState; readonly maxFrameBytes: number }
-  /** Who may call from now on. */
-  | { readonly type: "keys"; readonly keys: KeysInForce }
+  | { readonly type: "facts"; readonly facts: NodeFacts }
   /** A batch is on disk. */
   | {
       readonly type: "committed";
@@ -86,8 +93,6 @@ export type ToGateway =
   | { readonly type: "ask"; readonly ask: number; readonly body: Uint8Array; readonly maxAnswerBytes: number }
   /** The answer to "metrics"; undefined where they could not be had. */
   | { readonly type: "metrics"; readonly text: string | undefined }
-  /** The newest seal of the log. */
-  | { readonly type: "sealed"; readonly newest: Seal }
   /** Answered by "done" when everything before it was received, and when nothing waits for an outcome any more. */
   | { readonly type: "sync" | "drain" | "stop_accepting" | "cut" | "close"; readonly call: number };
 

@@ -56,8 +56,7 @@ class SomeQueue implements CommandQueue {
 const LISTENER = {
   recovered: () => {},
   changed: () => {},
-  keys: () => {},
-  sealed: () => {},
+  facts: () => {},
   metrics: () => {},
   ask: () => {},
   call: () => {},
@@ -144,7 +143,7 @@ test("a gateway that takes nothing is full at a bound, and empty again when it h
 test("an engine that takes nothing is sent no more than a bound, and again when it has taken it", () => {
   const gateway = new OneEnd<ToEngine, ToGateway>();
   const linked = new LinkedQueue(ORIGIN_TEXT, gateway, LISTENER);
-  gateway.receive({ type: "state", state: { open: true }, maxFrameBytes: 1 << 20 });
+  gateway.receive({ type: "facts", facts: { queue: { state: { open: true }, maxFrameBytes: 1 << 20 } } });
   let sent = 0;
   for (; linked.state.open && sent < MANY; sent++) {
     const frame = { bytes: new Uint8Array(1 << 20), refused: () => {} };
@@ -185,7 +184,7 @@ test("a request that fails by a bug is reported, and answered", async () => {
     },
     { outcomeTimeoutMs: 1_000, maxWaitingCommands: 100 },
   );
-  port.receive({ type: "state", state: { open: true }, maxFrameBytes: 1 << 20 });
+  port.receive({ type: "facts", facts: { queue: { state: { open: true }, maxFrameBytes: 1 << 20 } } });
   const ledger = {
     opened: {
       type: "LedgerOpened",
