@@ -19,8 +19,7 @@ TEST ?=
 SECONDS_GIVEN := $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),600)
 
 # The first is the main program; a worker has to be listed as an entry of its own.
-ENTRIES := src/main.ts src/node/threads/gateway-worker.ts src/postgres/postgres-worker.ts src/snapshots/log-check-worker.ts \
-  src/seals/seal-worker.ts
+ENTRIES := src/main.ts $(shell find src -name '*-worker.ts' 2>/dev/null | sort)
 # Folders too: their times tell that a file is gone.
 SOURCES := $(shell find src 2>/dev/null)
 

@@ -19,12 +19,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gateway: ["domain", "ports", "batching", "wire"],
   link: ["domain", "ports", "batching", "wire"],
   keys: ["domain", "ports", "batching", "wire"],
+  followers: ["domain", "ports", "eventlog", "runtime"],
   metrics: ["ports"],
   runtime: ["ports"],
   "config.ts": ["domain", "ports"],
 };
 /** A feature is one folder; besides these it imports only what FEATURES names for it. */
-const FEATURES_MAY_IMPORT = ["domain", "ports", "eventlog"];
+const FEATURES_MAY_IMPORT = ["domain", "ports", "eventlog", "followers"];
 const FEATURES: Readonly<Record<string, readonly string[]>> = {
   snapshots: ["engine"],
   seals: ["runtime"],
@@ -94,6 +95,11 @@ test("what only Bun or only Deno has is named in runtime/ alone", () => {
     return roomOf(path) !== "runtime" && /\bBun\.|"bun:|\bDeno\./.test(text);
   });
   expect(wrong).toEqual([]);
+});
+
+test("threads are started in one place, which hears how they end", () => {
+  const starts = sources.filter((path) => /\bnew Worker\(/.test(readFileSync(join(SRC, path), "utf8")));
+  expect(starts).toEqual(["runtime/thread.ts"]);
 });
 
 test("the TypeScript client stands on the web's interfaces and itself alone", () => {

@@ -2,13 +2,13 @@
 
 import type { SettingName } from "../config.ts";
 import { BrokenKeyFile } from "../keys/key-file.ts";
-import type { WorkerScripts } from "../node/host.ts";
+import type { Script } from "../node/host.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
 /** What the executable carries besides its main program. */
 export interface Program {
-  readonly workerScripts: WorkerScripts;
+  readonly script: Script;
 }
 
 export interface CliCommand {

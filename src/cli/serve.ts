@@ -20,7 +20,7 @@ export const serve: CliCommand = {
   usage: "",
   help: "runs a node: HTTP in, events.log out",
   settings: SERVE_SETTINGS,
-  async run(args, env, { workerScripts }) {
+  async run(args, env, { script }) {
     const config = readConfig(SERVE_SETTINGS, args, env);
     checkLease(config);
     const access = readAccess(config);
@@ -45,7 +45,7 @@ export const serve: CliCommand = {
     process.on("uncaughtException", fail);
     process.on("unhandledRejection", fail);
     try {
-      const host = await Host.open(config, access, runtime, workerScripts, log);
+      const host = await Host.open(config, access, runtime, script, log);
       process.on("SIGHUP", () => void renewTls(config, host, log));
       const starting = host.start();
       starting.catch(() => {}); // raced below

@@ -8,7 +8,6 @@ import type { Config } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { watchLoop } from "../metrics/loop-lag.ts";
 import type { NodeLog } from "../ports/node-log.ts";
-import { PostgresThread } from "../postgres/postgres-thread.ts";
 import { EmbeddedServer } from "../queue/embedded-server.ts";
 import { endpointOf, isNotLetIn } from "../queue/nats-endpoint.ts";
 import { QueueRefused } from "../queue/nats-queue.ts";
@@ -19,12 +18,12 @@ import { StreamPurge } from "../queue/purge.ts";
 import { serveTransfers } from "../queue/transfer-service.ts";
 import type { FileLock, Runtime, TlsPair } from "../runtime/runtime.ts";
 import { systemClock } from "../runtime/system-clock.ts";
-import { SealThread } from "../seals/seal-thread.ts";
-import { checkLinesInThread } from "../snapshots/log-check-thread.ts";
 import { freeBytes, makeFolder, nodeName, snapshotFolder, takeLock } from "./data-folder.ts";
+import { Followers } from "./followers.ts";
 import { type Access, Gateways } from "./gateways.ts";
 import { LedgerNode, NodeRefused } from "./ledger-node.ts";
 import { type MeasuredQueue, NodeMetrics } from "./node-metrics.ts";
+import { GATEWAY_WORKER } from "./threads/gateway-thread.ts";
 
 export const SERVE_SETTINGS = [
   "data",
@@ -60,13 +59,8 @@ export const SERVE_SETTINGS = [
 
 export type ServeConfig = Config<(typeof SERVE_SETTINGS)[number]>;
 
-/** The programs of threads. They are found in main.ts only. */
-export interface WorkerScripts {
-  readonly gateway: URL;
-  readonly postgres: URL;
-  readonly logCheck: URL;
-  readonly seal: URL;
-}
+/** The program of a thread, by its path from main.ts. */
+export type Script = (path: string) => URL;
 
 const POSITION_INTERVAL_MS = 1_000;
 const DISK_CHECK_INTERVAL_MS = 1_000;
@@ -77,12 +71,11 @@ export class Host {
   readonly #name: string;
   readonly #node: LedgerNode<NatsSession>;
   readonly #gateways: Gateways;
+  readonly #followers: Followers;
   readonly #purge: StreamPurge;
   readonly #positions: Positions;
   readonly #metrics: NodeMetrics;
   #server: EmbeddedServer | undefined;
-  #postgres: PostgresThread | undefined;
-  #seals: SealThread | undefined;
   #recovered = false;
   #wasLetIn = false;
   #diskWatch: ReturnType<typeof setInterval> | undefined;
@@ -99,7 +92,7 @@ export class Host {
     config: ServeConfig,
     access: Access,
     runtime: Runtime,
-    scripts: WorkerScripts,
+    script: Script,
     log: NodeLog,
   ): Promise<Host> {
     if (config.postgresUrl !== undefined && !runtime.postgres)
@@ -108,14 +101,14 @@ export class Host {
     if (gatewayThreads > runtime.gatewayThreads.atMost)
       throw new NodeRefused(`--gateway-threads above ${runtime.gatewayThreads.atMost} needs Bun`);
     makeFolder(config.data);
-    return new Host(config, access, runtime, scripts, log, await takeLock(config.data, runtime));
+    return new Host(config, access, runtime, script, log, await takeLock(config.data, runtime));
   }
 
   private constructor(
     private readonly config: ServeConfig,
     private readonly access: Access,
     private readonly runtime: Runtime,
-    private readonly scripts: WorkerScripts,
+    script: Script,
     private readonly log: NodeLog,
     private readonly lock: FileLock,
   ) {
@@ -142,18 +135,24 @@ export class Host {
         serverHangs: () => this.#server?.replace(),
         snapshots: snapshotFolder(config.data, log),
         hasRoom: (bytes) => freeBytes(config.data) - bytes >= config.minFreeBytes,
-        checkLines: (end) => checkLinesInThread(scripts.logCheck, { data: config.data, end }),
+        checkLines: (end) => this.#followers.checkLines(end),
       },
       { ...config, embedded: !outside },
       log,
       (sequence) => this.#purge.marked(sequence),
       (position) => {
         this.#gateways.mayAnswer(position.seq);
-        this.#postgres?.grown(position);
+        this.#followers.grown(position);
       },
-      () => this.#postgres?.taking(this.#node.taking),
+      () => this.#followers.taking(this.#node.taking),
     );
-    this.#gateways = new Gateways(config, access, runtime, scripts.gateway, this.#node, {
+    this.#followers = new Followers(config, {
+      name: this.#name,
+      log,
+      script,
+      sealed: (newestSeal) => this.#gateways.tell({ newestSeal }),
+    });
+    this.#gateways = new Gateways(config, access, runtime, script(GATEWAY_WORKER), this.#node, {
       failedRequest: (error) => log.error({ error }, "a request failed"),
       metrics: () => this.#metrics.text(),
     });
@@ -167,8 +166,8 @@ export class Host {
       snapshots: () => this.#node.snapshots,
       queue: () => this.#measuredQueue(),
       disk: () => ({ freeBytes: this.#freeBytes, minFreeBytes: config.minFreeBytes }),
-      seals: () => this.#seals,
-      postgres: () => this.#postgres?.progress ?? [],
+      seals: () => this.#followers.seals,
+      postgres: () => this.#followers.postgres,
     });
     this.#positions = new Positions(
       this.#name,
@@ -190,17 +189,13 @@ export class Host {
     this.access.keys.start(this.log, (keys) => this.#gateways.tell({ keys }));
     await this.#node.recover();
     this.#recovered = true;
-    this.#startSealing();
+    this.#followers.recovered(this.#node.durable);
     if (this.config.natsUrl === undefined) this.#server = this.#embeddedServer();
     this.#watchDisk();
     this.#node.run();
     await Promise.race([this.#node.opened, this.failed]);
     await this.#checkOpening();
-    if (this.config.postgresUrl !== undefined) {
-      const data = { name: this.#name, durable: this.#node.durable, config: this.config };
-      this.#postgres = new PostgresThread(this.scripts.postgres, data, this.log);
-      this.#postgres.taking(this.#node.taking);
-    }
+    this.#followers.opened(this.#node.durable);
     // They have been told that commands are taken; whoever reads the port's line may send some at once.
     await this.#gateways.call("sync");
     return port;
@@ -235,11 +230,9 @@ export class Host {
     this.log.info({ event: "stopping", ...facts }, "stopping");
     await drained;
     // A lock that is not given back in time runs out by itself.
-    await Promise.race([this.#postgres?.stop(), after(shutdownTimeoutMs / 8)]);
-    await this.#postgres?.end();
+    await this.#followers.closing(after(shutdownTimeoutMs / 8));
     await this.#node.stop(shutdownTimeoutMs / 8);
-    await Promise.race([this.#seals?.stop(), after(shutdownTimeoutMs / 8)]);
-    await this.#seals?.end();
+    await this.#followers.closed(after(shutdownTimeoutMs / 8));
     await this.#gateways.call("close");
     clearInterval(this.#diskWatch);
     this.access.keys.close();
@@ -254,15 +247,6 @@ export class Host {
   /** The process is about to end without a stop: nothing of it may stay behind. */
   abandon(): void {
     this.#server?.kill();
-  }
-
-  #startSealing(): void {
-    const { data, sealCommands } = this.config;
-    if (sealCommands === 0) return;
-    const isNew = this.#node.durable.seq === 0;
-    this.#seals = new SealThread(this.scripts.seal, { data, sealCommands }, isNew, this.log, (newestSeal) =>
-      this.#gateways.tell({ newestSeal }),
-    );
   }
 
   #embeddedServer(): EmbeddedServer {

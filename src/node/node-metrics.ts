@@ -14,9 +14,9 @@ import { GatewayMeasures, KINDS } from "../metrics/gateway-measures.ts";
 import type { Histogram } from "../metrics/histogram.ts";
 import { type Labels, LookedUpMetrics, only, type Sample } from "../metrics/looked-up-metric.ts";
 import type { LogPosition } from "../ports/log-position.ts";
-import type { Seal } from "../ports/seals.ts";
 import type { PartitionProgress } from "../postgres/partition-writer.ts";
 import type { StreamState } from "../queue/stream-session.ts";
+import type { SealProgress } from "../seals/seal-follower.ts";
 import type { SnapshotProgress } from "../snapshots/node-snapshots.ts";
 
 export interface MeasuredNode {
@@ -35,7 +35,7 @@ export interface MeasuredNode {
   queue(): MeasuredQueue;
   disk(): { readonly freeBytes: number | undefined; readonly minFreeBytes: number };
   /** Undefined where nothing is to be sealed. */
-  seals(): { readonly newest: Seal | undefined; readonly halted: boolean } | undefined;
+  seals(): SealProgress | undefined;
   /** Of each partition that this node may write to PostgreSQL. */
   postgres(): readonly PartitionProgress[];
 }

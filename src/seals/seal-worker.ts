@@ -1,40 +1,41 @@
-/** Seals the log on a thread of its own. Started by seal-thread.ts. */
+/** Seals the log on a thread of its own. */
 
-import { parentPort, workerData } from "node:worker_threads";
 import { DiskFolder } from "../eventlog/disk.ts";
-import { LOG_NAME } from "../eventlog/recovery.ts";
-import { SEALS_NAME } from "../ports/seals.ts";
+import { follow } from "../followers/follow.ts";
+import { SEALS_NAME, type Seal } from "../ports/seals.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { systemClock } from "../runtime/system-clock.ts";
-import type { FromSealer, SealThreadData, ToSealer } from "./seal-thread.ts";
+import { SEALS } from "./seal-follower.ts";
 import { Sealing } from "./sealing.ts";
 
-if (!parentPort) throw new TypeError("the sealer's thread is started by coffer serve");
-const parent = parentPort;
-const { data, sealCommands } = workerData as SealThreadData;
-const runtime = await loadRuntime();
-const folder = new DiskFolder(data);
-const log = new DiskFolder(data, false).open(LOG_NAME, false);
-if (!log) throw new Error(`${LOG_NAME} is not there`);
-
-const sealing = new Sealing(
-  {
-    folder,
-    log,
-    clock: systemClock,
-    lock: () => runtime.lock(folder.path(SEALS_NAME)),
-    opened: (newest, cut) => tell({ type: "opened", newest, cut }),
-    sealed: (newest) => tell({ type: "sealed", newest }),
-    held: () => tell({ type: "held" }),
-  },
-  sealCommands,
-);
-parent.on("message", (_: ToSealer) => sealing.stop());
-await sealing.run().catch((error) => {
-  tell({ type: "halted", why: error instanceof Error ? error.message : String(error) });
+follow(SEALS, async ({ data, settings, log, progress, report }) => {
+  const runtime = await loadRuntime();
+  const folder = new DiskFolder(data);
+  const sealed = (newest: Seal) => progress({ newest, halted: false });
+  return new Sealing(
+    {
+      folder,
+      log,
+      clock: systemClock,
+      lock: () => runtime.lock(folder.path(SEALS_NAME)),
+      opened: (newest, cut) => {
+        if (cut > 0)
+          report("warn", "events.seals had a torn end, which was cut", {
+            event: "seals_torn_end_cut",
+            bytes: cut,
+          });
+        if (newest) sealed(newest);
+        else if (!settings.isNew)
+          report("warn", "there are no seals: the log is sealed from its first line, as it stands now", {
+            event: "seals_begun_late",
+          });
+      },
+      sealed,
+      held: () =>
+        report("error", "another process has held events.seals for a minute: nothing is sealed meanwhile", {
+          event: "seals_held",
+        }),
+    },
+    settings.sealCommands,
+  );
 });
-tell({ type: "stopped" });
-
-function tell(message: FromSealer): void {
-  parent.postMessage(message);
-}

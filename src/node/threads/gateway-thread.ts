@@ -1,11 +1,14 @@
 /** The engine's view of a gateway on a thread of its own. */
 
-import { Worker } from "node:worker_threads";
 import type { BodyLimits } from "../../gateway/bodies.ts";
 import type { KeysInForce } from "../../ports/keys.ts";
 import type { Port, ToEngine, ToGateway } from "../../ports/link.ts";
 import { CannotListen, type HttpAddress, type TlsPair } from "../../runtime/runtime.ts";
+import { Thread } from "../../runtime/thread.ts";
 import type { GatewaySettings } from "../gateway-node.ts";
+
+/** The program of its thread, relative to main.ts. */
+export const GATEWAY_WORKER = "./node/threads/gateway-worker.ts";
 
 /** What a gateway's thread is started with. */
 export interface GatewayThreadData {
@@ -42,11 +45,10 @@ export type FromThread =
   | { readonly type: "cannot_listen"; readonly why: string };
 
 export class GatewayThread implements Port<ToGateway, ToEngine> {
-  readonly #worker: Worker;
+  readonly #thread: Thread<ToThread, FromThread>;
   readonly #listening = Promise.withResolvers<number>();
   #receive: (message: ToEngine) => void = () => {};
   readonly #tlsSteps: ((done: Extract<FromThread, { readonly type: "tls_done" }>) => void)[] = [];
-  #ended = false;
 
   /** `failed` hears of what the thread did not survive. */
   constructor(
@@ -54,11 +56,9 @@ export class GatewayThread implements Port<ToGateway, ToEngine> {
     private readonly data: GatewayThreadData,
     failed: (error: Error) => void,
   ) {
-    this.#worker = new Worker(script, { workerData: data });
-    this.#worker.on("message", (message: FromThread) => this.#took(message));
-    this.#worker.on("error", failed);
-    this.#worker.on("exit", () => {
-      if (!this.#ended) failed(new Error("a gateway's thread ended"));
+    this.#thread = new Thread(script, "a gateway", data, {
+      message: (message) => this.#took(message),
+      failed,
     });
     this.#listening.promise.catch(() => {}); // awaited by whoever starts the node
   }
@@ -69,7 +69,7 @@ export class GatewayThread implements Port<ToGateway, ToEngine> {
   }
 
   post(message: ToGateway, handedOver: ArrayBuffer[] = []): void {
-    if (!this.#ended) this.#worker.postMessage(message, handedOver);
+    this.#thread.post(message, handedOver);
   }
 
   onMessage(receive: (message: ToEngine) => void): void {
@@ -78,12 +78,12 @@ export class GatewayThread implements Port<ToGateway, ToEngine> {
 
   /** It is about to stop: not ready, though it serves on. */
   leave(): void {
-    this.#worker.postMessage({ type: "leave" } satisfies ToThread);
+    this.#thread.post({ type: "leave" });
   }
 
   /** Takes a step of a change of certificates; returns whether others have to follow it. Rejects where it failed. */
   async tls(step: TlsStep): Promise<boolean> {
-    this.#worker.postMessage(step satisfies ToThread);
+    this.#thread.post(step);
     const { besideOld, why } = await new Promise<Extract<FromThread, { readonly type: "tls_done" }>>(
       (resolve) => this.#tlsSteps.push(resolve),
     );
@@ -92,8 +92,7 @@ export class GatewayThread implements Port<ToGateway, ToEngine> {
   }
 
   async end(): Promise<void> {
-    this.#ended = true;
-    await this.#worker.terminate();
+    await this.#thread.end();
   }
 
   #took(message: FromThread): void {

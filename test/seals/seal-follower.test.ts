@@ -5,8 +5,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MARK_NAME } from "../../src/eventlog/mark.ts";
 import { LOG_NAME } from "../../src/eventlog/recovery.ts";
+import { FollowerThread } from "../../src/followers/follower-thread.ts";
 import { SEALS_NAME, type Seal } from "../../src/ports/seals.ts";
-import { SealThread } from "../../src/seals/seal-thread.ts";
+import { SEALS } from "../../src/seals/seal-follower.ts";
 import { eventually } from "../../tools/harness/eventually.ts";
 import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { TestProcess } from "../../tools/harness/processes.ts";
@@ -28,7 +29,10 @@ test("who holds events.seals for a minute is told of, and sealing goes on afterw
   const lines = { debug: tell("debug"), info: tell("info"), warn: tell("warn"), error: tell("error") };
   const sealed: Seal[] = [];
   const hasty = new URL("./hasty-sealer.ts", import.meta.url);
-  const seals = new SealThread(hasty, { data, sealCommands: 100 }, true, lines, (seal) => sealed.push(seal));
+  const start = { data, position: log.ends.at(-1)!, settings: { sealCommands: 100, isNew: true } };
+  const seals = new FollowerThread(SEALS, hasty, start, lines, ({ newest }) => {
+    if (newest) sealed.push(newest);
+  });
   await eventually("it is told", () => told.length > 0);
   expect(told[0]).toEqual([
     "error",
@@ -39,7 +43,8 @@ test("who holds events.seals for a minute is told of, and sealing goes on afterw
   await eventually("all is sealed", () => sealed.at(-1)?.bytes === log.bytes.length);
   await seals.stop();
   await seals.end();
-  expect(seals.halted).toBe(false);
+  expect(seals.halted).toBeUndefined();
+  expect(seals.progress.halted).toBe(false);
   expect(checkSealsIndependently(readFileSync(join(data, LOG_NAME)), readFileSync(path)).commands).toBe(
     log.ends.length,
   );

@@ -1,0 +1,88 @@
+/** What runs on a follower's thread: opens the log, keeps what the engine says of it, and reports how the work goes. */
+
+import { parentPort, workerData } from "node:worker_threads";
+import { unreachable } from "../domain/impossible-state.ts";
+import { DiskFolder } from "../eventlog/disk.ts";
+import { DurableLogFeed } from "../eventlog/feed.ts";
+import { LOG_NAME } from "../eventlog/recovery.ts";
+import type { AppendFile } from "../ports/append-file.ts";
+import type { FollowerKind, FollowerStart, FromFollower, ToFollower } from "./follower.ts";
+
+/** The node as a follower has it. */
+export interface FollowedNode<Settings, Progress> extends FollowerStart<Settings> {
+  /** events.log, open for reading. */
+  readonly log: AppendFile;
+  /** The log up to what is known to be on disk. */
+  readonly feed: DurableLogFeed;
+  /** Calls `run` with whether the node takes commands: now, and whenever the node has told. */
+  onTaking(run: (taking: boolean) => void): void;
+  progress(progress: Progress): void;
+  /** Writes a line to the node's log; its facts have an `event`. */
+  report(level: "info" | "warn" | "error", message: string, facts: Readonly<Record<string, unknown>>): void;
+}
+
+export interface Follower {
+  /** Resolves when it has finished, after stop() or by itself. Rejects when it cannot go on. */
+  run(): Promise<void>;
+  /** Has it finish what is under way. */
+  stop(): void;
+}
+
+/** Runs what `begin` makes until it has finished. To be called once, by the worker of `kind`. */
+export function follow<Settings, Progress>(
+  kind: FollowerKind<Settings, Progress>,
+  begin: (node: FollowedNode<Settings, Progress>) => Follower | Promise<Follower>,
+): void {
+  if (!parentPort) throw new TypeError(`the thread of ${kind.name} is started by coffer serve`);
+  const parent = parentPort;
+  const start = workerData as FollowerStart<Settings>;
+  let end = start.position;
+  let taking = true;
+  let takingChanged: (taking: boolean) => void = () => {};
+  let feed: DurableLogFeed | undefined;
+  let follower: Follower | undefined;
+  let stopping = false;
+  const tell = (message: FromFollower<Progress>) => parent.postMessage(message);
+
+  parent.on("message", (message: ToFollower) => {
+    switch (message.type) {
+      case "durable":
+        end = message.position;
+        feed?.grown();
+        return;
+      case "taking":
+        taking = message.taking;
+        takingChanged(taking);
+        return;
+      case "stop":
+        stopping = true;
+        follower?.stop();
+        return;
+      default:
+        unreachable(message);
+    }
+  });
+
+  const run = async () => {
+    const log = new DiskFolder(start.data, false).open(LOG_NAME, false);
+    if (!log) throw new Error(`${LOG_NAME} is not there`);
+    feed = new DurableLogFeed(log, () => end);
+    follower = await begin({
+      ...start,
+      log,
+      feed,
+      onTaking: (changed) => {
+        takingChanged = changed;
+        changed(taking);
+      },
+      progress: (progress) => tell({ type: "progress", progress }),
+      report: (level, message, facts) => tell({ type: "report", level, message, facts }),
+    });
+    if (stopping) follower.stop();
+    await follower.run();
+  };
+  run().then(
+    () => tell({ type: "stopped" }),
+    (error) => tell({ type: "halted", why: error instanceof Error ? error.message : String(error) }),
+  );
+}
