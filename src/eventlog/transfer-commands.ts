@@ -1,4 +1,4 @@
-/** The fast reader for those who want events: transfers that were read as bytes, as what line.ts makes of their lines. */
+/** The fast reader for followers that need events: turns transfers read as bytes into what line.ts makes of their lines. */
 
 import type { Money } from "../domain/amount.ts";
 import { type AccountId, type Currency, parseAccount, type TransactionId, WORLD } from "../domain/names.ts";
@@ -26,7 +26,7 @@ export function everyCommand(
   };
 }
 
-/** Up to one whose names are no accounts: that one is for line.ts to judge. Returns how many were visited. */
+/** Visits transfers up to one with an invalid account name, which is left to line.ts. Returns how many were visited. */
 function visitTransfers(
   visit: (command: LoggedCommand) => void,
   logged: LoggedTransfers,

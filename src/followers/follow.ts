@@ -1,4 +1,4 @@
-/** What runs on a follower's thread: opens the log, keeps what the engine says of it, and reports how the work goes. */
+/** The thread's side of a follower: opens the log, takes the engine's messages, and reports how the work goes. */
 
 import { parentPort, workerData } from "node:worker_threads";
 import { unreachable } from "../domain/impossible-state.ts";
@@ -8,13 +8,13 @@ import { LOG_NAME } from "../eventlog/recovery.ts";
 import type { AppendFile } from "../ports/append-file.ts";
 import type { FollowerKind, FollowerStart, FromFollower, ToFollower } from "./follower.ts";
 
-/** The node as a follower has it. */
+/** The node as its follower sees it. */
 export interface FollowedNode<Settings, Progress> extends FollowerStart<Settings> {
   /** events.log, open for reading. */
   readonly log: AppendFile;
   /** The log up to what is known to be on disk. */
   readonly feed: DurableLogFeed;
-  /** Calls `run` with whether the node takes commands: now, and whenever the node has told. */
+  /** Calls `run` with whether the node takes commands: now, and after each change. */
   onTaking(run: (taking: boolean) => void): void;
   progress(progress: Progress): void;
   /** Writes a line to the node's log; its facts have an `event`. */
@@ -42,7 +42,7 @@ export function follow<Settings, Progress>(
   let feed: DurableLogFeed | undefined;
   let follower: Follower | undefined;
   let stopping = false;
-  const tell = (message: FromFollower<Progress>) => parent.postMessage(message);
+  const post = (message: FromFollower<Progress>) => parent.postMessage(message);
 
   parent.on("message", (message: ToFollower) => {
     switch (message.type) {
@@ -75,14 +75,14 @@ export function follow<Settings, Progress>(
         takingChanged = changed;
         changed(taking);
       },
-      progress: (progress) => tell({ type: "progress", progress }),
-      report: (level, message, facts) => tell({ type: "report", level, message, facts }),
+      progress: (progress) => post({ type: "progress", progress }),
+      report: (level, message, facts) => post({ type: "report", level, message, facts }),
     });
     if (stopping) follower.stop();
     await follower.run();
   };
   run().then(
-    () => tell({ type: "stopped" }),
-    (error) => tell({ type: "halted", why: error instanceof Error ? error.message : String(error) }),
+    () => post({ type: "stopped" }),
+    (error) => post({ type: "halted", why: error instanceof Error ? error.message : String(error) }),
   );
 }

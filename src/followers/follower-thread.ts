@@ -1,4 +1,4 @@
-/** The engine's side of a follower. An end of its thread that nobody asked for is reported, whatever it comes from. */
+/** The engine's side of a follower. An unexpected end of its thread is always reported, whatever the cause. */
 
 import { unreachable } from "../domain/impossible-state.ts";
 import type { LogPosition } from "../ports/log-position.ts";
@@ -15,7 +15,7 @@ export class FollowerThread<Settings, Progress> {
   /** As it was last reported. */
   progress: Progress;
 
-  /** `progressed` hears of every progress that is reported. */
+  /** `progressed` is called with every progress that is reported. */
   constructor(
     readonly kind: FollowerKind<Settings, Progress>,
     script: URL,

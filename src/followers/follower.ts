@@ -1,21 +1,22 @@
 /**
- * A follower reads the log on a thread of its own, and makes something of it: seals, rows in a database, a check. It
- * reads events.log itself; all that it hears of the engine are the messages below. Whatever happens to it, the node
- * takes transfers.
+ * A follower reads the log on a thread of its own and makes something of it: seals, rows in a database, a check. It
+ * reads events.log itself; the messages below are all that it exchanges with the engine, and a follower that fails
+ * does not keep the node from taking transfers.
  *
- * This is what its two sides share. follower-thread.ts is the engine's, follow.ts what runs on the thread. A follower
- * is a folder with its FollowerKind, and a worker that calls follow() with it; node/followers.ts starts and stops it.
+ * This file is what both sides share. The engine's side is follower-thread.ts, the thread's side follow.ts. To add a
+ * follower, make a folder with a FollowerKind and a worker that calls follow() with it, and a line in
+ * node/followers.ts, which starts and stops it.
  */
 
 import type { LogPosition } from "../ports/log-position.ts";
 
-/** Up to where a follower reads, and with that for how long it lives. */
+/** How far a follower reads, and with that how long it lives. */
 export type UpTo =
-  /** What is on disk, of which it hears after each batch. It stops before the log is closed. */
+  /** To the end of what is on disk, which is reported to it after each batch. It stops before the log is closed. */
   | "disk"
-  /** The log's mark, which recovery never cuts. It looks at the mark itself, and stops after the log is closed. */
+  /** To the log's mark, before which recovery never cuts. It reads the mark itself, and stops after the log is closed. */
   | "mark"
-  /** The position with which it is started. It ends by itself. */
+  /** To the position that it is started with. It ends by itself. */
   | "start";
 
 /** `Settings` are cloned to the thread, and each `Progress` from it. */
@@ -25,7 +26,7 @@ export interface FollowerKind<Settings, Progress> {
   /** The program of its thread, relative to main.ts. */
   readonly worker: string;
   readonly upTo: UpTo;
-  /** The line of the node's log when it cannot go on. */
+  /** What the node's log says when it cannot go on. */
   readonly haltedLine: string;
   /** Its progress before it has reported any. */
   first(settings: Settings): Progress;
@@ -45,7 +46,7 @@ export interface FollowerStart<Settings> {
 export type ToFollower =
   /** The log on disk has grown. */
   | { readonly type: "durable"; readonly position: LogPosition }
-  /** Whether the node takes commands: if it does not, its log may be at rest while those of others grow. */
+  /** Whether the node takes commands: if it does not, other nodes' logs may grow while its own does not. */
   | { readonly type: "taking"; readonly taking: boolean }
   /** Finish, and report that. */
   | { readonly type: "stop" };

@@ -19,7 +19,7 @@ export interface FollowersParts {
   readonly log: NodeLog;
   /** The program of a thread, by its path from main.ts. */
   script(path: string): URL;
-  /** Hears of the newest seal. */
+  /** Called when there is a newer seal. */
   sealed(newest: Seal): void;
 }
 
@@ -36,7 +36,7 @@ export class Followers {
     private readonly parts: FollowersParts,
   ) {}
 
-  /** Undefined where nothing is to be sealed. */
+  /** Undefined if nothing is to be sealed. */
   get seals(): SealProgress | undefined {
     return this.#seals?.progress;
   }
@@ -63,7 +63,7 @@ export class Followers {
     if (config.postgresUrl !== undefined) this.#postgres = this.#start(POSTGRES, position, settings);
   }
 
-  /** Checks the lines up to `end`; resolves with what is wrong with them. Rejects where they cannot be read. */
+  /** Checks the lines up to `end`; resolves with what is wrong with them. Rejects if they cannot be read. */
   async checkLines(end: LogPosition): Promise<string | undefined> {
     const check = this.#start(LOG_CHECK, end, undefined);
     await check.finished;
@@ -82,12 +82,12 @@ export class Followers {
     for (const follower of this.#all) follower.taking(taking);
   }
 
-  /** Before the log is closed: those that follow what is on disk finish what is under way, or end after a while. */
+  /** Before the log is closed: those that follow what is on disk finish what is under way, or are ended after `patience`. */
   async closing(patience: Promise<void>): Promise<void> {
     await this.#stop((upTo) => upTo !== "mark", patience);
   }
 
-  /** After the log is closed: the others, too. */
+  /** After the log is closed: all others, likewise. */
   async closed(patience: Promise<void>): Promise<void> {
     await this.#stop(() => true, patience);
   }
@@ -111,7 +111,7 @@ export class Followers {
     for (const follower of followers) this.#all.splice(this.#all.indexOf(follower), 1);
     await Promise.all(
       followers.map(async (follower) => {
-        // A check that ends by itself is not waited for: the next start makes it again.
+        // One that ends by itself is not waited for: the next start runs the check again.
         if (follower.kind.upTo !== "start") await Promise.race([follower.stop(), patience]);
         await follower.end();
       }),

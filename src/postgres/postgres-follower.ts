@@ -1,4 +1,4 @@
-/** Writing balances to PostgreSQL, as the node has it. */
+/** Writing balances to PostgreSQL: what its thread and the node share. */
 
 import type { Config } from "../config.ts";
 import type { FollowerKind } from "../followers/follower.ts";

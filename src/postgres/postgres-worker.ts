@@ -70,9 +70,9 @@ follow(POSTGRES, async ({ settings, feed, onTaking, progress, report }) => {
   return {
     run: async () => {
       writer.start();
-      const telling = setInterval(() => progress(writer.progress), PROGRESS_INTERVAL_MS);
+      const reporting = setInterval(() => progress(writer.progress), PROGRESS_INTERVAL_MS);
       await stopped.promise; // also when every partition has halted: what it says of them is still asked for
-      clearInterval(telling);
+      clearInterval(reporting);
     },
     stop: () => void writer.stop().then(stopped.resolve, stopped.reject),
   };

@@ -1,4 +1,4 @@
-/** Sealing the log, as the node has it. */
+/** Sealing the log: what its thread and the node share. */
 
 import type { FollowerKind } from "../followers/follower.ts";
 import type { Seal } from "../ports/seals.ts";

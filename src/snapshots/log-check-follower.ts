@@ -1,4 +1,4 @@
-/** The check of the log's older lines, those before the snapshot that a start went on from, as the node has it. */
+/** The check of the log's older lines, those before the snapshot of the last start: what its thread and the node share. */
 
 import type { FollowerKind } from "../followers/follower.ts";
 

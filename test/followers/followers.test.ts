@@ -1,4 +1,4 @@
-/** What every follower may rely on, and what a node hears of it: by one that counts events on a thread of its own. */
+/** The contract of followers, on both sides, shown with one that counts events. */
 
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
@@ -61,7 +61,7 @@ test("it reads from where it was started up to what is on disk, and no further; 
   thread.grown(middle);
   await eventually("it has read more", () => thread.progress.events === middle.seq - first.seq);
   thread.taking(false);
-  await eventually("it hears of that", () => !thread.progress.taking);
+  await eventually("that is reported", () => !thread.progress.taking);
   thread.grown(last);
   await thread.stop();
   expect(thread.progress).toEqual({ events: last.seq - first.seq, taking: false });
