@@ -65,7 +65,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "a short write is not completed",
-    file: "eventlog/write-all.ts",
+    file: "ports/append-file.ts",
     from: "written < bytes.length",
     to: "written === 0",
   },
