@@ -34,11 +34,14 @@ export function readAccess(config: ServeConfig): Access {
 /** Tells what is open that need not be. */
 export function warnOf({ keys, tls }: Access, { host, port }: ServeConfig, log: NodeLog): void {
   if (keys.inForce === "everyone")
-    log.warn({ host, port }, "no keys are asked for: whoever reaches this address may do everything");
+    log.warn(
+      { event: "no_keys", host, port },
+      "no API keys are configured: anyone who can reach this address has full access",
+    );
   if (keys.inForce !== "everyone" && !tls && !isLoopback(host))
     log.warn(
-      { host },
-      "keys travel in clear text: set --tls-cert and --tls-key, or let only a proxy that has TLS reach this address",
+      { event: "keys_in_clear_text", host },
+      "keys are sent in clear text: set --tls-cert and --tls-key, or allow only a TLS proxy to reach this address",
     );
 }
 

@@ -88,7 +88,10 @@ export function snapshotFolder(data: string, log: NodeLog): DiskFolder | undefin
     mkdirSync(path, { recursive: true, mode: 0o750 });
     return new DiskFolder(path);
   } catch (error) {
-    log.warn({ error: String(error) }, "no snapshots are taken: their folder cannot be made");
+    log.warn(
+      { event: "snapshot_folder_failed", error: String(error) },
+      "cannot create the snapshot folder: no snapshots are taken",
+    );
     return undefined;
   }
 }

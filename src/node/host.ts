@@ -153,7 +153,7 @@ export class Host {
       sealed: (newestSeal) => this.#gateways.tell({ newestSeal }),
     });
     this.#gateways = new Gateways(config, access, runtime, script(GATEWAY_WORKER), this.#node, {
-      failedRequest: (error) => log.error({ error }, "a request failed"),
+      failedRequest: (error) => log.error({ event: "request_failed", error }, "a request failed"),
       metrics: () => this.#metrics.text(),
     });
     this.#metrics = new NodeMetrics({
@@ -297,7 +297,7 @@ export class Host {
     if (silent.size > 0 && !session.over)
       this.log.warn(
         { event: "nodes_silent", nodes: [...silent] },
-        "registered nodes do not report their positions: what only they have logged is not known",
+        "registered nodes do not report their positions: commands that only they have logged are unknown",
       );
     return this.#knownPositions();
   }
@@ -317,7 +317,7 @@ export class Host {
     this.#hasWarnedOfOneCopy = true;
     this.log.warn(
       { event: "stream_not_replicated", nodes },
-      "several nodes share a stream of one copy: use three servers and --stream-replicas 3",
+      "several nodes share a stream that is not replicated: use three servers and --stream-replicas 3",
     );
   }
 
@@ -339,7 +339,7 @@ export class Host {
     serveTransfers(
       session.connection,
       (request, maxAnswerBytes) => this.#gateways.ask(request, maxAnswerBytes),
-      (error) => this.log.error({ error: textOf(error) }, "a request failed"),
+      (error) => this.log.error({ event: "request_failed", error: textOf(error) }, "a request failed"),
     );
   }
 
@@ -355,7 +355,10 @@ export class Host {
         full ? `only ${free} bytes are free on the disk, of at least ${minFreeBytes}` : undefined,
       );
       if (full !== wasFull)
-        this.log.warn({ free, minFreeBytes }, full ? "the disk is full" : "the disk has room again");
+        this.log.warn(
+          { event: full ? "disk_full" : "disk_has_room", free, minFreeBytes },
+          full ? "the disk is full" : "the disk has room again",
+        );
       wasFull = full;
       this.#lookAtConnections();
     };
@@ -368,7 +371,10 @@ export class Host {
     if (full === this.#keepsOut) return;
     this.#keepsOut = full;
     const { maxConnections } = this.config;
-    this.log.warn({ maxConnections }, full ? "nobody else is let in" : "there is room for connections again");
+    this.log.warn(
+      { event: full ? "connections_full" : "connections_available", maxConnections },
+      full ? "connection limit reached: new connections are refused" : "new connections are accepted again",
+    );
   }
 }
 

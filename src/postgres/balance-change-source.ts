@@ -23,6 +23,7 @@ import { crc32 } from "node:zlib";
 import type { Clock } from "../ports/clock.ts";
 import type { QueueMessage } from "../ports/command-queue.ts";
 import { crcText } from "../ports/log-position.ts";
+import type { Report } from "../ports/node-log.ts";
 import type { NatsSession, StreamNames } from "../queue/nats-session.ts";
 import { InvalidInput } from "../wire/strict-json.ts";
 import { parseBalanceChange } from "./balance-change-json.ts";
@@ -67,11 +68,7 @@ export class BalanceChangeSource implements ChangeSource {
     private readonly connect: () => Promise<NatsSession>,
     private readonly options: BalanceChangeOptions,
     private readonly clock: Clock,
-    private readonly report: (
-      level: "info" | "warn",
-      message: string,
-      facts: Readonly<Record<string, unknown>>,
-    ) => void,
+    private readonly report: Report,
   ) {}
 
   async holds(position: CommitPosition, topicOffset: number): Promise<boolean> {
@@ -100,7 +97,13 @@ export class BalanceChangeSource implements ChangeSource {
       const next = await this.#next(session, after);
       const subject = subjectOf(this.options.partition);
       const stream = new BalanceChangeStream(session, subject, this.clock, (sequence, why, count) =>
-        this.report("warn", "a message is not a balance change", { subject, sequence, why, count }),
+        this.report("warn", "a message is not a balance change", {
+          event: "change_malformed",
+          subject,
+          sequence,
+          why,
+          count,
+        }),
       );
       await session.consume(next, subject);
       this.#stream = stream;
@@ -123,7 +126,11 @@ export class BalanceChangeSource implements ChangeSource {
     await session.remove();
     await create(session, after.offset);
     this.#hasRemade = true;
-    this.report("warn", "the stream of balance changes is made anew", { why: next, after: after.offset });
+    this.report("warn", "the stream of balance changes is recreated", {
+      event: "changes_stream_recreated",
+      why: next,
+      after: after.offset,
+    });
     return after.offset + 1;
   }
 }

@@ -19,6 +19,7 @@ import type {
   QueueState,
 } from "../ports/command-queue.ts";
 import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
+import type { Report } from "../ports/node-log.ts";
 import { beyondText, type NodePosition, nodeBeyond } from "./other-nodes.ts";
 import { StoreWatch } from "./store-watch.ts";
 import { judgeStream, lastKnown, METADATA, type StreamFacts, type Verdict } from "./stream-check.ts";
@@ -67,7 +68,7 @@ export interface NatsQueueNode<S extends StreamSession> {
   /** The server has not answered for a while; called again and again until it does. */
   hangs(): void;
   /** What happened, for the node's log. */
-  report(level: "info" | "warn", message: string, facts: Readonly<Record<string, unknown>>): void;
+  readonly report: Report;
 }
 
 /** The node must stop: going on could lose commands or decide them twice. */
@@ -187,7 +188,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
         }
         this.#setState(AWAY);
         if (this.#stopping) break;
-        this.node.report("warn", "queue away", { reason, retryMs: backoffMs });
+        this.node.report("warn", "queue unavailable", { event: "queue_away", reason, retryMs: backoffMs });
         await this.#pause(backoffMs);
       }
     } finally {
@@ -228,7 +229,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
         isNew = false;
         opened();
         this.node.opened(session);
-        this.node.report("info", "queue open", { next, server: session.server });
+        this.node.report("info", "queue open", { event: "queue_open", next, server: session.server });
       };
       if (this.#watch.stalled) this.#setState(STALLED);
       else this.#open();
@@ -324,11 +325,19 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       case "continue":
         return verdict.next;
       case "gap":
-        this.node.report("warn", "gap accepted", { next: verdict.next, why: verdict.why });
+        this.node.report("warn", "gap accepted", {
+          event: "gap_accepted",
+          next: verdict.next,
+          why: verdict.why,
+        });
         return verdict.next;
       case "lost":
       case "another":
-        this.node.report("warn", "queue made anew", { next: verdict.next, why: verdict.why });
+        this.node.report("warn", "stream recreated", {
+          event: "stream_recreated",
+          next: verdict.next,
+          why: verdict.why,
+        });
         return await this.#remake(session, verdict.next, log);
       case "refuse":
         throw new QueueRefused(verdict.why);
@@ -405,7 +414,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const now = this.node.clock.nowMs();
     if (now - this.#doubtedMs < REFUSED_LOOK_MS) return;
     this.#doubtedMs = now;
-    this.node.report("warn", "the queue may or may not have taken a frame", {
+    this.node.report("warn", "the queue may or may not have stored a frame", {
       event: "frame_unknown",
       error,
     });
@@ -419,7 +428,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
 
   #answersAgain(): void {
     if (this.#stopping) return;
-    this.node.report("info", "queue answers again", { event: "queue_answers" });
+    this.node.report("info", "queue responds again", { event: "queue_answers" });
     this.#open?.();
   }
 
@@ -428,7 +437,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const now = this.node.clock.nowMs();
     if (now - this.#refusedMs < REFUSED_LOOK_MS) return;
     this.#refusedMs = now;
-    this.node.report("warn", "frame refused", { refused });
+    this.node.report("warn", "frame refused", { event: "frame_refused", refused });
     if (this.options.embedded && !this.#session?.waiting)
       this.#endSession(`the queue refused a frame: ${refused}`);
   }

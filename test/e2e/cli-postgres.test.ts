@@ -122,7 +122,7 @@ test("rebuild says what it waits for", async () => {
     ...["postgres", "rebuild", "--data", folder],
     ...["--postgres-url", url],
   ]);
-  await rebuilding.line(/the PostgreSQL writer waits: .*account_balances_updated_msec_check/);
+  await rebuilding.line(/the PostgreSQL writer retries: .*account_balances_updated_msec_check/);
   await rebuilding.crash();
   await asking.close();
 });

@@ -85,7 +85,7 @@ test("while less is free on the disk than should be", async () => {
   const flags = ["--min-free-bytes", String(least), "--port", String(port)];
   const node = CofferNode.launch(temporaryFolder(), { flags });
   const client = new WalletClient(`http://127.0.0.1:${port}`);
-  await node.process.line(/"the disk is full"/);
+  await node.process.line(/"disk_full"/);
   const reason = new RegExp(`^only [0-9]+ bytes are free on the disk, of at least ${least}$`);
   await eventually("it says so", async () => reason.test((await unready(client)) ?? ""));
   const { text } = await client.get("/metrics");

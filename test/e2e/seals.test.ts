@@ -146,7 +146,7 @@ test("a node whose log is not as its last seal says tells it, seals no more, and
   await alter(data, /"account":"b3"/, '"account":"b4"');
   const seals = fileOf(data, "events.seals");
   const node = await CofferNode.start(data, { flags: ["--seal-commands", "50"] });
-  await node.process.line(/"nothing is sealed any more"/);
+  await node.process.line(/"follower_halted"/);
   expect(await metricsOf(node)).toEqual(["coffer_sealing_halted 1"]);
   expect((await node.client.get("/v1/seal")).status).toBe(404);
   await transfers(node, 41, 50);
@@ -169,7 +169,7 @@ test("a node whose seals are taken away or altered tells it, and makes no others
     await transfers(node, 1, 12);
     await eventually("it has sealed", async () => (await node.client.get("/v1/seal")).status === 200);
     alterSeals(join(node.data, "events.seals"));
-    await node.process.line(/"nothing is sealed any more"/);
+    await node.process.line(/"follower_halted"/);
     expect(await metricsOf(node)).toContain("coffer_sealing_halted 1");
     expect(await node.stop()).toBe(0);
     expect((await verify(node.data, "--seals")).code).toBe(1);
@@ -298,7 +298,7 @@ test("a log that was never sealed is sealed from its first line, and that is tol
   const data = someLedger();
   rmSync(join(data, "events.seals"));
   const node = await CofferNode.start(data, { flags: FLAGS });
-  await node.process.line(/"there are no seals: the log is sealed from its first line, as it stands now"/);
+  await node.process.line(/"seals_begun_late"/);
   expect(await node.stop()).toBe(0);
   expect(independent(data).commands).toBe(42);
 });

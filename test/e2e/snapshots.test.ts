@@ -32,14 +32,14 @@ const snapshotsOf = (data: string) =>
 
 /** What the node says that it recovered. */
 function recovered(node: CofferNode): { events: number; snapshot?: number } {
-  return JSON.parse(node.process.stderr.find((line) => line.includes('"recovered"')) ?? "{}");
+  return JSON.parse(node.process.stderr.find((line) => line.includes('"log_recovered"')) ?? "{}");
 }
 
 /** Starts a node that must not come up; returns the reason that it gave. */
 async function refused(data: string): Promise<string> {
   const node = CofferNode.launch(data, { flags: FLAGS });
   expect(await node.process.exited).toBe(1);
-  return JSON.parse(node.process.stderr.findLast((line) => line.includes('"the node stops"'))!).error;
+  return JSON.parse(node.process.stderr.findLast((line) => line.includes('"node_failed"'))!).error;
 }
 
 describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
@@ -151,7 +151,7 @@ test("whatever lies in the folder, or cannot be read there, costs a warning and 
   writeFileSync(join(folder, "before-upgrade.snapshot"), readFileSync(join(folder, snapshotsOf(data)[0]!)));
   mkdirSync(join(folder, "9999999999999999.snapshot"));
   let node = await CofferNode.start(data, { flags: FLAGS });
-  expect(node.process.stderr.join()).toContain("is passed over");
+  expect(node.process.stderr.join()).toContain("snapshot_skipped");
   expect(recovered(node)).toHaveProperty("snapshot");
   expect(await node.stop()).toBe(0);
   rmSync(folder, { recursive: true });

@@ -36,7 +36,7 @@ function stoppedLedger(): string {
 async function refused(data: string, flags: readonly string[] = [], runtime?: RuntimeName) {
   const node = CofferNode.launch(data, runtime ? { runtime, flags } : { flags });
   const code = await node.process.exited;
-  const last = node.process.stderr.findLast((line) => line.includes('"the node stops"'));
+  const last = node.process.stderr.findLast((line) => line.includes('"node_failed"'));
   expect([code, node.process.stderr]).toEqual([1, expect.arrayContaining([last])]);
   expect(node.process.stdout).toEqual([]);
   const { error } = JSON.parse(last!) as { error: string };
@@ -170,7 +170,7 @@ test("until a node is ready it says so, and takes no commands", async () => {
   // Its nats-server cannot be reached, so it never is.
   const flags = ["--nats-url", "nats://127.0.0.1:1", "--port", String(port)];
   const node = CofferNode.launch(stoppedLedger(), { flags });
-  await node.process.line(/"queue away"/);
+  await node.process.line(/"queue_away"/);
   const client = new WalletClient(`http://127.0.0.1:${port}`);
   expect(await client.get("/health/ready")).toMatchObject({ status: 503, body: { code: "not_ready" } });
   expect((await client.get("/health/live")).status).toBe(200);

@@ -61,7 +61,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
       await working;
       expect(tellers.problems(logOf(node))).toEqual([]);
       expect(isRunning(await node.natsPid())).toBe(false);
-      expect(node.process.stderr.join("\n")).not.toMatch(/nats-server ended|queue away/);
+      expect(node.process.stderr.join("\n")).not.toMatch(/nats_server_ended|queue_away/);
     },
   );
 
@@ -88,7 +88,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
 
   test("SIGTERM while the node starts ends it as cleanly", async () => {
     const node = CofferNode.launch(temporaryFolder(), { runtime });
-    await node.process.line(/"recovered"/);
+    await node.process.line(/"log_recovered"/);
     expect(await node.stop()).toBe(0);
   });
 
@@ -180,9 +180,9 @@ test("a stop that would take too long is forced, and the exit code says so", asy
     const flags = ["--shutdown-timeout-ms", "100", "--nats-url", server.url];
     const node = CofferNode.launch(temporaryFolder(), { runtime, flags });
     // It is connecting now, to a server that does not answer.
-    await node.process.line(/"recovered"/);
+    await node.process.line(/"log_recovered"/);
     expect(await node.stop()).toBe(1);
-    expect(node.process.stderr.at(-1)).toContain("is forced");
+    expect(node.process.stderr.at(-1)).toContain("stop_forced");
   });
   await server.crash();
 });

@@ -43,7 +43,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     expect(await untrusting.get("/v1/ledger").catch(() => "not trusted")).toBe("not trusted");
     expect(await rawRequest(url, { method: "GET", target: "/health/live" })).toBeUndefined(); // no TLS
     const printed = node.process.stderr.join("\n");
-    expect(printed).not.toContain("travel in clear text");
+    expect(printed).not.toContain("keys_in_clear_text");
     const secret = readFileSync(certificate.keyFile, "utf8").split("\n")[1] as string;
     expect(printed).not.toContain(secret);
     expect(await node.stop()).toBe(0);
@@ -118,7 +118,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     await addKey(data, "all", "admin");
     const node = await CofferNode.start(data, { runtime, flags: BEYOND_LOOPBACK });
     expect(node.url).toStartWith("http://0.0.0.0:");
-    await node.process.line(/keys travel in clear text/);
+    await node.process.line(/"keys_in_clear_text"/);
     const answer = await node.client.get("/v1/ledger");
     expect([answer.status, answer.headers.get(HSTS)]).toEqual([401, null]);
     expect(await node.stop()).toBe(0);

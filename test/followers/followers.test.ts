@@ -67,7 +67,7 @@ test("it reads from where it was started up to what is on disk, and no further; 
   expect(thread.progress).toEqual({ events: last.seq - first.seq, taking: false });
   expect(progresses.at(-1)).toEqual(thread.progress);
   expect(lines).toEqual([
-    { level: "info", facts: { event: "counted", events: last.seq - first.seq }, message: "counted" },
+    { level: "info", facts: { event: "stopped", events: last.seq - first.seq }, message: "counted" },
   ]);
   expect(thread.halted).toBeUndefined();
   await thread.finished;

@@ -112,9 +112,7 @@ test("a standby whose writing connection ends makes another", async () => {
   await asking.sql`
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = 'coffer writer ledger/0' AND datname = current_database() AND pid <> ${backend_pid}`;
-  await eventually("it is noticed", () =>
-    reports.some((line) => line.includes("the PostgreSQL writer waits")),
-  );
+  await eventually("it is noticed", () => reports.some((line) => line.includes("postgres_waiting")));
   await eventually("it stands by again", () => standby.progress[0]?.is === "standing by");
   expect((await asking.lock()).fencing_token).toBe(1n);
   await Promise.all([leader.stop(), standby.stop()]);

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
+import type { LogFacts } from "../../src/ports/node-log.ts";
 import { EmbeddedServer } from "../../src/queue/embedded-server.ts";
 import { QueueRefused } from "../../src/queue/nats-queue.ts";
 import { CofferNode } from "../../tools/harness/coffer.ts";
@@ -17,19 +18,14 @@ const TOKEN = "a-token-that-nobody-may-see";
 const servers: EmbeddedServer[] = [];
 afterAll(() => Promise.all(servers.map((server) => server.stop(5_000))));
 
-interface Report {
-  readonly message: string;
-  readonly facts: Readonly<Record<string, unknown>>;
-}
-
 function carry(store = temporaryFolder(), executable = EXECUTABLE) {
-  const reports: Report[] = [];
-  const server = new EmbeddedServer([() => executable], store, TOKEN, (_, message, facts) => {
-    reports.push({ message, facts });
+  const reports: LogFacts[] = [];
+  const server = new EmbeddedServer([() => executable], store, TOKEN, (_level, _message, facts) => {
+    reports.push(facts);
   });
   servers.push(server);
   const pauses = () =>
-    reports.filter(({ message }) => message === "nats-server ended").map(({ facts }) => facts.restartMs);
+    reports.filter(({ event }) => event === "nats_server_ended").map(({ restartMs }) => restartMs);
   return { server, store, pauses };
 }
 
@@ -188,7 +184,7 @@ test("a store that another server holds is waited for, and refused in the end", 
   const { holder, node } = refused;
   expect(await node.process.exited).toBe(1);
   expect(node.process.stderr.at(-1)).toContain("is held by another process");
-  expect(node.process.stderr.filter((line) => line.includes('"nats-server ended"')).length).toBeGreaterThan(
+  expect(node.process.stderr.filter((line) => line.includes('"nats_server_ended"')).length).toBeGreaterThan(
     2,
   );
   expect(isRunning(holder.pid as number)).toBe(true);

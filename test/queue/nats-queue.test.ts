@@ -32,7 +32,7 @@ let positions: NodePosition[];
 /** How many empty frames were made, and how often the server was said to hang. */
 let empties: number;
 let hangs: number;
-/** The events of the node's log. */
+/** What the node's log says of stalls. */
 let events: unknown[];
 
 interface Flags {
@@ -98,7 +98,7 @@ function begin({ embedded = false, remakeLostStream, acceptGap }: Flags = {}): v
         openings++;
       },
       report: (_level, _message, facts) => {
-        if ("event" in facts) events.push(facts.event);
+        if (/stalled|answers/.test(facts.event)) events.push(facts.event);
       },
     },
     { embedded, remakeLostStream, acceptGap },

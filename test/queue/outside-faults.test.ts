@@ -99,8 +99,8 @@ class Setting {
 /** The node ends by itself, says why, and leaves its log as it was. */
 async function expectRefusal(node: CofferNode, why: RegExp): Promise<void> {
   expect(await node.process.exited).toBe(1);
-  const said = JSON.parse(node.process.stderr.at(-1) ?? "{}") as { msg: string; error: string };
-  expect(said.msg).toBe("the node stops");
+  const said = JSON.parse(node.process.stderr.at(-1) ?? "{}") as { event: string; error: string };
+  expect(said.event).toBe("node_failed");
   expect(said.error).toMatch(why);
   expect(said.error).not.toContain("\n");
 }
@@ -129,7 +129,7 @@ test.concurrent("a server that is killed and comes back with its store is gone o
   await setting.restartServer();
   node = await setting.node();
   await setting.work(node, 50);
-  expect(node.process.stderr.join("\n")).not.toContain("made anew");
+  expect(node.process.stderr.join("\n")).not.toContain("stream_recreated");
   await expectWhole(node, setting.tellers);
 });
 
