@@ -36,9 +36,9 @@ export class Admission {
   refusal(weight: number, nowMs: number): string | undefined {
     if (this.#waiting === 0) return undefined;
     if (nowMs - this.#movedMs > STANDSTILL_MS && nowMs - this.#enteredMs <= STANDSTILL_MS)
-      return `no outcome has come for ${STANDSTILL_MS} ms`;
+      return `The server is saturated: no command has completed for ${STANDSTILL_MS} ms`;
     if (this.#waiting + weight > this.#room)
-      return `whoever came now would wait longer than ${MAX_WAIT_MS} ms`;
+      return `The server is saturated: a new request would wait longer than ${MAX_WAIT_MS} ms`;
     return undefined;
   }
 

@@ -111,14 +111,17 @@ export class CommandSender {
     if (!state.open) return Promise.resolve({ state: "unavailable", why: state.reason });
     const { maxWaitingCommands } = this.options;
     if (commands.count > maxWaitingCommands) {
-      return Promise.resolve({ state: "too_large", why: `at most ${maxWaitingCommands} commands may wait` });
+      return Promise.resolve({
+        state: "too_large",
+        why: `The batch exceeds the limit of ${maxWaitingCommands} waiting commands.`,
+      });
     }
     const nowMs = this.clock.nowMs();
     const busy = this.#refusal(commands.count, nowMs);
     if (busy !== undefined) return Promise.resolve({ state: "overloaded", why: busy });
     const maxBytes = this.queue.maxFrameBytes - FRAME_HEADER_BYTES;
     if (maxBytes < MAX_COMMAND_BYTES)
-      return Promise.resolve({ state: "unavailable", why: "the queue's messages are too small" });
+      return Promise.resolve({ state: "unavailable", why: "the queue's message size limit is too small" });
     return new Promise((resolve) => {
       const ticket: Ticket = {
         outcomes: new Array(commands.count),
@@ -157,7 +160,7 @@ export class CommandSender {
   #refusal(count: number, nowMs: number): string | undefined {
     const { maxWaitingCommands } = this.options;
     if (this.#waiting + count > maxWaitingCommands)
-      return `${this.#waiting} commands are waiting, of at most ${maxWaitingCommands}`;
+      return `${this.#waiting} of at most ${maxWaitingCommands} commands are waiting`;
     return this.#admission.refusal(count + REQUEST_WEIGHT, nowMs);
   }
 
@@ -261,7 +264,8 @@ export class CommandSender {
     if (ticket.waiting > 0) return;
     const { failure, outcomes, anyTaken, resolve } = ticket;
     if (!failure) resolve({ state: "done", outcomes });
-    else if (anyTaken) resolve({ state: "unknown", why: `only a part is known: ${failure.why}` });
+    else if (anyTaken)
+      resolve({ state: "unknown", why: `the outcome of only part of the batch is known: ${failure.why}` });
     else resolve(failure);
   }
 

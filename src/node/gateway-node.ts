@@ -128,7 +128,7 @@ export class GatewayNode {
       answer = await this.wallet.transferOrArray(body, maxAnswerBytes);
     } catch (error) {
       this.failedRequest(error);
-      answer = problem("internal_error", "The node's log says more.");
+      answer = problem("internal_error", "An internal error occurred: see the log of the node.");
     }
     this.parts.port.post({ type: "answer", ask, answer });
   }

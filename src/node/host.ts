@@ -352,7 +352,7 @@ export class Host {
       this.#freeBytes = free;
       const full = free < minFreeBytes;
       this.#node.pause(
-        full ? `only ${free} bytes are free on the disk, of at least ${minFreeBytes}` : undefined,
+        full ? `the disk has only ${free} bytes free, below the minimum of ${minFreeBytes}` : undefined,
       );
       if (full !== wasFull)
         this.log.warn(

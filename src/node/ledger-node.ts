@@ -417,7 +417,7 @@ export class LedgerNode<S extends StreamSession> {
     for (let late = this.#lateGateway(); late && !this.#ending; late = this.#lateGateway()) {
       looks = late.taken === before ? looks + 1 : 0;
       before = late.taken;
-      if (looks > MAX_LOOKS) this.fail(new Error("a gateway's thread takes nothing any more"));
+      if (looks > MAX_LOOKS) this.fail(new Error("a gateway thread no longer accepts data"));
       await this.#after(LATE_GATEWAY_LOOK_MS);
     }
   }

@@ -77,8 +77,8 @@ export class QueueRefused extends Error {
 }
 
 // Callers are not told what libraries and servers say; the node's log is.
-const AWAY: QueueState = { open: false, reason: "the queue is away" };
-const STALLED: QueueState = { open: false, reason: "the queue is stalled: it stores nothing" };
+const AWAY: QueueState = { open: false, reason: "the queue is unavailable" };
+const STALLED: QueueState = { open: false, reason: "the queue is stalled: it does not store messages" };
 
 export class NatsQueue<S extends StreamSession> implements CommandQueue, CommandMessages {
   #state: QueueState = { open: false, reason: "connecting to the queue" };
@@ -128,11 +128,11 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   publish(frame: OutgoingFrame): void {
     const session = this.#session;
     if (!session || !this.#state.open) {
-      frame.refused(this.#state.open ? "the queue is away" : this.#state.reason);
+      frame.refused(this.#state.open ? "the queue is unavailable" : this.#state.reason);
       return;
     }
     if (frame.bytes.length > session.maxFrameBytes) {
-      frame.refused("the queue takes smaller messages only"); // another server than the one it was made for
+      frame.refused("the message exceeds the size limit of the queue"); // another server than the one it was made for
       return;
     }
     this.#unsettled.publish(session, frame);
@@ -406,7 +406,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
     if (refused === undefined || unsettled.sends > 1 || unsettled.doubtful) return;
     this.#unsettled.settle(id);
-    unsettled.frame.refused("the queue did not take it");
+    unsettled.frame.refused("the queue refused the command");
     this.#lookAgain(refused);
   }
 

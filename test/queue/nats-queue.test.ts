@@ -176,7 +176,7 @@ describe("a frame", () => {
     const full = frame("full");
     queue.publish(full);
     stream.session.answer("full", "maximum bytes exceeded");
-    expect(full.told).toEqual(["refused: the queue did not take it"]);
+    expect(full.told).toEqual(["refused: the queue refused the command"]);
     await clock.advance(10_000);
     expect(stream.session.published.filter((id) => id === "full")).toHaveLength(1);
     stream.session.end("the connection failed");
@@ -315,7 +315,7 @@ describe("a frame", () => {
 });
 
 describe("a stream that stores nothing", () => {
-  const STALLED = { open: false, reason: "the queue is stalled: it stores nothing" } as const;
+  const STALLED = { open: false, reason: "the queue is stalled: it does not store messages" } as const;
 
   test("is stalled when a frame has had no answer for 2 s, and opens the queue when it has stored it", async () => {
     await open();

@@ -269,7 +269,7 @@ test.concurrent("a node whose server is away at its start says so, and is ready 
     return status === 503 ? body : undefined;
   };
   await eventually("it says that the queue is away", async () =>
-    /^the queue is away$/.test((await problem())?.detail ?? ""),
+    /^the queue is unavailable$/.test((await problem())?.detail ?? ""),
   );
   const refused = await client.deposit("alice", 1);
   expect([refused.status, refused.body.code]).toEqual([503, "queue_unavailable"]);

@@ -30,7 +30,7 @@ const WORLD = "@world";
 export function transferJson({ from, to, amount, currency }: Transfer, transactionId: string): string {
   checkAccount(from, "/from_account");
   checkAccount(to, "/to_account");
-  if (from === to) throw new InvalidRequest("must not be the account that pays", "/to_account");
+  if (from === to) throw new InvalidRequest("must differ from from_account", "/to_account");
   const digits = amountDigits(amount, "/amount", 1);
   return `{"transaction_id":"${transactionId}","from_account":"${from}","to_account":"${to}","amount":${digits}${currencyJson(currency)}}`;
 }
