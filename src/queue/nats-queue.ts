@@ -8,7 +8,6 @@
  * refused, and one is sent again and again until it is stored.
  */
 
-import { crc32 } from "node:zlib";
 import type { Clock } from "../ports/clock.ts";
 import type {
   CommandMessages,
@@ -89,10 +88,8 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   #stopping = false;
   readonly #unsettled: UnsettledFrames;
   readonly #watch: StoreWatch;
-  /** The last message that was taken, and what it looked like. */
-  #taken:
-    | { readonly sequence: number; readonly at: number; readonly length: number; readonly crc: number }
-    | undefined;
+  /** The last message that was taken. */
+  #taken: QueueMessage | undefined;
   #wake: (() => void) | undefined;
   #wakeBackoff: (() => void) | undefined;
   #refusedMs = Number.NEGATIVE_INFINITY;
@@ -147,10 +144,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
 
   take(): QueueMessage | undefined {
     const message = this.#session?.take();
-    if (message) {
-      const { sequence, at, data } = message;
-      this.#taken = { sequence, at, length: data.length, crc: crc32(data) };
-    }
+    if (message) this.#taken = message;
     return message;
   }
 
@@ -288,9 +282,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     if (!message) return false;
     const taken = this.#taken;
     if (!taken) return this.node.witness.holdsLast(message);
-    return (
-      taken.at === message.at && taken.length === message.data.length && taken.crc === crc32(message.data)
-    );
+    return taken.at === message.at && Buffer.compare(taken.data, message.data) === 0;
   }
 
   /** Throws QueueRefused if the node must not go on. `beyond`: what other nodes have that the stream has lost. */
