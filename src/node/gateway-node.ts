@@ -57,7 +57,7 @@ export class GatewayNode {
   ) {
     const { port, clock, origin, newTransactionId } = parts;
     this.balances = this.#balances;
-    this.#queue = new LinkedQueue(Buffer.from(origin).toString("hex"), port, {
+    this.#queue = new LinkedQueue(port, {
       recovered: (ledger) => this.#balances.restore(ledger),
       changed: (changes) => {
         this.#balances.apply(changes);
@@ -76,7 +76,7 @@ export class GatewayNode {
         );
       },
     });
-    this.#sender = new CommandSender(this.#queue, this.#queue, clock, { ...settings, origin });
+    this.#sender = new CommandSender(this.#queue, clock, { ...settings, origin });
     this.wallet = new WalletService(this.#sender, this.#balances, newTransactionId, () => this.unready());
   }
 

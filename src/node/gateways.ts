@@ -90,7 +90,7 @@ export class Gateways {
         },
         (error) => this.node.fail(error),
       );
-      const link = this.node.join(Buffer.from(origin).toString("hex"), thread, this.linkNode);
+      const link = this.node.join(origin, thread, this.linkNode);
       this.#all.push({ thread, link });
       port = await Promise.race([thread.listening, this.node.failed]);
     }

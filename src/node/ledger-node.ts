@@ -34,6 +34,7 @@ import type { NodePosition } from "../queue/other-nodes.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "../queue/stream-session.ts";
 import { NodeSnapshots, type SnapshotParts, type SnapshotProgress } from "../snapshots/node-snapshots.ts";
 import { buildFrame, CommandWriter } from "../wire/frame.ts";
+import { FrameOrigins } from "../wire/frame-origins.ts";
 
 /** What a node stands on. */
 export interface NodeParts<S extends StreamSession> extends SnapshotParts {
@@ -98,6 +99,7 @@ export class LedgerNode<S extends StreamSession> {
   readonly #snapshots: NodeSnapshots;
   readonly #commands: CommandQueue;
   readonly #links: GatewayLink[] = [];
+  readonly #origins = new FrameOrigins();
   readonly #failed = Promise.withResolvers<never>();
   readonly #opened = Promise.withResolvers<void>();
   #running: Running<S> | undefined;
@@ -139,9 +141,15 @@ export class LedgerNode<S extends StreamSession> {
     return this.#opened.promise;
   }
 
-  /** Joins a gateway, whose origin is 32 hex digits, before recover(). */
-  join(origin: string, port: Port<ToGateway, ToEngine>, node: LinkNode): GatewayLink {
-    const link = new GatewayLink(origin, port, this.#commands, node);
+  /** Joins a gateway before recover(). */
+  join(origin: Uint8Array, port: Port<ToGateway, ToEngine>, node: LinkNode): GatewayLink {
+    const link = new GatewayLink({
+      gateway: this.#origins.add(origin),
+      origin: Buffer.from(origin).toString("hex"),
+      port,
+      commands: this.#commands,
+      node,
+    });
     this.#links.push(link);
     return link;
   }
@@ -337,8 +345,8 @@ export class LedgerNode<S extends StreamSession> {
         if (opened) opened.publish(frame);
         else frame.refused(starting.reason);
       },
-      settle: (id) => queue()?.settle(id),
-      abandon: (id) => queue()?.abandon(id),
+      settle: (frame, count) => queue()?.settle(frame, count) ?? false,
+      abandon: (frame) => queue()?.abandon(frame),
     };
   }
 
@@ -358,7 +366,7 @@ export class LedgerNode<S extends StreamSession> {
         openingFrame: (ledgerId) => this.#openingFrame(ledgerId),
         nodePositions: (session) => this.parts.nodePositions(session),
         lost: (session, log) => this.parts.lost(session, log),
-        emptyFrame: () => ({ id: this.parts.newUuid(), bytes: buildFrame(new Uint8Array(16), 0, []) }),
+        emptyFrame: () => ({ origin: this.parts.newUuid(), bytes: buildFrame(new Uint8Array(16), 0, []) }),
         hangs: () => this.parts.serverHangs(),
         joined: (session) => this.parts.joined(session),
         stateChanged: () => this.#tellState(),
@@ -383,21 +391,24 @@ export class LedgerNode<S extends StreamSession> {
       },
     };
     return new EngineLoop(
-      this.#engine,
-      messages,
-      writer,
-      (batch) => {
-        this.committed(batch.position);
-        for (const link of this.#links) link.committed(batch);
+      {
+        engine: this.#engine,
+        messages,
+        log: writer,
+        clock: this.parts.clock,
+        gatewayOf: (frame) => this.#origins.gatewayOf(frame),
+        committed: (batch) => {
+          this.committed(batch.position);
+          for (const link of this.#links) link.committed(batch);
+        },
+        malformed: ({ sequence }, why) => this.#malformed(sequence, why),
+        snapshots,
       },
-      ({ sequence }, why) => this.#malformed(sequence, why),
-      this.parts.clock,
       {
         batchBytes: ENGINE_BATCH_BYTES,
         maxReadTimeoutMs: ENGINE_LONG_POLL_MS,
         measures: this.measures.batch,
       },
-      snapshots,
     );
   }
 

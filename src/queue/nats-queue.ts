@@ -12,6 +12,7 @@ import type { Clock } from "../ports/clock.ts";
 import type {
   CommandMessages,
   CommandQueue,
+  FrameName,
   LogWitness,
   OutgoingFrame,
   QueueMessage,
@@ -55,7 +56,7 @@ export interface NatsQueueNode<S extends StreamSession> {
   nodePositions(session: S): Promise<readonly NodePosition[]>;
   /** The stream has lost commands of this log; called before the node is refused, so that others learn of it. */
   lost(session: S, log: LogPosition): Promise<void>;
-  /** A frame without commands, under a new id: only its answer matters. */
+  /** A frame without commands, under a new origin: only its answer matters. */
   emptyFrame(): EmptyFrame;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
@@ -134,12 +135,12 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     this.#unsettled.publish(session, frame);
   }
 
-  settle(id: string): void {
-    this.#unsettled.settle(id);
+  settle(frame: FrameName, count: number): boolean {
+    return this.#unsettled.settle(frame, count);
   }
 
-  abandon(id: string): void {
-    this.#unsettled.abandon(id);
+  abandon(frame: FrameName): void {
+    this.#unsettled.abandon(frame);
   }
 
   take(): QueueMessage | undefined {
@@ -372,8 +373,8 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     }
   }
 
-  #answered({ id, refused, unknown, duplicate }: PublishAnswer): void {
-    const unsettled = this.#unsettled.answered(id, unknown !== undefined);
+  #answered({ key, refused, unknown, duplicate }: PublishAnswer): void {
+    const unsettled = this.#unsettled.answered(key, unknown !== undefined);
     if (unknown !== undefined) {
       // Whether it was taken is open: it is sent again.
       this.#watch.refused(unknown);
@@ -388,7 +389,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     }
     // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
     if (refused === undefined || unsettled.sends > 1 || unsettled.doubtful) return;
-    this.#unsettled.settle(id);
+    this.#unsettled.forget(unsettled.frame);
     unsettled.frame.refused("the queue did not take it");
     this.#lookAgain(refused);
   }

@@ -9,7 +9,7 @@ import type { Command } from "../domain/commands/commands.ts";
 import { KIND_NUMBERS, KINDS_BY_NUMBER } from "../domain/kinds.ts";
 import type { Currency } from "../domain/names.ts";
 import { commandOfValues } from "./command-values.ts";
-import { hex, readField } from "./field-bytes.ts";
+import { readField } from "./field-bytes.ts";
 import {
   AMOUNT_AT,
   COUNT_AT,
@@ -51,9 +51,8 @@ export interface KnownBalances {
   ): number | undefined;
 }
 
+/** What the engine needs of a frame; its origin stays in the message (frame-origins.ts). */
 export interface Frame<C = Command> {
-  /** 32 hex digits. */
-  readonly origin: string;
   readonly number: number;
   readonly commands: readonly C[];
 }
@@ -88,7 +87,7 @@ export function readFrame(
       ? readCommandsV1(message, view, count, defaultCurrency)
       : readCommands(message, view, count, defaultCurrency, known);
   if (!commands) return undefined;
-  return { origin: hex(message, 4, false), number: Number(view.getBigUint64(20, true)), commands };
+  return { number: Number(view.getBigUint64(20, true)), commands };
 }
 
 function readCommands(

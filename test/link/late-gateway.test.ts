@@ -69,7 +69,7 @@ async function withLateGateway(): Promise<Setting> {
     { info: () => {}, warn: () => {}, error: () => {} },
   );
   const port = new DeafPort();
-  const link = node.join(Buffer.from(ORIGIN).toString("hex"), port, {
+  const link = node.join(ORIGIN, port, {
     failedRequest: () => {},
     metrics: async () => "",
   });

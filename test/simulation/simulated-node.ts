@@ -323,7 +323,7 @@ export class SimulatedNode {
       },
       { outcomeTimeoutMs: OUTCOME_TIMEOUT_MS, maxWaitingCommands },
     );
-    node.join(Buffer.from(origin).toString("hex"), engineEnd, {
+    node.join(origin, engineEnd, {
       failedRequest: (error) => this.world.failed(new Violation(`a request failed: ${error}`)),
       metrics: async () => "",
     });
