@@ -39,6 +39,15 @@ export type GatewayConfig = Config<
   | "maxConnections"
 >;
 
+export interface GatewaysParts {
+  readonly access: Access;
+  readonly runtime: Runtime;
+  /** The program of a gateway's thread. */
+  readonly script: URL;
+  readonly node: LedgerNode<NatsSession>;
+  readonly linkNode: LinkNode;
+}
+
 export class Gateways {
   /** Of each. */
   readonly measures: GatewayMeasures[] = [];
@@ -53,19 +62,16 @@ export class Gateways {
 
   constructor(
     private readonly config: GatewayConfig,
-    private readonly access: Access,
-    private readonly runtime: Runtime,
-    private readonly script: URL,
-    private readonly node: LedgerNode<NatsSession>,
-    private readonly linkNode: LinkNode,
+    private readonly parts: GatewaysParts,
   ) {}
 
   /** Starts the threads that serve HTTP; resolves with the port. */
   async start(): Promise<number> {
     const { host, maxBodyBytes, maxConnections, outcomeTimeoutMs, maxWaitingCommands } = this.config;
-    const threads = this.config.gatewayThreads ?? this.runtime.gatewayThreads.byDefault;
+    const { access, runtime, script, node, linkNode } = this.parts;
+    const threads = this.config.gatewayThreads ?? runtime.gatewayThreads.byDefault;
     let { port } = this.config;
-    const { keys, tls } = this.access;
+    const { keys, tls } = access;
     // A listener with a new certificate takes the old one's place while that still serves.
     const shared = threads > 1 || tls !== undefined;
     const share = Math.ceil(maxWaitingCommands / threads);
@@ -75,7 +81,7 @@ export class Gateways {
       const measures = new GatewayMeasures();
       this.measures.push(measures);
       const thread = new GatewayThread(
-        this.script,
+        script,
         {
           origin,
           answered: this.#answered.buffer,
@@ -88,11 +94,11 @@ export class Gateways {
             maxWaitingCommands: Math.max(share, Math.min(maxWaitingCommands, MAX_FRAME_COMMANDS)),
           },
         },
-        (error) => this.node.fail(error),
+        (error) => node.fail(error),
       );
-      const link = this.node.join(origin, thread, this.linkNode);
+      const link = node.join(origin, thread, linkNode);
       this.#all.push({ thread, link });
-      port = await Promise.race([thread.listening, this.node.failed]);
+      port = await Promise.race([thread.listening, node.failed]);
     }
     return port;
   }
@@ -144,7 +150,7 @@ export class Gateways {
       if (!besideOld) return retired.resolve();
       await threads[0]?.tls({ type: "tls_steer", first: count, count });
       this.#retireLater(threads)
-        .catch((error) => this.linkNode.failedRequest(String(error)))
+        .catch((error) => this.parts.linkNode.failedRequest(String(error)))
         .finally(retired.resolve);
     } catch (error) {
       retired.resolve();
@@ -178,6 +184,6 @@ export class Gateways {
     const { host, maxConnections } = this.config;
     const address = { host, port, shared: false, maxConnections, tls: undefined };
     const nobody = { fetch: () => new Response(null, { status: 503 }) };
-    await (await this.runtime.serve(nobody, address)).cut();
+    await (await this.parts.runtime.serve(nobody, address)).cut();
   }
 }

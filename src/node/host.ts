@@ -139,12 +139,14 @@ export class Host {
       },
       { ...config, embedded: !outside },
       log,
-      (sequence) => this.#purge.marked(sequence),
-      (position) => {
-        this.#gateways.mayAnswer(position.seq);
-        this.#followers.grown(position);
+      {
+        marked: (sequence) => this.#purge.marked(sequence),
+        committed: (position) => {
+          this.#gateways.mayAnswer(position.seq);
+          this.#followers.grown(position);
+        },
+        takingChanged: () => this.#followers.taking(this.#node.taking),
       },
-      () => this.#followers.taking(this.#node.taking),
     );
     this.#followers = new Followers(config, {
       name: this.#name,
@@ -152,9 +154,15 @@ export class Host {
       script,
       sealed: (newestSeal) => this.#gateways.tell({ newestSeal }),
     });
-    this.#gateways = new Gateways(config, access, runtime, script(GATEWAY_WORKER), this.#node, {
-      failedRequest: (error) => log.error({ error }, "a request failed"),
-      metrics: () => this.#metrics.text(),
+    this.#gateways = new Gateways(config, {
+      access,
+      runtime,
+      script: script(GATEWAY_WORKER),
+      node: this.#node,
+      linkNode: {
+        failedRequest: (error) => log.error({ error }, "a request failed"),
+        metrics: () => this.#metrics.text(),
+      },
     });
     this.#metrics = new NodeMetrics({
       runtime,

@@ -68,6 +68,16 @@ export interface NodeSettings {
   readonly snapshotCommands: number;
 }
 
+/** What hears of the node's progress. */
+export interface NodeListener {
+  /** The message of each command that the log's mark has reached. */
+  marked?(sequence: number): void;
+  /** Each batch that is on disk, before any gateway hears of it. */
+  committed?(position: LogPosition): void;
+  /** Commands may be taken now, or no more. */
+  takingChanged?(): void;
+}
+
 /** The node cannot start, or must not go on; the message says why. */
 export class NodeRefused extends Error {
   override readonly name = "NodeRefused";
@@ -113,17 +123,11 @@ export class LedgerNode<S extends StreamSession> {
   /** Malformed messages since the last line about them. */
   #malformedSince = 0;
 
-  /**
-   * `marked` hears of the message of each command that the log's mark has reached; `committed` of each batch
-   * that is on disk, before any gateway does; `takingChanged` where commands may be taken now, or no more.
-   */
   constructor(
     private readonly parts: NodeParts<S>,
     private readonly settings: NodeSettings,
     private readonly log: NodeLog,
-    private readonly marked: (sequence: number) => void = () => {},
-    private readonly committed: (position: LogPosition) => void = () => {},
-    private readonly takingChanged: () => void = () => {},
+    private readonly listener: NodeListener = {},
   ) {
     this.#engine = new WalletEngine(parts.hashKey);
     this.#snapshots = new NodeSnapshots(parts, this.#engine, log);
@@ -220,7 +224,7 @@ export class LedgerNode<S extends StreamSession> {
       clock,
       ({ sequence }) => {
         this.#marked = sequence;
-        this.marked(sequence);
+        this.listener.marked?.(sequence);
       },
       (error) => this.fail(error),
       this.measures.log,
@@ -320,7 +324,7 @@ export class LedgerNode<S extends StreamSession> {
 
   #tellState(): void {
     for (const link of this.#links) link.tellState();
-    this.takingChanged();
+    this.listener.takingChanged?.();
   }
 
   /** The queue as gateways see it: closed until it is there, and while the node is paused. */
@@ -398,7 +402,7 @@ export class LedgerNode<S extends StreamSession> {
         clock: this.parts.clock,
         gatewayOf: (frame) => this.#origins.gatewayOf(frame),
         committed: (batch) => {
-          this.committed(batch.position);
+          this.listener.committed?.(batch.position);
           for (const link of this.#links) link.committed(batch);
         },
         malformed: ({ sequence }, why) => this.#malformed(sequence, why),

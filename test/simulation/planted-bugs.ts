@@ -135,8 +135,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "outcomes come before the read model has what they tell of",
     file: "node/ledger-node.ts",
-    from: "this.committed(batch.position);\n          for (const link of this.#links) link.committed(batch);",
-    to: "for (const link of this.#links) link.committed(batch);\n        this.parts.clock.after(5, () => this.committed(batch.position));",
+    from: "this.listener.committed?.(batch.position);\n          for (const link of this.#links) link.committed(batch);",
+    to: "for (const link of this.#links) link.committed(batch);\n        this.parts.clock.after(5, () => this.listener.committed?.(batch.position));",
   },
   {
     name: "the parts of a split batch are joined in the wrong places",

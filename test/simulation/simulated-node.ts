@@ -106,11 +106,13 @@ export class SimulatedNode {
         ...allowed,
       },
       this.#log(),
-      (sequence) => {
-        if (!owner.dead) this.#register(sequence);
-      },
-      ({ seq }) => {
-        answered = seq;
+      {
+        marked: (sequence) => {
+          if (!owner.dead) this.#register(sequence);
+        },
+        committed: ({ seq }) => {
+          answered = seq;
+        },
       },
     );
     const gateways = Array.from({ length: random.between(1, MAX_GATEWAYS) }, () =>
