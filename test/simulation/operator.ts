@@ -36,6 +36,8 @@ export class Operator {
     if (!rescued || !message.includes(rescued))
       throw new Violation(`the log of ${name} was taken away, and its bytes are not kept: ${message}`);
     disk.restore(LOG_NAME, rescued);
+    // What a sync brought to disk while the node was copying is not in it.
+    this.world.auditor.cut(name, disk.durable(LOG_NAME).length);
   }
 
   /** The stream has lost what nodes have logged: the log that is longest is the truth. */
