@@ -121,7 +121,7 @@ export class Auditor {
     this.#logs.delete(node);
   }
 
-  /** The only node's log ends at `bytes` now: nothing of what is missing may have been told. */
+  /** A node has another log, and the longest one ends at `bytes` now: nothing of what is missing may have been told. */
   cut(node: string, bytes: number): void {
     for (let { id, bytes: end } = this.#end; end > bytes; { id, bytes: end } = this.#end) {
       this.#ends.pop();

@@ -47,6 +47,7 @@ describe("the simulator finds that", () => {
     async (_name, { file, from, to, firstSeed = 1 }) => {
       const copy = temporaryFolder();
       cpSync(join(ROOT, "src"), join(copy, "src"), { recursive: true });
+      cpSync(join(ROOT, "tools", "harness"), join(copy, "tools", "harness"), { recursive: true });
       for (const folder of ["simulation", "support"])
         cpSync(join(ROOT, "test", folder), join(copy, "test", folder), { recursive: true });
       const path = join(copy, "src", file);
