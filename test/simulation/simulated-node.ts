@@ -56,6 +56,8 @@ export interface Process extends Owner {
   readonly node: LedgerNode<SimulatedSession>;
   readonly gateways: readonly GatewayNode[];
   recovered: boolean;
+  /** Torn ends of the log that were kept before it started. */
+  readonly tornPieces: number;
   /** Requests that it has not answered. */
   readonly open: Set<Request>;
 }
@@ -122,6 +124,7 @@ export class SimulatedNode {
       node: ledgerNode,
       gateways,
       recovered: false,
+      tornPieces: this.#tornPieces().length,
       open: new Set<Request>(),
     });
     this.process = process;
@@ -149,10 +152,16 @@ export class SimulatedNode {
     process.open.clear();
   }
 
-  /** Takes note of what is durable, and holds what the node shows against it. */
-  check(): void {
-    const { process, world, disk } = this;
+  /** The auditor takes note of what is durable. */
+  noteLog(): void {
+    const { world, disk } = this;
     world.auditor.log(this.name, disk.durable(LOG_NAME), disk.version(LOG_NAME));
+  }
+
+  /** Holds what the node shows against what is durable. */
+  check(): void {
+    const { process } = this;
+    this.noteLog();
     this.readiness.look(this.ready);
     if (!process) return;
     for (const gateway of process.gateways) {
@@ -332,11 +341,21 @@ export class SimulatedNode {
     return gateway;
   }
 
+  #tornPieces(): readonly string[] {
+    return this.disk.names().filter((name) => name.startsWith(`${LOG_NAME}.torn-`));
+  }
+
   #stopped(process: Process, error: unknown): void {
     if (process.dead || error instanceof Dead) return;
+    if (!process.recovered && isFull(error) && this.#tornPieces().length > process.tornPieces)
+      this.world.failed(new Violation(`each start of ${this.name} on a full disk leaves a piece of its log`));
     this.world.say(`${this.name} stopped`, { error: String(error) });
     this.kill();
-    this.stopped(error);
+    try {
+      this.stopped(error);
+    } catch (violation) {
+      this.world.failed(violation);
+    }
   }
 
   #checkBalances(balances: BalancesView): void {
@@ -358,6 +377,10 @@ export class SimulatedNode {
 /** Lets every promise go on that can. */
 export async function settled(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOSPC";
 }
 
 /** What the newest whole slot of the mark says, read by its text. */
