@@ -80,7 +80,7 @@ export const TRANSFERS: RouteDescription = {
   summary: "Decides many transfers, each on its own; a malformed one refuses all",
   body: { schema: ref("BatchRequest"), example: { transfers: [A_TRANSFER] } },
   answers: { 200: { description: "What became of them, in numbers.", schema: ref("BatchAnswer") } },
-  problems: [...COMMANDING, "batch_too_large"],
+  problems: COMMANDING,
 };
 
 export const ACCOUNTS: RouteDescription = {

@@ -324,7 +324,6 @@ const REFUSALS: Record<"transaction_id_conflict" | "account_exists", string> = {
 const FAILURES = {
   unavailable: "queue_unavailable",
   overloaded: "overloaded",
-  too_large: "batch_too_large",
 } as const;
 
 function failed(
