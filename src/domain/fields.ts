@@ -28,12 +28,18 @@ export interface FieldType<T> {
   readonly shape: FieldShape;
   /** What a reader expects of the field, after its name: `as a UUID in lower case`. */
   readonly expected: string;
+  /** What a caller is answered if the field of a request is something else: `must be a UUID`. */
+  readonly must: string;
   /** The value of its text; undefined for anything that is not one. */
   parse(text: string): T | undefined;
   /** A pattern, without groups, of texts that exact() takes. Rare values (huge integers) may not fit it. */
   readonly pattern: string;
   /** The value of a text that fits the pattern. */
   exact(text: string): T;
+  /** As parse(), for requests; absent if they must spell it like the log. */
+  accept?(text: string): T | undefined;
+  /** The only value there is: a request need not name it. */
+  readonly only?: T;
   /** The text is kept for as long as the ledger: it must not be a part of a longer string. */
   readonly isKept?: true;
   /** The most characters of a text; absent for other shapes. */
@@ -58,6 +64,8 @@ export const ID: FieldType<TransactionId> = {
   json: "string",
   shape: "uuid",
   expected: "as a UUID in lower case",
+  must: "must be a UUID",
+  accept: parseTransactionId,
   parse: (text) => {
     const id = parseTransactionId(text);
     return id === text ? id : undefined;
@@ -71,6 +79,7 @@ export const CALLERS_ACCOUNT: FieldType<AccountId> = {
   json: "string",
   shape: "text",
   expected: "as an account",
+  must: "must be an account: 1 to 64 of A-Z a-z 0-9 . _ : @ + -, beginning with a letter or digit",
   parse: parseAccount,
   pattern: ACCOUNT_PATTERN,
   exact: (text) => text as AccountId,
@@ -83,6 +92,8 @@ export const WORLD_ACCOUNT: FieldType<AccountId> = {
   json: "string",
   shape: "text",
   expected: `as ${WORLD}`,
+  must: `must be ${WORLD}`,
+  only: WORLD,
   parse: (text) => (text === WORLD ? WORLD : undefined),
   pattern: WORLD,
   exact: () => WORLD,
@@ -100,6 +111,7 @@ export const ANY_CURRENCY: FieldType<Currency> = {
   json: "string",
   shape: "text",
   expected: "as a currency",
+  must: "must be a currency: 3 to 12 of A-Z 0-9, beginning with a letter",
   parse: parseCurrency,
   pattern: CURRENCY.source.slice(1, -1),
   exact: (text) => text as Currency,
@@ -115,6 +127,7 @@ export const AMOUNT: FieldType<Money> = {
   json: "number",
   shape: "integer",
   expected: "from 1 to 2^63-1",
+  must: "must be an integer from 1 to 2^63-1",
   parse: parseAmount,
   pattern: "[1-9][0-9]{0,14}",
   exact: (text) => Number(text) as Money,
@@ -124,6 +137,7 @@ export const AMOUNT: FieldType<Money> = {
 export const AMOUNT_OR_ZERO: FieldType<Money> = {
   ...AMOUNT,
   expected: "from 0 to 2^63-1",
+  must: "must be an integer from 0 to 2^63-1",
   parse: parseBalance,
   pattern: INTEGER_PATTERN,
 };
@@ -133,6 +147,7 @@ export const COUNT: FieldType<number> = {
   json: "number",
   shape: "integer",
   expected: "as an integer",
+  must: "must be an integer from 0 to 2^53-1",
   parse: (text) => {
     const value = parseBalance(text);
     return typeof value === "number" ? value : undefined;
@@ -145,6 +160,7 @@ export const FLAG: FieldType<boolean> = {
   json: "boolean",
   shape: "flag",
   expected: "as true or false",
+  must: "must be true or false",
   parse: (text) => (text === "true" ? true : text === "false" ? false : undefined),
   pattern: "(?:true|false)",
   exact: (text) => text === "true",
@@ -157,6 +173,7 @@ export function oneOf<T extends string>(values: readonly T[]): FieldType<T> {
     json: "string",
     shape: "text",
     expected: `as one of ${values.join(", ")}`,
+    must: `must be one of ${values.join(", ")}`,
     parse,
     pattern: `(?:${values.join("|")})`,
     maxLength: Math.max(...values.map(({ length }) => length)),

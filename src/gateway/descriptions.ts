@@ -3,7 +3,7 @@
 import type { Rejection } from "../domain/rejections.ts";
 import { METRICS_SCOPE, type Scope } from "../ports/keys.ts";
 import type { ProblemCode } from "./problems.ts";
-import { answer, field, ref, type Schema } from "./schemas.ts";
+import { answer, field, ref, requestName, type Schema } from "./schemas.ts";
 
 /**
  * Who may ask, where keys are asked for: everyone, or whoever has a key of this scope. A key that is bound to
@@ -68,7 +68,7 @@ export const TRANSFER: RouteDescription = {
   admits: WRITE_OWN,
   operationId: "transfer",
   summary: "Moves money from an account to another",
-  body: { schema: ref("TransferRequest"), example: A_TRANSFER },
+  body: { schema: ref(requestName("transfer")), example: A_TRANSFER },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
   rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],
@@ -87,7 +87,7 @@ export const ACCOUNTS: RouteDescription = {
   admits: WRITE_OWN,
   operationId: "openAccount",
   summary: "Opens an account",
-  body: { schema: ref("AccountRequest"), example: { account_id: "alice", initial_balance: 100 } },
+  body: { schema: ref(requestName("open_account")), example: { account_id: "alice", initial_balance: 100 } },
   answers: {
     200: {
       description: "It is open already, with the same initial balance.",
@@ -104,7 +104,7 @@ export const DEPOSIT: RouteDescription = {
   admits: WRITE,
   operationId: "deposit",
   summary: "Brings money into the ledger",
-  body: { schema: ref("MoveRequest"), example: A_MOVE },
+  body: { schema: ref(requestName("deposit")), example: A_MOVE },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
   rejections: ["account_not_found", "balance_overflow"],
@@ -114,7 +114,7 @@ export const WITHDRAW: RouteDescription = {
   admits: WRITE_OWN,
   operationId: "withdraw",
   summary: "Takes money out of the ledger",
-  body: { schema: ref("MoveRequest"), example: A_MOVE },
+  body: { schema: ref(requestName("withdraw")), example: A_MOVE },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
   rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],

@@ -3,7 +3,7 @@
  * there. Joined by `allOf` from a general one they would be shorter, but generators of clients lose them so.
  */
 
-import { answer, field, listOf, ref, type Schema } from "./schemas.ts";
+import { answer, field, listOf, pascalCase, ref, type Schema } from "./schemas.ts";
 
 /** With this name among the document's schemas. */
 export interface NamedSchema {
@@ -67,8 +67,4 @@ export function problemSchema(
       ),
     },
   };
-}
-
-function pascalCase(name: string): string {
-  return name.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

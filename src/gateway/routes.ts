@@ -74,9 +74,13 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
   const routes: readonly Route[] = [
     post("/v1/wallet/transfer", describe.TRANSFER, (body, within) => wallet.transfer(body, within)),
     post("/v1/wallet/transfers", describe.TRANSFERS, (body, within) => wallet.transfers(body, within)),
-    post("/v1/wallet/accounts", describe.ACCOUNTS, (body, within) => wallet.openAccount(body, within)),
-    post("/v1/wallet/deposit", describe.DEPOSIT, (body) => wallet.move("deposit", body)),
-    post("/v1/wallet/withdraw", describe.WITHDRAW, (body, within) => wallet.move("withdraw", body, within)),
+    post("/v1/wallet/accounts", describe.ACCOUNTS, (body, within) =>
+      wallet.command("open_account", body, within),
+    ),
+    post("/v1/wallet/deposit", describe.DEPOSIT, (body) => wallet.command("deposit", body)),
+    post("/v1/wallet/withdraw", describe.WITHDRAW, (body, within) =>
+      wallet.command("withdraw", body, within),
+    ),
     get(`${BALANCE}:account_id`, describe.BALANCE, (request, { within }) =>
       respondTo(options.read(() => balance(wallet, request, within))),
     ),

@@ -7,6 +7,16 @@
  */
 
 import { MAX_MONEY, MIN_MONEY, type Money } from "../domain/amount.ts";
+import { moduleOf, type RequestField } from "../domain/commands/commands.ts";
+import {
+  AMOUNT,
+  AMOUNT_OR_ZERO,
+  CALLERS_ACCOUNT,
+  CURRENCY_IN_LEDGER,
+  type FieldType,
+  ID,
+} from "../domain/fields.ts";
+import { TRANSACTION_KINDS, type TransactionKind } from "../domain/kinds.ts";
 import { ACCOUNT, CURRENCY, UUID, WORLD } from "../domain/names.ts";
 import { REJECTIONS } from "../domain/rejections.ts";
 import { MAX_BATCH_TRANSFERS } from "../wire/requests.ts";
@@ -80,6 +90,47 @@ const BALANCE_FIELDS = {
   frozen: field(ref("Balance"), "What is held for later.", 0),
 };
 
+/** What a field of a request may be, by its type. */
+const BY_TYPE = new Map<FieldType<unknown>, string>([
+  [ID, "UuidOfCaller"],
+  [CALLERS_ACCOUNT, "Account"],
+  [CURRENCY_IN_LEDGER, "Currency"],
+  [AMOUNT, "Amount"],
+  [AMOUNT_OR_ZERO, "AmountOrZero"],
+]);
+
+/** The name of the schema of a request for this kind of command. */
+export function requestName(kind: TransactionKind): string {
+  return `${pascalCase(kind)}Request`;
+}
+
+/** Its request, from the fields of the command's module. */
+function requestOf(kind: TransactionKind): Schema {
+  const { fields, request: named } = moduleOf(kind);
+  const properties = Object.entries(named).map(([name, { gives, description, example }]) => {
+    const schema = schemaOfType(fields[gives] as FieldType<unknown>);
+    return [name, description === undefined ? schema : field(schema, description, example)] as const;
+  });
+  const isOptional = ({ gives, ifAbsent }: RequestField) =>
+    ifAbsent !== undefined || fields[gives] === ID || fields[gives] === CURRENCY_IN_LEDGER;
+  const required = Object.entries(named).filter(([, given]) => !isOptional(given));
+  return request(
+    required.map(([name]) => name),
+    Object.fromEntries(properties),
+  );
+}
+
+function schemaOfType(type: FieldType<unknown>): Schema {
+  const name = BY_TYPE.get(type);
+  if (name !== undefined) return ref(name);
+  if (type.json === "string") return { type: "string", pattern: `^${type.pattern}$` };
+  return type.json === "boolean" ? { type: "boolean" } : COUNT;
+}
+
+export function pascalCase(name: string): string {
+  return name.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Account: field({ type: "string", pattern: ACCOUNT.source }, "An account's name.", "alice"),
   AnyAccount: field(
@@ -92,7 +143,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     "In minor units (cents), as an integer or its decimal digits as a string.",
     20,
   ),
-  InitialBalance: field(
+  AmountOrZero: field(
     integerOrDigits(0),
     "In minor units (cents), as an integer or its decimal digits as a string.",
     100,
@@ -118,13 +169,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     "A UUID, in lower case.",
     AN_ID,
   ),
-  TransferRequest: request(["from_account", "to_account", "amount"], {
-    transaction_id: ref("UuidOfCaller"),
-    from_account: field(ref("Account"), "The account that pays.", "alice"),
-    to_account: field(ref("Account"), "The account that receives: another one than `from_account`.", "bob"),
-    amount: ref("Amount"),
-    currency: ref("Currency"),
-  }),
+  ...Object.fromEntries(TRANSACTION_KINDS.map((kind) => [requestName(kind), requestOf(kind)])),
   BatchRequest: request(["transfers"], {
     transfers: field(
       listOf(ref("TransferRequest"), { minItems: 1, maxItems: MAX_BATCH_TRANSFERS }),
@@ -132,22 +177,6 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       [{ from_account: "alice", to_account: "bob", amount: 20 }],
     ),
     atomic: field({ type: "boolean", const: false }, "There are no atomic batches yet.", false),
-  }),
-  AccountRequest: request(["account_id"], {
-    transaction_id: ref("UuidOfCaller"),
-    account_id: ref("Account"),
-    currency: ref("Currency"),
-    initial_balance: field(
-      ref("InitialBalance"),
-      "What the account begins with, in minor units (cents); 0, if it is left out.",
-      100,
-    ),
-  }),
-  MoveRequest: request(["account_id", "amount"], {
-    transaction_id: ref("UuidOfCaller"),
-    account_id: ref("Account"),
-    amount: ref("Amount"),
-    currency: ref("Currency"),
   }),
   TransferAnswer: answer(
     {

@@ -2,7 +2,8 @@
 
 import type { AccountPrefix } from "../domain/account-prefix.ts";
 import { add, type Money, ZERO } from "../domain/amount.ts";
-import type { OpenAccount, Transfer } from "../domain/commands/commands.ts";
+import { moduleOf, type TransactionCommand, type Transfer } from "../domain/commands/commands.ts";
+import type { TransactionKind } from "../domain/kinds.ts";
 import { type Currency, parseAccount, parseCurrency, type TransactionId, WORLD } from "../domain/names.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { Answer } from "../ports/answer.ts";
@@ -11,13 +12,12 @@ import { CommandWriter, type EncodedCommands, type TransferBytes, transactionIds
 import {
   type BatchRequest,
   parseBatch,
-  parseMove,
-  parseOpening,
-  parseTransfer,
+  parseCommand,
   parseTransferOrArray,
   type RequestDefaults,
+  requestNameOf,
 } from "../wire/requests.ts";
-import { InvalidInput } from "../wire/strict-json.ts";
+import { InvalidInput, pointer } from "../wire/strict-json.ts";
 import { scanBatch, scanTransfer } from "../wire/transfer-scanner.ts";
 import type { CommandSender, Sent } from "./command-sender.ts";
 import { ok, problem, rejected } from "./problems.ts";
@@ -60,7 +60,8 @@ export class WalletService {
 
   transfer(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
     const plain = scanTransfer(body);
-    if (!plain) return this.#read((defaults) => this.#command(parseTransfer(body, defaults), within));
+    if (!plain)
+      return this.#read((defaults) => this.#command(parseCommand("transfer", body, defaults), within));
     if (!within) return this.#plainTransfer(body, plain, true);
     const { source, fromAt, fromLength, toAt, toLength } = plain;
     if (!within.hasBytes(source, fromAt, fromLength)) return Promise.resolve(forbidden("/from_account"));
@@ -87,12 +88,9 @@ export class WalletService {
     });
   }
 
-  openAccount(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
-    return this.#read((defaults) => this.#command(parseOpening(body, defaults), within));
-  }
-
-  move(kind: "deposit" | "withdraw", body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
-    return this.#read((defaults) => this.#command(parseMove(kind, body, defaults), within));
+  /** A command of any kind, from its request as JSON. */
+  command(kind: TransactionKind, body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
+    return this.#read((defaults) => this.#command(parseCommand(kind, body, defaults), within));
   }
 
   /**
@@ -173,10 +171,10 @@ export class WalletService {
       : this.#single(id, () => this.#scanned(body, id), sent, showsReceiver);
   }
 
-  async #command(command: Transfer | OpenAccount, within?: AccountPrefix): Promise<Answer> {
+  async #command(command: TransactionCommand, within?: AccountPrefix): Promise<Answer> {
     const outside = within && fieldOutside(within, command);
     if (outside !== undefined) return forbidden(outside);
-    const showsReceiver = !within || command.kind === "open_account" || within.has(command.to_account);
+    const showsReceiver = !within || within.has(moduleOf(command.kind).content(command).to_account);
     this.#writer.add(command);
     const sent = await this.sender.send(this.#writer.take());
     return this.#single(command.transaction_id, () => command, sent, showsReceiver);
@@ -186,13 +184,13 @@ export class WalletService {
   #scanned(body: Uint8Array, transaction_id: TransactionId): Transfer {
     const currency = this.balances.defaultCurrency;
     if (!currency) throw new TypeError(READ_TOO_EARLY);
-    return parseTransfer(body, { currency, newId: () => transaction_id });
+    return parseCommand("transfer", body, { currency, newId: () => transaction_id });
   }
 
   /** Answers a request of one command. */
   #single(
     transaction_id: TransactionId,
-    commandOf: () => Transfer | OpenAccount,
+    commandOf: () => TransactionCommand,
     sent: Sent,
     showsReceiver: boolean,
   ): Answer {
@@ -227,9 +225,9 @@ export class WalletService {
   }
 
   /** What the payer of a rejected command has now; a caller may know it of an account from which it may pay. */
-  #availableTo(command: Transfer | OpenAccount): Money | undefined {
-    if (command.kind === "open_account") return undefined;
-    return this.balances.balance(command.from_account, command.currency)?.available ?? ZERO;
+  #availableTo(command: TransactionCommand): Money {
+    const { from_account, currency } = moduleOf(command.kind).content(command);
+    return this.balances.balance(from_account, currency)?.available ?? ZERO;
   }
 
   #refused({ reason }: Refused, transaction_id: TransactionId): Answer {
@@ -269,14 +267,10 @@ export class WalletService {
 }
 
 /** The field of a request in which a command is not for whoever is bound to `within`. */
-function fieldOutside(within: AccountPrefix, command: Transfer | OpenAccount): string | undefined {
-  if (command.kind === "open_account") {
-    if (!within.has(command.account)) return "/account_id";
-    // It would come out of @world.
-    return command.initial_balance === ZERO ? undefined : "/initial_balance";
-  }
-  if (within.has(command.from_account)) return undefined;
-  return command.kind === "transfer" ? "/from_account" : "/account_id";
+function fieldOutside(within: AccountPrefix, command: TransactionCommand): string | undefined {
+  const module = moduleOf(command.kind);
+  const outside = module.debits(command).find(({ account }) => !within.has(account));
+  return outside && pointer("", requestNameOf(module, outside.field));
 }
 
 function payerForbidden(index: number): Answer {

@@ -1,19 +1,18 @@
 /**
  * Requests as JSON, to commands: the one place that says what a caller may send. HTTP, the NATS service
- * and foreign messages on the queue's subject all come through here.
+ * and foreign messages on the queue's subject all come through here. The fields are those of the commands' modules.
  */
 
-import { type Money, parseAmount, parseBalance, ZERO } from "../domain/amount.ts";
-import type { OpenAccount, Transfer } from "../domain/commands/commands.ts";
 import {
-  type AccountId,
-  type Currency,
-  parseAccount,
-  parseCurrency,
-  parseTransactionId,
-  type TransactionId,
-  WORLD,
-} from "../domain/names.ts";
+  type CommandModule,
+  type CommandOf,
+  moduleOf,
+  type TransactionCommand,
+  type Transfer,
+} from "../domain/commands/commands.ts";
+import { CALLERS_ACCOUNT, CURRENCY_IN_LEDGER, type FieldType, ID } from "../domain/fields.ts";
+import type { TransactionKind } from "../domain/kinds.ts";
+import type { Currency, TransactionId } from "../domain/names.ts";
 import { MAX_FRAME_COMMANDS } from "./frame.ts";
 import {
   InvalidInput,
@@ -27,10 +26,10 @@ import {
 /** The most transfers in one batch. */
 export const MAX_BATCH_TRANSFERS = MAX_FRAME_COMMANDS;
 
-/** What a request is completed with where it leaves a field out. */
+/** What a request is completed with if it leaves a field out. */
 export interface RequestDefaults {
   readonly currency: Currency;
-  /** Makes a transaction id; undefined where the caller must bring one. */
+  /** Makes a transaction id; undefined if the caller must bring one. */
   readonly newId: (() => TransactionId) | undefined;
 }
 
@@ -40,52 +39,15 @@ export interface BatchRequest {
   readonly madeIds: boolean;
 }
 
-const MISSING = "is missing";
-
-const TRANSFER_FIELDS = ["transaction_id", "from_account", "to_account", "amount", "currency"];
-const MOVE_FIELDS = ["transaction_id", "account_id", "amount", "currency"];
-const ACCOUNT_FIELDS = ["transaction_id", "account_id", "currency", "initial_balance"];
 const BATCH_FIELDS = ["transfers", "atomic"];
 
-/** One transfer. Throws InvalidInput. */
-export function parseTransfer(bytes: Uint8Array, defaults: RequestDefaults): Transfer {
-  return readTransfer(parseJson(bytes), "", defaults);
-}
-
-/** A deposit or a withdrawal. Throws InvalidInput. */
-export function parseMove(
-  kind: "deposit" | "withdraw",
+/** A command of this kind. Throws InvalidInput. */
+export function parseCommand<K extends TransactionKind>(
+  kind: K,
   bytes: Uint8Array,
   defaults: RequestDefaults,
-): Transfer {
-  const body = objectOf(parseJson(bytes), "", MOVE_FIELDS);
-  const account = readAccount(body, "", "account_id");
-  const [from_account, to_account] = kind === "deposit" ? [WORLD, account] : [account, WORLD];
-  const amount = readAmount(body, "");
-  return {
-    kind,
-    transaction_id: readId(body, "", defaults),
-    from_account,
-    to_account,
-    amount,
-    currency: readCurrency(body, "", defaults),
-  };
-}
-
-/** The opening of an account. Throws InvalidInput. */
-export function parseOpening(bytes: Uint8Array, defaults: RequestDefaults): OpenAccount {
-  const body = objectOf(parseJson(bytes), "", ACCOUNT_FIELDS);
-  const given = body.get("initial_balance");
-  const initial_balance = given === undefined ? ZERO : parseBalance(digitsOf(given));
-  if (initial_balance === undefined)
-    throw new InvalidInput("must be an integer from 0 to 2^63-1", "/initial_balance");
-  return {
-    kind: "open_account",
-    account: readAccount(body, "", "account_id"),
-    transaction_id: readId(body, "", defaults),
-    currency: readCurrency(body, "", defaults),
-    initial_balance,
-  };
+): CommandOf<K> {
+  return readCommand(kind, parseJson(bytes), "", defaults);
 }
 
 /** A batch `{transfers: […]}`. Throws InvalidInput. */
@@ -104,7 +66,12 @@ export function parseBatch(bytes: Uint8Array, defaults: RequestDefaults): BatchR
 /** One transfer or an array of them, as NATS clients send them. Throws InvalidInput. */
 export function parseTransferOrArray(bytes: Uint8Array, defaults: RequestDefaults): Transfer | BatchRequest {
   const value = parseJson(bytes);
-  return Array.isArray(value) ? readBatch(value, "", defaults) : readTransfer(value, "", defaults);
+  return Array.isArray(value) ? readBatch(value, "", defaults) : readCommand("transfer", value, "", defaults);
+}
+
+/** The name that a command's field has in requests. */
+export function requestNameOf({ request }: CommandModule<TransactionCommand>, field: string): string {
+  return Object.entries(request).find(([, { gives }]) => gives === field)?.[0] ?? field;
 }
 
 function readBatch(value: JsonValue, path: string, defaults: RequestDefaults): BatchRequest {
@@ -123,26 +90,53 @@ function readBatch(value: JsonValue, path: string, defaults: RequestDefaults): B
         return newId();
       }),
   };
-  const transfers = value.map((item, index) => readTransfer(item, pointer(path, index), noticing));
+  const transfers = value.map((item, index) => readCommand("transfer", item, pointer(path, index), noticing));
   return { transfers, madeIds };
 }
 
-function readTransfer(value: JsonValue, path: string, defaults: RequestDefaults): Transfer {
-  const body = objectOf(value, path, TRANSFER_FIELDS);
-  const from_account = readAccount(body, path, "from_account");
-  const to_account = readAccount(body, path, "to_account");
-  if (from_account === to_account)
-    throw new InvalidInput("must not be the account that pays", pointer(path, "to_account"));
-  const amount = readAmount(body, path);
-  const transaction_id = readId(body, path, defaults);
-  return {
-    kind: "transfer",
-    transaction_id,
-    from_account,
-    to_account,
-    amount,
-    currency: readCurrency(body, path, defaults),
-  };
+function readCommand<K extends TransactionKind>(
+  kind: K,
+  value: JsonValue,
+  path: string,
+  defaults: RequestDefaults,
+): CommandOf<K> {
+  const module = moduleOf(kind);
+  const { fields, request } = module;
+  const body = objectOf(value, path, Object.keys(request));
+  const values: Record<string, unknown> = { kind };
+  for (const [name, type] of Object.entries(fields)) if (type.only !== undefined) values[name] = type.only;
+  for (const [name, { gives, ifAbsent }] of Object.entries(request)) {
+    const type = fields[gives];
+    if (!type) throw new TypeError(`${kind} has no field ${gives}`);
+    const given = body.get(name);
+    const of = given === undefined ? (ifAbsent ?? byDefault(type, defaults)) : fieldValue(type, given);
+    if (of === undefined)
+      throw new InvalidInput(given === undefined ? "is missing" : mustOf(type, given), pointer(path, name));
+    values[gives] = of;
+  }
+  const command = values as unknown as CommandOf<K>;
+  const flaw = module.flaw?.(command);
+  if (flaw) throw new InvalidInput(flaw.message, pointer(path, requestNameOf(module, flaw.field)));
+  return command;
+}
+
+function byDefault(type: FieldType<unknown>, { currency, newId }: RequestDefaults): unknown {
+  if (type === CURRENCY_IN_LEDGER) return currency;
+  return type === ID ? newId?.() : undefined;
+}
+
+/** Numbers may be sent as strings of their digits, too. */
+function fieldValue(type: FieldType<unknown>, given: JsonValue): unknown {
+  const parse = type.accept ?? type.parse;
+  if (type.json === "boolean") return typeof given === "boolean" ? given : undefined;
+  if (type.json === "number" && given instanceof JsonNumber) return parse(given.text);
+  return typeof given === "string" ? parse(given) : undefined;
+}
+
+function mustOf(type: FieldType<unknown>, given: JsonValue): string {
+  return type === CALLERS_ACCOUNT && typeof given === "string" && given.startsWith("@")
+    ? "names that begin with @ are the ledger's own"
+    : type.must;
 }
 
 function objectOf(value: JsonValue, path: string, fields: readonly string[]): JsonObject {
@@ -157,54 +151,6 @@ function objectOf(value: JsonValue, path: string, fields: readonly string[]): Js
 /** A field that must be there. */
 function required(body: JsonObject, path: string, field: string): JsonValue {
   const value = body.get(field);
-  if (value === undefined) throw new InvalidInput(MISSING, pointer(path, field));
+  if (value === undefined) throw new InvalidInput("is missing", pointer(path, field));
   return value;
-}
-
-function readAccount(body: JsonObject, path: string, field: string): AccountId {
-  const value = required(body, path, field);
-  const account = typeof value === "string" ? parseAccount(value) : undefined;
-  if (account) return account;
-  throw new InvalidInput(
-    typeof value === "string" && value.startsWith("@")
-      ? "names that begin with @ are the ledger's own"
-      : "must be an account: 1 to 64 of A-Z a-z 0-9 . _ : @ + -, beginning with a letter or digit",
-    pointer(path, field),
-  );
-}
-
-function readAmount(body: JsonObject, path: string): Money {
-  const amount = parseAmount(digitsOf(required(body, path, "amount")));
-  if (amount === undefined)
-    throw new InvalidInput("must be an integer from 1 to 2^63-1", pointer(path, "amount"));
-  return amount;
-}
-
-/** The text of a number or of a string of digits; empty for all else. */
-function digitsOf(value: JsonValue): string {
-  if (value instanceof JsonNumber) return value.text;
-  return typeof value === "string" ? value : "";
-}
-
-function readId(body: JsonObject, path: string, { newId }: RequestDefaults): TransactionId {
-  const value = body.get("transaction_id");
-  if (value === undefined) {
-    if (newId) return newId();
-    throw new InvalidInput(MISSING, pointer(path, "transaction_id"));
-  }
-  const id = typeof value === "string" ? parseTransactionId(value) : undefined;
-  if (!id) throw new InvalidInput("must be a UUID", pointer(path, "transaction_id"));
-  return id;
-}
-
-function readCurrency(body: JsonObject, path: string, defaults: RequestDefaults): Currency {
-  const value = body.get("currency");
-  if (value === undefined) return defaults.currency;
-  const currency = typeof value === "string" ? parseCurrency(value) : undefined;
-  if (!currency)
-    throw new InvalidInput(
-      "must be a currency: 3 to 12 of A-Z 0-9, beginning with a letter",
-      pointer(path, "currency"),
-    );
-  return currency;
 }

@@ -212,6 +212,6 @@ test("the node's own log has its lines, each whole, and one about what stops it"
   const others = messages.filter((message) => message !== malformed);
   expect(messages.length - others.length).toBeGreaterThan(0);
   const keyless = "no keys are asked for: whoever reaches this address may do everything";
-  expect(others).toEqual([keyless, "recovered", "queue open", "the node stops"]);
+  expect(others).toEqual(["started", keyless, "recovered", "queue open", "the node stops"]);
   expect(await coffer(["verify", "--data", node.data])).toMatchObject({ code: 0 });
 });

@@ -6,7 +6,7 @@ import { ascii } from "../../src/wire/field-bytes.ts";
 import { buildFrame, CommandWriter, UnknownCommand } from "../../src/wire/frame.ts";
 import type { KnownBalances } from "../../src/wire/frame-reader.ts";
 import { type Message, readMessage } from "../../src/wire/messages.ts";
-import { parseTransfer } from "../../src/wire/requests.ts";
+import { parseCommand } from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
 import { scanTransfer } from "../../src/wire/transfer-scanner.ts";
 import { randomIntegers } from "../../tools/harness/seed.ts";
@@ -109,7 +109,7 @@ test(
 
 function parsedOf(data: Buffer) {
   try {
-    return parseTransfer(data, { currency: USD, newId: () => id(1) });
+    return parseCommand("transfer", data, { currency: USD, newId: () => id(1) });
   } catch (error) {
     if (error instanceof InvalidInput) throw new Error(`the scanner read what is refused: ${data}`);
     throw error;

@@ -6,13 +6,7 @@ import fc from "fast-check";
 import { parseAccount, parseCurrency, parseTransactionId, WORLD } from "../../src/domain/names.ts";
 import { REJECTIONS } from "../../src/domain/rejections.ts";
 import { PROBLEM_CODES } from "../../src/gateway/problems.ts";
-import {
-  parseBatch,
-  parseMove,
-  parseOpening,
-  parseTransfer,
-  type RequestDefaults,
-} from "../../src/wire/requests.ts";
+import { parseBatch, parseCommand, type RequestDefaults } from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
 import { CofferNode, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
 import { temporaryFolder } from "../../tools/harness/folders.ts";
@@ -257,14 +251,20 @@ function paysItself(body: Json): boolean {
   return transfers.some((transfer: Json) => transfer?.from_account === transfer?.to_account);
 }
 
-const transferOf = (bytes: Uint8Array) => parseTransfer(bytes, DEFAULTS);
+const transferOf = (bytes: Uint8Array) => parseCommand("transfer", bytes, DEFAULTS);
 
 describe("a request's schema takes what the validator takes", () => {
   for (const [name, documents, parse, together] of [
     ["TransferRequest", transferLike, transferOf, paysItself],
     ["BatchRequest", batchLike, (bytes) => parseBatch(bytes, DEFAULTS), paysItself],
-    ["MoveRequest", moveLike, (bytes) => parseMove("deposit", bytes, DEFAULTS), () => false],
-    ["AccountRequest", openingLike, (bytes) => parseOpening(bytes, DEFAULTS), () => false],
+    ["DepositRequest", moveLike, (bytes) => parseCommand("deposit", bytes, DEFAULTS), () => false],
+    ["WithdrawRequest", moveLike, (bytes) => parseCommand("withdraw", bytes, DEFAULTS), () => false],
+    [
+      "OpenAccountRequest",
+      openingLike,
+      (bytes) => parseCommand("open_account", bytes, DEFAULTS),
+      () => false,
+    ],
   ] as [string, fc.Arbitrary<Json>, (bytes: Uint8Array) => unknown, (body: Json) => boolean][]) {
     test(name, () => {
       let taken = 0;
@@ -295,8 +295,8 @@ describe("a request's schema takes what the validator takes", () => {
       expect(accepted(transferOf, text)).toBe(false);
     }
     const minusZero = '{"account_id":"a","initial_balance":-0}';
-    expect(openApi.accepts("AccountRequest", JSON.parse(minusZero))).toBe(true);
-    expect(accepted((bytes) => parseOpening(bytes, DEFAULTS), minusZero)).toBe(false);
+    expect(openApi.accepts("OpenAccountRequest", JSON.parse(minusZero))).toBe(true);
+    expect(accepted((bytes) => parseCommand("open_account", bytes, DEFAULTS), minusZero)).toBe(false);
   });
 });
 

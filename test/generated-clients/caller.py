@@ -7,7 +7,7 @@ from coffer_client import Client
 from coffer_client.api.default import get_balance, open_account, transfer
 from coffer_client.models import (
     AccountAnswer,
-    AccountRequest,
+    OpenAccountRequest,
     BalanceAnswer,
     Transfer422Problem,
     Transfer422ProblemCode,
@@ -23,7 +23,7 @@ def move(amount):
     return transfer.sync(client=client, body=body)
 
 
-opened = open_account.sync(client=client, body=AccountRequest(account_id="alice", initial_balance=100))
+opened = open_account.sync(client=client, body=OpenAccountRequest(account_id="alice", initial_balance=100))
 assert isinstance(opened, AccountAnswer), opened
 moved = move(20)
 assert isinstance(moved, TransferAnswer), moved

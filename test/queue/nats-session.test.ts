@@ -196,8 +196,8 @@ describe("frames", () => {
     session.publish("origin-1", body);
     await answered(3);
     expect(answers).toEqual([
-      { id: "origin-1", refused: undefined },
-      { id: "origin-2", refused: undefined },
+      { id: "origin-1", refused: undefined, duplicate: false },
+      { id: "origin-2", refused: undefined, duplicate: false },
       { id: "origin-1", refused: undefined, duplicate: true },
     ]);
     expect((await session.stream())?.lastSequence).toBe(2);

@@ -49,8 +49,7 @@ function requestOf(asked: Asked): Request {
   return {
     asked: [asked],
     send: (wallet) => {
-      if (asked.kind === "transfer") return wallet.transfer(body);
-      return asked.kind === "open_account" ? wallet.openAccount(body) : wallet.move(asked.kind, body);
+      return asked.kind === "transfer" ? wallet.transfer(body) : wallet.command(asked.kind, body);
     },
   };
 }

@@ -3,13 +3,7 @@
 import { expect, test } from "bun:test";
 import { parseTransactionId } from "../../src/domain/names.ts";
 import { readMessage } from "../../src/wire/messages.ts";
-import {
-  parseBatch,
-  parseMove,
-  parseOpening,
-  parseTransfer,
-  parseTransferOrArray,
-} from "../../src/wire/requests.ts";
+import { parseBatch, parseCommand, parseTransferOrArray } from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
 import { currency, id, repeat } from "../support/ledger-specs.ts";
 
@@ -68,8 +62,8 @@ test("where no id can be made, one must be brought", () => {
 test("where ids can be made, each is another, and a batch says that there are some", () => {
   let made = 0;
   const defaults = { currency: USD, newId: () => id(1_000 + ++made) };
-  expect(parseTransfer(bytes(withoutId), defaults).transaction_id).toBe(id(1_001));
-  expect(parseOpening(bytes({ account_id: "alice" }), defaults)).toMatchObject({
+  expect(parseCommand("transfer", bytes(withoutId), defaults).transaction_id).toBe(id(1_001));
+  expect(parseCommand("open_account", bytes({ account_id: "alice" }), defaults)).toMatchObject({
     transaction_id: id(1_002),
     initial_balance: 0,
   });
@@ -140,25 +134,25 @@ const REQUESTS: readonly (readonly [
 ])[] = [
   [
     "a transfer",
-    (body) => parseTransfer(body, MAKING_IDS),
+    (body) => parseCommand("transfer", body, MAKING_IDS),
     { from_account: "alice", to_account: "bob", amount: 1 },
     "transaction_id, from_account, to_account, amount, currency",
   ],
   [
     "a deposit",
-    (body) => parseMove("deposit", body, MAKING_IDS),
+    (body) => parseCommand("deposit", body, MAKING_IDS),
     { account_id: "alice", amount: 1 },
     "transaction_id, account_id, amount, currency",
   ],
   [
     "a withdrawal",
-    (body) => parseMove("withdraw", body, MAKING_IDS),
+    (body) => parseCommand("withdraw", body, MAKING_IDS),
     { account_id: "alice", amount: 1 },
     "transaction_id, account_id, amount, currency",
   ],
   [
     "an opening",
-    (body) => parseOpening(body, MAKING_IDS),
+    (body) => parseCommand("open_account", body, MAKING_IDS),
     { account_id: "alice" },
     "transaction_id, account_id, currency, initial_balance",
   ],
@@ -182,5 +176,7 @@ for (const [what, read, complete, fields] of REQUESTS) {
 }
 
 test("where no id can be made, an id that is absent is missing", () => {
-  expect(refusalOf(() => parseTransfer(bytes(withoutId), WITHOUT_IDS))).toBe("/transaction_id is missing");
+  expect(refusalOf(() => parseCommand("transfer", bytes(withoutId), WITHOUT_IDS))).toBe(
+    "/transaction_id is missing",
+  );
 });

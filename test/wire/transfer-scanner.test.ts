@@ -7,7 +7,7 @@ import { readFrame } from "../../src/wire/frame-reader.ts";
 import {
   MAX_BATCH_TRANSFERS,
   parseBatch,
-  parseTransfer,
+  parseCommand,
   type RequestDefaults,
 } from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
@@ -67,7 +67,7 @@ function placed(text: string, behind: string): Uint8Array {
 function compare(text: string, behind = ""): boolean {
   const bytes = placed(text, behind);
   const transfer = scanned(bytes);
-  if (transfer) expect<unknown>(transfer).toEqual(parsed(() => parseTransfer(bytes, DEFAULTS)));
+  if (transfer) expect<unknown>(transfer).toEqual(parsed(() => parseCommand("transfer", bytes, DEFAULTS)));
   const batch = scannedBatch(bytes);
   if (batch) expect<unknown>(batch).toEqual(parsed(() => parseBatch(bytes, DEFAULTS))?.transfers);
   return transfer !== undefined || batch !== undefined;
@@ -290,7 +290,7 @@ describe("a transfer", () => {
       fc.property(amounts, (amount) => {
         const text = `{"from_account":"a","to_account":"b","amount":${amount}}`;
         expect(compare(text)).toBe(amount < PLAIN_AMOUNT_LIMIT);
-        expect(parseTransfer(Buffer.from(text), DEFAULTS).amount).toBe(amount);
+        expect(parseCommand("transfer", Buffer.from(text), DEFAULTS).amount).toBe(amount);
       }),
       { numRuns: 2_000 },
     );
@@ -362,7 +362,7 @@ test("nothing of a request is left in the next one", () => {
   const full = `{"transaction_id":"${id(1)}","from_account":"a","to_account":"b","amount":1,"currency":"EUR"}`;
   const short = '{"from_account":"c","to_account":"d","amount":2}';
   expect(scanned(Buffer.from(full))).toMatchObject({ transaction_id: id(1), currency: "EUR" });
-  expect(scanned(Buffer.from(short))).toEqual(parseTransfer(Buffer.from(short), DEFAULTS));
+  expect(scanned(Buffer.from(short))).toEqual(parseCommand("transfer", Buffer.from(short), DEFAULTS));
   for (const text of [
     '{"from_account":"c","to_account":"d"}',
     '{"from_account":"c","amount":2}',

@@ -19,11 +19,24 @@ export interface Debit {
   readonly field: string;
 }
 
+/** A field of a request for a command, as JSON. */
+export interface RequestField {
+  /** The command's field that it gives. */
+  readonly gives: string;
+  /** What the command has if the request leaves it out; absent if it must be there (or has a default of its own). */
+  readonly ifAbsent?: unknown;
+  /** For the published description; absent if the type's own says enough. */
+  readonly description?: string;
+  readonly example?: unknown;
+}
+
 /** A command that carries a transaction id, and is decided once. */
 export interface CommandModule<C extends { readonly transaction_id: TransactionId }> {
   readonly kind: TransactionKind;
   /** Its fields in the order of a frame, the transaction id first. */
   readonly fields: FieldTypes;
+  /** Its request as JSON, by the names of the fields, in the order in which they are checked. */
+  readonly request: Readonly<Record<string, RequestField>>;
   /** What no field can say alone; undefined for a command that may be decided. */
   flaw?(command: C): Flaw | undefined;
   /** The events of a command under a new id; none if it changes nothing. Changes nothing itself. */

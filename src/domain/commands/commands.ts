@@ -7,7 +7,7 @@ import { deposit, type Transfer, transfer, withdraw } from "./movements.ts";
 import { type OpenAccount, openAccount } from "./open-account.ts";
 import { type OpenLedger, openingThatWrote } from "./open-ledger.ts";
 
-export type { CommandModule, Debit, Flaw } from "./command.ts";
+export type { CommandModule, Debit, Flaw, RequestField } from "./command.ts";
 export type { Transfer } from "./movements.ts";
 export type { OpenAccount } from "./open-account.ts";
 export { LOG_FORMAT, OPEN_LEDGER_FIELDS, type OpenLedger } from "./open-ledger.ts";
@@ -20,6 +20,9 @@ const COMMANDS = { transfer, deposit, withdraw, open_account: openAccount } sati
   TransactionKind,
   unknown
 >;
+
+/** The commands of a kind. */
+export type CommandOf<K extends TransactionKind> = K extends "open_account" ? OpenAccount : Transfer;
 
 /** The module of a kind of command. */
 export function moduleOf(kind: TransactionKind): CommandModule<TransactionCommand> {

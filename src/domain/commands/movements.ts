@@ -24,14 +24,39 @@ export type Transfer = {
   readonly kind: "transfer" | "deposit" | "withdraw";
 } & ValuesOf<typeof TRANSFER_FIELDS>;
 
-export const transfer = movement("transfer", TRANSFER_FIELDS);
-export const deposit = movement("deposit", { ...TRANSFER_FIELDS, from_account: WORLD_ACCOUNT });
-export const withdraw = movement("withdraw", { ...TRANSFER_FIELDS, to_account: WORLD_ACCOUNT });
+const ID_FIELD = { transaction_id: { gives: "transaction_id" } };
+const AMOUNT_FIELDS = { amount: { gives: "amount" }, currency: { gives: "currency" } };
 
-function movement(kind: Transfer["kind"], fields: typeof TRANSFER_FIELDS): CommandModule<Transfer> {
+export const transfer = movement("transfer", TRANSFER_FIELDS, {
+  ...ID_FIELD,
+  from_account: { gives: "from_account", description: "The account that pays.", example: "alice" },
+  to_account: {
+    gives: "to_account",
+    description: "The account that receives: another one than `from_account`.",
+    example: "bob",
+  },
+  ...AMOUNT_FIELDS,
+});
+export const deposit = movement(
+  "deposit",
+  { ...TRANSFER_FIELDS, from_account: WORLD_ACCOUNT },
+  { ...ID_FIELD, account_id: { gives: "to_account" }, ...AMOUNT_FIELDS },
+);
+export const withdraw = movement(
+  "withdraw",
+  { ...TRANSFER_FIELDS, to_account: WORLD_ACCOUNT },
+  { ...ID_FIELD, account_id: { gives: "from_account" }, ...AMOUNT_FIELDS },
+);
+
+function movement(
+  kind: Transfer["kind"],
+  fields: typeof TRANSFER_FIELDS,
+  request: CommandModule<Transfer>["request"],
+): CommandModule<Transfer> {
   return {
     kind,
     fields,
+    request,
 
     flaw: ({ from_account, to_account }) =>
       from_account === to_account

@@ -21,6 +21,17 @@ export type OpenAccount = { readonly kind: "open_account" } & ValuesOf<typeof FI
 export const openAccount: CommandModule<OpenAccount> = {
   kind: "open_account",
   fields: FIELDS,
+  request: {
+    transaction_id: { gives: "transaction_id" },
+    account_id: { gives: "account" },
+    currency: { gives: "currency" },
+    initial_balance: {
+      gives: "initial_balance",
+      ifAbsent: ZERO,
+      description: "What the account begins with, in minor units (cents); 0, if it is left out.",
+      example: 100,
+    },
+  },
 
   execute(view, command) {
     const { transaction_id, account, currency, initial_balance } = command;
