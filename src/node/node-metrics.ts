@@ -6,8 +6,7 @@
 import process from "node:process";
 import { Registry } from "prom-client";
 import packageJson from "../../package.json" with { type: "json" };
-import { LOG_FORMAT } from "../domain/commands/commands.ts";
-import { REJECTIONS } from "../domain/rejections.ts";
+import { GIVEN_REJECTIONS, LOG_FORMAT } from "../domain/commands/commands.ts";
 import type { EngineCounters } from "../engine/engine-loop.ts";
 import type { EngineMeasures } from "../metrics/engine-measures.ts";
 import { GatewayMeasures, KINDS } from "../metrics/gateway-measures.ts";
@@ -163,7 +162,7 @@ export class NodeMetrics {
           [{ outcome: "opened" }, opened],
           [{ outcome: "repeated" }, repeated],
         ]),
-        ...REJECTIONS.map((reason) => ({
+        ...GIVEN_REJECTIONS.map((reason) => ({
           labels: { outcome: "rejected", reason },
           value: rejected.get(reason) ?? 0,
         })),
