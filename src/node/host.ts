@@ -151,7 +151,7 @@ export class Host {
     });
     this.#gateways = new Gateways(config, access, runtime, script(GATEWAY_WORKER), this.#node, {
       failedRequest: (error) => log.error({ error }, "a request failed"),
-      metrics: () => this.#metrics.text(),
+      metrics: async () => this.#metrics.text(),
     });
     this.#metrics = new NodeMetrics({
       runtime,
