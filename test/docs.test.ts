@@ -3,7 +3,8 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { SETTINGS, type SettingName, settingsHelp } from "../src/config.ts";
+import { settingsHelp } from "../src/cli/read-config.ts";
+import { SETTINGS, type SettingName } from "../src/config.ts";
 import { createRoutes } from "../src/gateway/routes.ts";
 
 const ROOT = join(import.meta.dir, "..");

@@ -1,4 +1,4 @@
-import { readConfig, SETTINGS } from "../config.ts";
+import { SETTINGS } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { lastCommands } from "../eventlog/lookup.ts";
 import { LogMark } from "../eventlog/mark.ts";
@@ -9,6 +9,7 @@ import type { FileLock } from "../runtime/runtime.ts";
 import { Sealer, SealsDoNotFit } from "../seals/sealer.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
+import { readConfig } from "./read-config.ts";
 
 const OPTIONS = ["data", "json"] as const;
 

@@ -2,8 +2,8 @@
  * Sends commands to the queue and brings each caller its outcomes.
  *
  * Commands that arrive in one turn of the event loop travel as one frame; what does not fit is split, and
- * joined again. What waits is bounded in number (maxWaitingCommands) and in time (admission.ts). #frames is the only
- * registry of frames under way on the gateway's side; an outcome counts only for the frame with its number and count.
+ * joined again. What waits is bounded by admission.ts. #frames is the only registry of frames under way on the
+ * gateway's side; an outcome counts only for the frame with its number and count.
  */
 
 import type { Outcome } from "../domain/outcomes.ts";
@@ -34,7 +34,8 @@ const HOLD_MS = 2;
 export interface SenderOptions {
   /** 128 random bits, drawn at every start. */
   readonly origin: Uint8Array;
-  readonly maxWaitingCommands: number;
+  /** The most that may wait here, weighed as admission.ts does. */
+  readonly mostWaiting: number;
   readonly outcomeTimeoutMs: number;
 }
 
@@ -42,7 +43,7 @@ export interface SenderOptions {
 export type Sent =
   | { readonly state: "done"; readonly outcomes: readonly Outcome[] }
   /** None of it entered the queue. */
-  | { readonly state: "unavailable" | "overloaded" | "too_large"; readonly why: string }
+  | { readonly state: "unavailable" | "overloaded"; readonly why: string }
   /** Nobody knows yet: it is safe to send it again under the same ids. */
   | { readonly state: "unknown"; readonly why: string };
 
@@ -74,7 +75,7 @@ interface WaitingFrame {
 export class CommandSender {
   #number = 0;
   #waiting = 0;
-  readonly #admission = new Admission();
+  readonly #admission: Admission;
   readonly #frames = new Map<number, WaitingFrame>();
   #turn: Part[] = [];
   /** Takes back the end of the time for which the turn is held; undefined where it is not. */
@@ -87,6 +88,7 @@ export class CommandSender {
     private readonly clock: Clock,
     private readonly options: SenderOptions,
   ) {
+    this.#admission = new Admission(options.mostWaiting);
     queue.subscribe({
       decided: (outcome) => this.#arrived(outcome),
       refused: (number, why) => this.#fail(number, { state: "unavailable", why }),
@@ -98,9 +100,8 @@ export class CommandSender {
     return this.#waiting;
   }
 
-  /** Why about so many commands would be refused behind `others`; undefined where not, or where they always are. */
+  /** Why about so many commands would be refused behind `others`; undefined where not. */
   busy(count: number, others = 0): string | undefined {
-    if (count > this.options.maxWaitingCommands) return undefined;
     return this.#refusal(count + others, this.clock.nowMs());
   }
 
@@ -108,10 +109,6 @@ export class CommandSender {
   send(commands: EncodedCommands): Promise<Sent> {
     const { state } = this.queue;
     if (!state.open) return Promise.resolve({ state: "unavailable", why: state.reason });
-    const { maxWaitingCommands } = this.options;
-    if (commands.count > maxWaitingCommands) {
-      return Promise.resolve({ state: "too_large", why: `at most ${maxWaitingCommands} commands may wait` });
-    }
     const nowMs = this.clock.nowMs();
     const busy = this.#refusal(commands.count, nowMs);
     if (busy !== undefined) return Promise.resolve({ state: "overloaded", why: busy });
@@ -153,9 +150,6 @@ export class CommandSender {
 
   /** Why so many commands more cannot wait. */
   #refusal(count: number, nowMs: number): string | undefined {
-    const { maxWaitingCommands } = this.options;
-    if (this.#waiting + count > maxWaitingCommands)
-      return `${this.#waiting} commands are waiting, of at most ${maxWaitingCommands}`;
     return this.#admission.refusal(count + REQUEST_WEIGHT, nowMs);
   }
 

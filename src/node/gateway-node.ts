@@ -35,7 +35,8 @@ export interface GatewayParts {
 
 export interface GatewaySettings {
   readonly outcomeTimeoutMs: number;
-  readonly maxWaitingCommands: number;
+  /** The most that may wait here, weighed as admission.ts does. */
+  readonly mostWaiting: number;
 }
 
 export class GatewayNode {

@@ -1,6 +1,7 @@
 /** The gateways of a node, each on a thread of its own, as the engine's side has them. */
 
 import type { Config } from "../config.ts";
+import { mostWaiting } from "../gateway/admission.ts";
 import { problem } from "../gateway/problems.ts";
 import type { KeyWatch } from "../keys/key-watch.ts";
 import type { GatewayLink, LinkNode } from "../link/gateway-link.ts";
@@ -9,7 +10,6 @@ import type { Answer } from "../ports/answer.ts";
 import type { NodeFacts } from "../ports/link.ts";
 import type { NatsSession } from "../queue/nats-session.ts";
 import type { Runtime, TlsPair } from "../runtime/runtime.ts";
-import { MAX_FRAME_COMMANDS } from "../wire/frame.ts";
 import type { LedgerNode } from "./ledger-node.ts";
 import { GatewayThread } from "./threads/gateway-thread.ts";
 
@@ -30,13 +30,7 @@ export interface Access {
 }
 
 export type GatewayConfig = Config<
-  | "host"
-  | "port"
-  | "gatewayThreads"
-  | "outcomeTimeoutMs"
-  | "maxWaitingCommands"
-  | "maxBodyBytes"
-  | "maxConnections"
+  "host" | "port" | "gatewayThreads" | "outcomeTimeoutMs" | "maxBodyBytes" | "maxConnections"
 >;
 
 export interface GatewaysParts {
@@ -67,14 +61,13 @@ export class Gateways {
 
   /** Starts the threads that serve HTTP; resolves with the port. */
   async start(): Promise<number> {
-    const { host, maxBodyBytes, maxConnections, outcomeTimeoutMs, maxWaitingCommands } = this.config;
+    const { host, maxBodyBytes, maxConnections, outcomeTimeoutMs } = this.config;
     const { access, runtime, script, node, linkNode } = this.parts;
     const threads = this.config.gatewayThreads ?? runtime.gatewayThreads.byDefault;
     let { port } = this.config;
     const { keys, tls } = access;
     // A listener with a new certificate takes the old one's place while that still serves.
     const shared = threads > 1 || tls !== undefined;
-    const share = Math.ceil(maxWaitingCommands / threads);
     if (shared && port > 0) await this.#refuseOthers(port);
     for (let number = 0; number < threads; number++) {
       const origin = crypto.getRandomValues(new Uint8Array(16));
@@ -89,10 +82,7 @@ export class Gateways {
           address: { host, port, shared, maxConnections, tls },
           keys: keys.inForce,
           bodies: { maxBodyBytes, maxBodiesBytes: Math.max(maxBodyBytes, MAX_BODIES_BYTES / threads) },
-          settings: {
-            outcomeTimeoutMs,
-            maxWaitingCommands: Math.max(share, Math.min(maxWaitingCommands, MAX_FRAME_COMMANDS)),
-          },
+          settings: { outcomeTimeoutMs, mostWaiting: mostWaiting(threads) },
         },
         (error) => node.fail(error),
       );

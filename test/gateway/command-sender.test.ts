@@ -6,7 +6,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import type { Command } from "../../src/domain/commands/commands.ts";
 import type { Outcome } from "../../src/domain/outcomes.ts";
-import { STANDSTILL_MS } from "../../src/gateway/admission.ts";
+import { REQUEST_WEIGHT, STANDSTILL_MS } from "../../src/gateway/admission.ts";
 import { CommandSender, type Sent } from "../../src/gateway/command-sender.ts";
 import type { FrameOutcome } from "../../src/ports/changes.ts";
 import type { FrameListener, GatewayQueue, QueueState } from "../../src/ports/command-queue.ts";
@@ -17,7 +17,9 @@ import { ManualClock, quiet } from "../support/manual-clock.ts";
 
 const ORIGIN = "00112233445566778899aabbccddeeff";
 const OUTCOME_TIMEOUT_MS = 10_000;
-const MAX_WAITING = 100;
+/** Weighed: a request of as many commands as fit beside its own weight. */
+const MOST_WAITING = 108;
+const MAX_WAITING = MOST_WAITING - REQUEST_WEIGHT;
 
 class FakeQueue implements GatewayQueue {
   state: QueueState = { open: true };
@@ -61,7 +63,7 @@ beforeEach(() => {
   clock = new ManualClock();
   sender = new CommandSender(queue, clock, {
     origin: Buffer.from(ORIGIN, "hex"),
-    maxWaitingCommands: MAX_WAITING,
+    mostWaiting: MOST_WAITING,
     outcomeTimeoutMs: OUTCOME_TIMEOUT_MS,
   });
 });
@@ -346,8 +348,8 @@ describe("what waits is bounded", () => {
     expect(second.sent?.state).toBe("unknown");
   });
 
-  test("in number: what would be too much is refused, and makes room for nobody else", async () => {
-    const waiting = send(...pays(MAX_WAITING - 1));
+  test("in weight: what would be too much is refused, and makes room for nobody else", async () => {
+    const waiting = send(...pays(MAX_WAITING - REQUEST_WEIGHT - 1));
     const tooMuch = send(pay(), pay());
     const fits = send(pay());
     const full = send(pay());
@@ -358,9 +360,10 @@ describe("what waits is bounded", () => {
       undefined,
       "overloaded",
     ]);
-    expect(sender.waiting).toBe(MAX_WAITING);
-    expect(queue.read(0).commands).toHaveLength(MAX_WAITING);
-    await decided(0, outcomesOf(MAX_WAITING));
+    const count = MAX_WAITING - REQUEST_WEIGHT;
+    expect(sender.waiting).toBe(count);
+    expect(queue.read(0).commands).toHaveLength(count);
+    await decided(0, outcomesOf(count));
     expect(sender.waiting).toBe(0);
     const later = send(pay());
     await quiet();
@@ -368,11 +371,9 @@ describe("what waits is bounded", () => {
     expect(later.sent?.state).toBe("done");
   });
 
-  test("in number: behind others who take all the room, who would fit alone is busy", async () => {
+  test("in weight: behind others who take all the room, who would fit alone is busy", async () => {
     expect(sender.busy(MAX_WAITING)).toBeUndefined();
     expect(sender.busy(1, MAX_WAITING)).toBeDefined();
-    // It is never let in, and told so elsewhere.
-    expect(sender.busy(MAX_WAITING + 1, MAX_WAITING)).toBeUndefined();
   });
 
   test("in time: behind those to whom nothing comes back, nobody waits", async () => {

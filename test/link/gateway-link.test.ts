@@ -201,7 +201,7 @@ test("a request that fails by a bug is reported, and answered", async () => {
       stopAccepting: async () => {},
       cut: async () => {},
     },
-    { outcomeTimeoutMs: 1_000, maxWaitingCommands: 100 },
+    { outcomeTimeoutMs: 1_000, mostWaiting: 100 },
   );
   port.receive({ type: "facts", facts: { queue: { state: { open: true }, maxFrameBytes: 1 << 20 } } });
   const ledger = {

@@ -41,7 +41,7 @@ export interface World {
   readonly nodes: readonly SimulatedNode[];
   /** The server is the node's own child: there is one node. */
   readonly embedded: boolean;
-  readonly maxWaitingCommands: number;
+  readonly mostWaiting: number;
   say(message: string, facts: object): void;
   /** Something must not have happened. */
   failed(violation: unknown): void;
@@ -318,7 +318,7 @@ export class SimulatedNode {
   }
 
   #gateway(owner: Owner, node: LedgerNode<SimulatedSession>, answeredSeq: () => number): GatewayNode {
-    const { random, time, maxWaitingCommands } = this.world;
+    const { random, time, mostWaiting } = this.world;
     const origin = random.bytes(16);
     const [engineEnd, gatewayEnd] = SimulatedPort.pair<ToGateway, ToEngine>(owner, random, time);
     const gateway = new GatewayNode(
@@ -332,7 +332,7 @@ export class SimulatedNode {
         stopAccepting: async () => {},
         cut: async () => {},
       },
-      { outcomeTimeoutMs: OUTCOME_TIMEOUT_MS, maxWaitingCommands },
+      { outcomeTimeoutMs: OUTCOME_TIMEOUT_MS, mostWaiting },
     );
     node.join(origin, engineEnd, {
       failedRequest: (error) => this.world.failed(new Violation(`a request failed: ${error}`)),

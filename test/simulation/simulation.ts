@@ -6,6 +6,7 @@
  * After every step the auditor compares what callers were told with the bytes on the disks.
  */
 
+import { LEAST_ROOM } from "../../src/gateway/admission.ts";
 import type { GatewayNode } from "../../src/node/gateway-node.ts";
 import type { Answer } from "../../src/ports/answer.ts";
 import { Auditor, Violation } from "./auditor.ts";
@@ -30,8 +31,8 @@ const LARGE_STEPS = 400;
 const MAX_LARGE_STEPS = 6_000;
 /** One seed of so many has sizes as they are in production: beyond a segment of records, and a batch of the engine. */
 const SEEDS_PER_LARGE = 100;
-const SMALL = { maxFrameBytes: 400, maxWaitingCommands: 200, transfers: 0 };
-const LARGE = { maxFrameBytes: 1 << 20, maxWaitingCommands: 1 << 16, transfers: 30_000 };
+const SMALL = { maxFrameBytes: 400, mostWaiting: 400, transfers: 0 };
+const LARGE = { maxFrameBytes: 1 << 20, mostWaiting: LEAST_ROOM, transfers: 48_000 };
 
 export interface Summary {
   readonly seed: number;
@@ -69,7 +70,7 @@ export class Simulation {
     { faults = true, large = seed % SEEDS_PER_LARGE === 0 }: SimulationOptions = {},
   ) {
     this.#random = new Random(seed);
-    const { maxFrameBytes, maxWaitingCommands, transfers } = large ? LARGE : SMALL;
+    const { maxFrameBytes, mostWaiting, transfers } = large ? LARGE : SMALL;
     this.#large = transfers;
     this.#history = newHistory(large);
     this.#server = new SimulatedServer(this.#random, this.#time, maxFrameBytes);
@@ -81,7 +82,7 @@ export class Simulation {
       auditor: this.#auditor,
       nodes: this.#nodes,
       embedded,
-      maxWaitingCommands,
+      mostWaiting,
       say: (message, facts) => this.#say(message, facts),
       failed: (violation) => {
         this.#violation ??= violation;
@@ -162,7 +163,7 @@ export class Simulation {
         node.noteLog();
         this.#auditor.answered(node.name, request.asked, told.told, told.counts);
         this.#answered += told.told.length;
-        if (told.told.length > SMALL.maxWaitingCommands) this.#large -= told.told.length;
+        if (told.told.length > SMALL.mostWaiting) this.#large -= told.told.length;
         node.toldSeq = Math.max(node.toldSeq, told.seq);
       }
     } catch (error) {
