@@ -49,7 +49,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "eventlog/reader.ts",
     from: "if (crc === stated) this.#commit",
     to: "if (crc >= 0) this.#commit",
-    firstSeed: 106,
+    firstSeed: 118,
   },
   {
     name: "recovery trusts the page cache",
@@ -81,7 +81,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "node/ledger-node.ts",
     from: "await newMark.write(position);\n    await folder.sync();",
     to: "",
-    firstSeed: 443,
+    firstSeed: 490,
   },
   {
     name: "a failed commit is not noticed",
@@ -118,7 +118,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "queue/stream-check.ts",
     from: "holdsLastKnown || known === 0",
     to: "known >= 0",
-    firstSeed: 750,
+    firstSeed: 755,
   },
   {
     name: "a stream made anew uses a number twice",
@@ -161,38 +161,42 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "queue/publish-errors.ts",
     from: 'STORE_LIMITS.has(description) ? "refused" : "unknown"',
     to: 'description !== "" ? "refused" : "unknown"',
-    firstSeed: 80,
+    firstSeed: 97,
   },
   {
     name: "a queue that stores nothing is not noticed",
     file: "queue/store-watch.ts",
     from: "if (this.#unstoredTicks > STALL_TICKS)",
     to: "if (this.#unstoredTicks < 0)",
+    firstSeed: 32,
   },
   {
     name: "a stream that reports its state counts as one that stores",
     file: "queue/store-watch.ts",
     from: "    this.#stream = stream;\n    this.#silentTicks = 0;",
     to: "    this.#stream = stream;\n    this.#silentTicks = 0;\n    this.#unstoredTicks = 0;",
+    firstSeed: 25,
   },
   {
     name: "a server that hangs is not replaced",
     file: "queue/store-watch.ts",
     from: "if (unanswered * TICK_MS > HANG_MS) this.events.hangs();",
     to: "",
+    firstSeed: 26,
   },
   {
     name: "a stalled queue does not try again",
     file: "queue/store-watch.ts",
     from: "if (this.stalled || this.#refusal !== undefined) this.unsettled.probe(session);",
     to: "",
+    firstSeed: 32,
   },
   {
     name: "a node goes on where the stream has lost what another one has logged",
     file: "queue/nats-queue.ts",
     from: "const beyond = nodeBeyond(positions, end);",
     to: "const beyond = nodeBeyond([], end);",
-    firstSeed: 270,
+    firstSeed: 277,
   },
   {
     name: "a log whose file was deleted or replaced is written on",
@@ -211,6 +215,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "eventlog/keep-bytes.ts",
     from: "    folder.remove(name);\n",
     to: "",
+    firstSeed: 61,
   },
   {
     name: "a gateway is ready before the log is recovered",
@@ -229,7 +234,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: "engine/engine-loop.ts",
     from: "    if (changes.length > 0) await this.log.commit();\n    if (snapshot) this.snapshots?.write(snapshot);",
     to: "    if (snapshot) this.snapshots?.write(snapshot);\n    if (changes.length > 0) await this.log.commit();",
-    firstSeed: 1_134,
+    firstSeed: 1_543,
   },
   {
     name: "what a snapshot counts is not checked",

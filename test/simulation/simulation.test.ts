@@ -1,7 +1,7 @@
 /** The simulator's seeds, and the proof that it bites. `make soak` goes on with more seeds. */
 
 import { describe, expect, test } from "bun:test";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { ROOT, TestProcess } from "../../tools/harness/processes.ts";
@@ -64,6 +64,7 @@ describe("the simulator finds that", () => {
       );
       expect(await run.exited).toBe(1);
       await run.line(/^seed [0-9]+ fails:/);
+      rmSync(copy, { recursive: true });
     },
     PATIENCE_MS,
   );
