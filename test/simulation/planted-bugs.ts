@@ -29,8 +29,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "a payer may lack one cent",
     file: "domain/commands/movements.ts",
-    from: "availableOf(from) < amount",
-    to: "subtract(availableOf(from), amount) < -1",
+    from: "availableOf(view.balance(from_account, currency)) < amount",
+    to: "subtract(availableOf(view.balance(from_account, currency)), amount) < -1",
   },
   {
     name: "a payer may lack one cent, on the fast path",
