@@ -18,7 +18,7 @@ import { VERSION } from "./version.ts";
 export const serve: CliCommand = {
   name: "serve",
   usage: "",
-  help: "runs a node: HTTP in, events.log out",
+  help: "runs a node: accepts transfers over HTTP and writes them to events.log",
   settings: SERVE_SETTINGS,
   async run(args, env, { script }) {
     const config = readConfig(SERVE_SETTINGS, args, env);

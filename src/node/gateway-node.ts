@@ -115,7 +115,7 @@ export class GatewayNode {
   metrics(): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#scrapes.push((text) => {
-        if (text === undefined) reject(new Error("the node could not tell its metrics"));
+        if (text === undefined) reject(new Error("the metrics could not be collected"));
         else resolve(text);
       });
       this.parts.port.post({ type: "metrics" });

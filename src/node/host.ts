@@ -96,10 +96,10 @@ export class Host {
     log: NodeLog,
   ): Promise<Host> {
     if (config.postgresUrl !== undefined && !runtime.postgres)
-      throw new NodeRefused(`--postgres-url needs Bun: ${runtime.name} has no client for PostgreSQL`);
+      throw new NodeRefused(`--postgres-url requires Bun: ${runtime.name} has no PostgreSQL client`);
     const { gatewayThreads = 1 } = config;
     if (gatewayThreads > runtime.gatewayThreads.atMost)
-      throw new NodeRefused(`--gateway-threads above ${runtime.gatewayThreads.atMost} needs Bun`);
+      throw new NodeRefused(`--gateway-threads above ${runtime.gatewayThreads.atMost} requires Bun`);
     makeFolder(config.data);
     return new Host(config, access, runtime, script, log, await takeLock(config.data, runtime));
   }
@@ -269,7 +269,7 @@ export class Host {
     } catch (error) {
       // Later on it may be a server that is being configured; at the start it is a wrong password.
       if (!this.#wasLetIn && isNotLetIn(error))
-        this.#node.fail(new NodeRefused("NATS_URL: the server does not let us in"));
+        this.#node.fail(new NodeRefused("NATS_URL: NATS authentication failed"));
       throw error;
     }
   }

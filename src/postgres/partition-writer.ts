@@ -216,7 +216,7 @@ export class PartitionWriter {
       if (!(error instanceof Divergence)) throw error;
       await writing.close();
       if (await lease.isCurrent()) throw error;
-      throw new Deposed("another node has taken the lock");
+      throw new Deposed("another node has acquired the lock");
     } finally {
       await writing.close();
       await lease.release().catch((error) =>
@@ -248,7 +248,7 @@ export class PartitionWriter {
       if (stream.over !== undefined && !this.#stopping) throw new Error(stream.over);
       const last = batch.at(-1);
       if (!last) {
-        if (source.isCutOff) throw new Error("this node's queue is away: another node may lead");
+        if (source.isCutOff) throw new Error("this node has no queue: another node may lead");
         continue;
       }
       await writing.run("BEGIN");

@@ -236,7 +236,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       this.#watch.sending(session);
       return await session.ended;
     } finally {
-      session.end("the session is over");
+      session.end("the session has ended");
       this.#session = undefined;
       this.#open = undefined;
       this.#watch.left();
@@ -256,7 +256,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const facts = await this.#facts(session, lastKnown({ log, taken }));
     let verdict = judgeStream({ stream: facts, log, taken });
     if (facts && verdict.do === "continue" && this.#isClogged(facts, verdict.next)) {
-      verdict = { do: "lost", next: verdict.next, why: "it is full of messages that wrote nothing" };
+      verdict = { do: "lost", next: verdict.next, why: "it is full of messages that changed nothing" };
     }
     // A stream that is recreated goes on after all that this node has taken.
     const end = verdict.do === "lost" ? verdict.next - 1 : (facts?.lastSequence ?? 0);
@@ -303,14 +303,14 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const mayRemake = embedded || (!this.#hasJoined && remakeLostStream === log.seq);
     if (verdict.do === "lost" && !mayRemake) {
       await this.node.lost(session, log);
-      const others = beyond ?? "other nodes may hold what it lost";
+      const others = beyond ?? "other nodes may have what it lost";
       throw new QueueRefused(
         `${verdict.why}; ${others}. --remake-lost-stream=${log.seq} recreates it from this node's log, which ends at seq ${log.seq}`,
       );
     }
     if (verdict.do === "gap" && acceptGap !== verdict.missing) {
       throw new QueueRefused(
-        `${verdict.why}: copy the log of another node; if none has these commands, --accept-gap=${verdict.missing} goes on without them`,
+        `${verdict.why}: copy the log of another node; if none has these commands, --accept-gap=${verdict.missing} continues without them`,
       );
     }
     if (beyond !== undefined) throw new QueueRefused(beyond);
@@ -362,7 +362,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   async #catchUp(session: S, next: number): Promise<void> {
     for (;;) {
       const stream = await session.stream();
-      if (!stream) throw new Error("the stream is gone");
+      if (!stream) throw new Error("the stream was deleted");
       const { metadata, lastSequence } = stream;
       const position = await this.#reach(session, lastSequence < next ? 0 : lastSequence, next - 1);
       if (position === undefined || position.seq > 0) return;
@@ -385,7 +385,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       // The stream's last messages may have been deleted: they never come.
       const waited = Math.max(this.#taken?.sequence ?? 0, before) + 1;
       if (waited <= sequence && (await session.firstFrom(waited)) === undefined)
-        session.end(`the stream's messages from ${waited} to ${sequence} are gone`);
+        session.end(`the stream's messages from ${waited} to ${sequence} are missing`);
     }
   }
 

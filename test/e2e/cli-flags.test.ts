@@ -210,7 +210,7 @@ test("a secret may be in a file instead of a flag, but not both", async () => {
   ] as const) {
     const { code, stdout, stderr } = await coffer([...command, `--${flag}`, value, `--${flag}-file`, file]);
     expect([code, stdout]).toEqual([2, ""]);
-    expect(stderr).toContain(`--${flag} and --${flag}-file exclude each other`);
+    expect(stderr).toContain(`--${flag} and --${flag}-file are mutually exclusive`);
     expect(stderr).not.toContain("s3cret");
   }
 });
