@@ -436,7 +436,7 @@ test("what counts for a tail that a refusal names is refused without it, and say
     const { flag } = SETTINGS[name];
     for (const args of [[`--${flag}`], [`--${flag}`, "--port", "1"], ["--port", "1", `--${flag}`]])
       expect(messageOf(() => readConfig([name, "port"], args, {}))).toMatch(
-        new RegExp(`^--${flag} must be .*the refusal names`),
+        new RegExp(`^--${flag} must be .*as reported by a start without this flag`),
       );
   }
 });

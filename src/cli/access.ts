@@ -21,12 +21,12 @@ export function readAccess(config: ServeConfig): Access {
     const add = `coffer keys add NAME --scope read|write|admin|metrics --data ${data}`;
     if (!isLoopback(host))
       throw new WrongSetting(
-        `--host ${host} is not loopback, and ${data} has no ${KEYS_NAME}: make a key first, with ${add}`,
+        `--host ${host} is not a loopback address, and ${data} has no ${KEYS_NAME}: create a key first, with ${add}`,
       );
     const lock = join(data, KEYS_LOCK_NAME);
     if (existsSync(lock))
       throw new WrongSetting(
-        `${data} has had keys, or the making of its first one was interrupted, and has no ${KEYS_NAME}: put it back, or make a key (again) with ${add}; remove ${lock} only where everyone on this machine may do everything`,
+        `${KEYS_NAME} is missing in ${data}, which has had keys, or whose first key was not completely created: restore it, or create a key with ${add}; remove ${lock} only if everyone on this machine may have full access`,
       );
   }
   return { keys, tls };
@@ -35,27 +35,30 @@ export function readAccess(config: ServeConfig): Access {
 /** Tells what is open that need not be. */
 export function warnOf({ keys, tls }: Access, { host, port }: ServeConfig, log: NodeLog): void {
   if (keys.inForce === "everyone")
-    log.warn({ host, port }, "no keys are asked for: whoever reaches this address may do everything");
+    log.warn(
+      { event: "no_keys", host, port },
+      "no API keys are configured: anyone who can reach this address has full access",
+    );
   if (keys.inForce !== "everyone" && !tls && !isLoopback(host))
     log.warn(
-      { host },
-      "keys travel in clear text: set --tls-cert and --tls-key, or let only a proxy that has TLS reach this address",
+      { event: "keys_in_clear_text", host },
+      "keys are sent in clear text: set --tls-cert and --tls-key, or allow only a TLS proxy to reach this address",
     );
 }
 
 /** Undefined for plain HTTP. Throws WrongSetting. */
 export function readTls({ tlsCert, tlsKey }: Pick<ServeConfig, "tlsCert" | "tlsKey">): TlsPair | undefined {
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
-  if (tlsCert === undefined) throw new WrongSetting("--tls-key needs --tls-cert");
-  if (tlsKey === undefined) throw new WrongSetting("--tls-cert needs --tls-key");
+  if (tlsCert === undefined) throw new WrongSetting("--tls-key requires --tls-cert");
+  if (tlsKey === undefined) throw new WrongSetting("--tls-cert requires --tls-key");
   const cert = read("--tls-cert", tlsCert);
   const key = read("--tls-key", tlsKey);
-  const certificate = parsed("--tls-cert", "a certificate as PEM", () => new X509Certificate(cert));
-  const privateKey = parsed("--tls-key", "a private key as PEM, without a password", () =>
+  const certificate = parsed("--tls-cert", "a certificate in PEM format", () => new X509Certificate(cert));
+  const privateKey = parsed("--tls-key", "an unencrypted private key in PEM format", () =>
     createPrivateKey(key),
   );
   if (!certificate.checkPrivateKey(privateKey))
-    throw new WrongSetting("--tls-key is not the key of the first certificate in --tls-cert");
+    throw new WrongSetting("--tls-key does not match the first certificate in --tls-cert");
   return { cert, key };
 }
 

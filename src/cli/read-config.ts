@@ -88,7 +88,7 @@ function givenInFile(
 ): Given | undefined {
   const file = givenAs(fileFlagOf(SETTINGS[name].flag), `${variableOf(name)}_FILE`, flags, env);
   if (!file) return undefined;
-  if (direct) throw new WrongSetting(`${direct.source} and ${file.source} exclude each other`);
+  if (direct) throw new WrongSetting(`${direct.source} and ${file.source} are mutually exclusive`);
   const named = `${file.source} "${file.text}"`;
   let content: string;
   try {
@@ -118,7 +118,7 @@ function parseFlags(
     const why = error instanceof Error ? error.message : String(error);
     const flagged = /^Option '--([a-z-]+)(?: <value>)?' argument/.exec(why)?.[1];
     const missing = names.map((name) => SETTINGS[name]).find((setting) => setting.flag === flagged);
-    throw new WrongSetting(missing ? `--${missing.flag} ${missing.must}: it has no value here` : why);
+    throw new WrongSetting(missing ? `--${missing.flag} ${missing.must}: the value is missing` : why);
   }
 }
 
@@ -138,7 +138,7 @@ export function settingsHelp(names: readonly SettingName[]): string {
         `${left}\n        ${help}${more}; ${variable}`,
         ...(secret
           ? [
-              `  --${fileFlagOf(option)} FILE\n        a file that holds it: flags are visible to others; ${variable}_FILE`,
+              `  --${fileFlagOf(option)} FILE\n        read the value from a file, since flags are visible to other users; ${variable}_FILE`,
             ]
           : []),
       ];

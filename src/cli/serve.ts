@@ -18,13 +18,13 @@ import { VERSION } from "./version.ts";
 export const serve: CliCommand = {
   name: "serve",
   usage: "",
-  help: "runs a node: HTTP in, events.log out",
+  help: "runs a node: accepts transfers over HTTP and writes them to events.log",
   settings: SERVE_SETTINGS,
   async run(args, env, { script }) {
     const config = readConfig(SERVE_SETTINGS, args, env);
     const access = readAccess(config);
     const stderr = pino.destination({ fd: 2, sync: true });
-    const log = pino(
+    const log: NodeLog & { fatal: NodeLog["error"] } = pino(
       { level: config.logLevel, base: null },
       { write: (line) => stderr.write(inAscii(line)) },
     );
@@ -43,7 +43,10 @@ export const serve: CliCommand = {
     const stop = nextSignal();
     const fail = (error: unknown) => {
       // At once, without finishing anything: what was not durable must not be answered.
-      log.fatal({ error: isExpected(error) ? error.message : textOf(error) }, "the node stops");
+      log.fatal(
+        { event: "node_failed", error: isExpected(error) ? error.message : textOf(error) },
+        "the node has failed",
+      );
       process.exit(1);
     };
     process.on("uncaughtException", fail);
@@ -60,7 +63,7 @@ export const serve: CliCommand = {
         host.leave();
         log.info(
           { event: "draining", signal, drainDelayMs },
-          "not ready any more, and serving until the delay is over",
+          "not ready: still serving until the drain delay is over",
         );
         await Promise.race([after(drainDelayMs), nextSignal(), host.failed]);
       };
@@ -72,13 +75,16 @@ export const serve: CliCommand = {
         await drain(await Promise.race([stop, host.failed]));
       }
       const forced = setTimeout(() => {
-        log.error({ shutdownTimeoutMs: config.shutdownTimeoutMs }, "the stop took too long and is forced");
+        log.error(
+          { event: "stop_forced", shutdownTimeoutMs: config.shutdownTimeoutMs },
+          "the shutdown timed out and is forced",
+        );
         host.abandon();
         process.exit(1);
       }, config.shutdownTimeoutMs);
       await Promise.race([host.stop({ signal: await stop }), host.failed]);
       clearTimeout(forced);
-      log.info({}, "stopped");
+      log.info({ event: "stopped" }, "stopped");
       process.exit(0);
     } catch (error) {
       return fail(error);
@@ -117,16 +123,19 @@ async function renewTls(config: ServeConfig, host: Host, log: NodeLog): Promise<
   try {
     const tls = readTls(config);
     if (!tls) {
-      log.info({ event: "sighup_ignored" }, "SIGHUP: there is no certificate to read again");
+      log.info({ event: "sighup_ignored" }, "SIGHUP ignored: no certificate is configured");
       return;
     }
     await host.renewTls(tls);
     const { subject, validTo } = new X509Certificate(tls.cert);
-    log.info({ event: "certificate_renewed", subject, validTo }, "new connections get the new certificate");
+    log.info(
+      { event: "certificate_renewed", subject, validTo },
+      "certificate renewed: new connections use it",
+    );
   } catch (error) {
     log.error(
       { event: "certificate_refused", error: error instanceof WrongSetting ? error.message : textOf(error) },
-      "the certificate is not renewed: the one before is served on",
+      "the certificate was not renewed: the previous one stays in use",
     );
   }
 }

@@ -35,17 +35,14 @@ export async function rescueLog(
       const rescued = await files.rescue(end);
       log.error(
         { event, error: message, rescued, seq, bytes },
-        "the log was lost, and its open file was copied",
+        "the log file was lost: its open file was copied",
       );
-      return new LostFile(
-        event,
-        `${message}; what the open file had of it, up to event ${seq}, is in ${rescued}`,
-      );
+      return new LostFile(event, `${message}; the open file, up to event ${seq}, was copied to ${rescued}`);
     } catch (error) {
-      const facts = { event, error: message, reason: String(error), seq, bytes };
+      const descriptor = files.log.descriptorPath;
       log.error(
-        { ...facts, descriptor: files.log.descriptorPath },
-        "the log was lost, and its open file cannot be copied: the node stays up until it can",
+        { event, error: message, reason: String(error), seq, bytes, descriptor },
+        "the log file was lost and its open file cannot be copied: the node keeps running until it can",
       );
     }
     do await new Promise<void>((resolve) => clock.after(ROOM_LOOK_MS, resolve));

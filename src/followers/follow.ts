@@ -6,6 +6,7 @@ import { DiskFolder } from "../eventlog/disk.ts";
 import { DurableLogFeed } from "../eventlog/feed.ts";
 import { LOG_NAME } from "../eventlog/recovery.ts";
 import type { AppendFile } from "../ports/append-file.ts";
+import type { Report } from "../ports/node-log.ts";
 import type { FollowerKind, FollowerStart, FromFollower, ToFollower } from "./follower.ts";
 
 /** The node as its follower sees it. */
@@ -17,8 +18,7 @@ export interface FollowedNode<Settings, Progress> extends FollowerStart<Settings
   /** Calls `run` with whether the node takes commands: now, and after each change. */
   onTaking(run: (taking: boolean) => void): void;
   progress(progress: Progress): void;
-  /** Writes a line to the node's log; its facts have an `event`. */
-  report(level: "info" | "warn" | "error", message: string, facts: Readonly<Record<string, unknown>>): void;
+  readonly report: Report;
 }
 
 export interface Follower {
@@ -33,7 +33,7 @@ export function follow<Settings, Progress>(
   kind: FollowerKind<Settings, Progress>,
   begin: (node: FollowedNode<Settings, Progress>) => Follower | Promise<Follower>,
 ): void {
-  if (!parentPort) throw new TypeError(`the thread of ${kind.name} is started by coffer serve`);
+  if (!parentPort) throw new TypeError(`the thread ${kind.name} can only be started by coffer serve`);
   const parent = parentPort;
   const start = workerData as FollowerStart<Settings>;
   let end = start.position;
@@ -65,7 +65,7 @@ export function follow<Settings, Progress>(
 
   const run = async () => {
     const log = new DiskFolder(start.data, false).open(LOG_NAME, false);
-    if (!log) throw new Error(`${LOG_NAME} is not there`);
+    if (!log) throw new Error(`${LOG_NAME} does not exist`);
     feed = new DurableLogFeed(log, () => end);
     follower = await begin({
       ...start,

@@ -9,6 +9,7 @@
  */
 
 import type { LogPosition } from "../ports/log-position.ts";
+import type { LogFacts, NodeLog } from "../ports/node-log.ts";
 
 /** How far a follower reads, and with that how long it lives. */
 export type UpTo =
@@ -56,9 +57,9 @@ export type FromFollower<Progress> =
   /** A line for the node's log. */
   | {
       readonly type: "report";
-      readonly level: "info" | "warn" | "error";
+      readonly level: keyof NodeLog;
       readonly message: string;
-      readonly facts: Readonly<Record<string, unknown>>;
+      readonly facts: LogFacts;
     }
   /** It cannot go on before the next start. */
   | { readonly type: "halted"; readonly why: string }

@@ -50,9 +50,9 @@ export class Admission {
     if (this.#waiting + weight > this.most) return "as much waits as may wait at this gateway";
     if (this.#waiting === 0) return undefined;
     if (nowMs - this.#movedMs > STANDSTILL_MS && nowMs - this.#enteredMs <= STANDSTILL_MS)
-      return `no outcome has come for ${STANDSTILL_MS} ms`;
+      return `The server is saturated: no command has completed for ${STANDSTILL_MS} ms`;
     if (this.#waiting + weight > this.#room)
-      return `whoever came now would wait longer than ${MAX_WAIT_MS} ms`;
+      return `The server is saturated: a new request would wait longer than ${MAX_WAIT_MS} ms`;
     return undefined;
   }
 

@@ -55,7 +55,7 @@ export class Bodies {
       return request.body ? await this.#readLarge(request, announced) : EMPTY;
     } catch {
       // Only the connection can fail here, and with it goes whoever would read more.
-      return problem("invalid_request", "the body was cut off", { path: "" });
+      return problem("invalid_request", "The request body was truncated.", { path: "" });
     }
   }
 
@@ -64,7 +64,9 @@ export class Bodies {
     const late = Promise.withResolvers<Answer>();
     const timer = setTimeout(
       () =>
-        late.resolve(problem("body_too_slow", `It has not come within ${this.timeoutMs / 1_000} seconds.`)),
+        late.resolve(
+          problem("body_too_slow", `The body was not received within ${this.timeoutMs / 1_000} seconds.`),
+        ),
       this.timeoutMs,
     );
     const reading = this.#whole(request, announced, share);
@@ -107,11 +109,11 @@ export class Bodies {
   }
 
   #tooLarge(): Answer {
-    return problem("body_too_large", `A body may have ${this.limits.maxBodyBytes} bytes.`);
+    return problem("body_too_large", `The body exceeds the limit of ${this.limits.maxBodyBytes} bytes.`);
   }
 
   #tooMany(): Answer {
-    return problem("overloaded", `large bodies of ${this.#bytes} bytes are under way`);
+    return problem("overloaded", `The server is receiving ${this.#bytes} bytes of large request bodies.`);
   }
 }
 

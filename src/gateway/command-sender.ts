@@ -114,7 +114,7 @@ export class CommandSender {
     if (busy !== undefined) return Promise.resolve({ state: "overloaded", why: busy });
     const maxBytes = this.queue.maxFrameBytes - FRAME_HEADER_BYTES;
     if (maxBytes < MAX_COMMAND_BYTES)
-      return Promise.resolve({ state: "unavailable", why: "the queue's messages are too small" });
+      return Promise.resolve({ state: "unavailable", why: "the queue's message size limit is too small" });
     return new Promise((resolve) => {
       const ticket: Ticket = {
         outcomes: new Array(commands.count),
@@ -242,7 +242,8 @@ export class CommandSender {
     if (ticket.waiting > 0) return;
     const { failure, outcomes, anyTaken, resolve } = ticket;
     if (!failure) resolve({ state: "done", outcomes });
-    else if (anyTaken) resolve({ state: "unknown", why: `only a part is known: ${failure.why}` });
+    else if (anyTaken)
+      resolve({ state: "unknown", why: `the outcome of only part of the batch is known: ${failure.why}` });
     else resolve(failure);
   }
 

@@ -68,7 +68,7 @@ const CONFLICT: ProblemCode = "transaction_id_conflict";
 export const TRANSFER: RouteDescription = {
   admits: WRITE_OWN,
   operationId: "transfer",
-  summary: "Moves money from an account to another",
+  summary: "Transfers money between two accounts",
   body: { schema: ref(requestName("transfer")), example: A_TRANSFER },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
@@ -78,9 +78,11 @@ export const TRANSFER: RouteDescription = {
 export const TRANSFERS: RouteDescription = {
   admits: WRITE_OWN,
   operationId: "transferBatch",
-  summary: "Decides many transfers, each on its own; a malformed one refuses all",
+  summary: "Executes many transfers, each independently; a malformed one rejects the whole request",
   body: { schema: ref("BatchRequest"), example: { transfers: [A_TRANSFER] } },
-  answers: { 200: { description: "What became of them, in numbers.", schema: ref("BatchAnswer") } },
+  answers: {
+    200: { description: "The counts of the outcomes, and each failure.", schema: ref("BatchAnswer") },
+  },
   problems: COMMANDING,
 };
 
@@ -91,11 +93,11 @@ export const ACCOUNTS: RouteDescription = {
   body: { schema: ref(requestName("open_account")), example: { account_id: "alice", initial_balance: 100 } },
   answers: {
     200: {
-      description: "It is open already, with the same initial balance.",
+      description: "The account already exists, with the same initial balance.",
       schema: ref("AccountAnswer"),
       repeats: true,
     },
-    201: { description: "It was opened.", schema: ref("AccountAnswer"), repeats: true },
+    201: { description: "The account was opened.", schema: ref("AccountAnswer"), repeats: true },
   },
   problems: [...COMMANDING, CONFLICT, "account_exists"],
   rejections: moduleOf("open_account").rejections,
@@ -104,7 +106,7 @@ export const ACCOUNTS: RouteDescription = {
 export const DEPOSIT: RouteDescription = {
   admits: WRITE,
   operationId: "deposit",
-  summary: "Brings money into the ledger",
+  summary: "Deposits money into an account from outside the ledger",
   body: { schema: ref(requestName("deposit")), example: A_MOVE },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
@@ -114,7 +116,7 @@ export const DEPOSIT: RouteDescription = {
 export const WITHDRAW: RouteDescription = {
   admits: WRITE_OWN,
   operationId: "withdraw",
-  summary: "Takes money out of the ledger",
+  summary: "Withdraws money from an account out of the ledger",
   body: { schema: ref(requestName("withdraw")), example: A_MOVE },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
@@ -124,7 +126,7 @@ export const WITHDRAW: RouteDescription = {
 export const BALANCE: RouteDescription = {
   admits: READ_OWN,
   operationId: "getBalance",
-  summary: "What an account holds",
+  summary: "Returns the balance of an account",
   parameters: [
     {
       name: "account_id",
@@ -136,37 +138,41 @@ export const BALANCE: RouteDescription = {
     {
       name: "currency",
       in: "query",
-      description: "The ledger's default, if it is left out.",
+      description: "The currency. Defaults to the ledger's default currency.",
       schema: ref("Currency"),
       example: "USD",
     },
   ],
-  answers: { 200: { description: "Its balance.", schema: ref("BalanceAnswer") } },
+  answers: { 200: { description: "The account's balance.", schema: ref("BalanceAnswer") } },
   problems: ["account_not_found", "not_found", "not_ready"],
 };
 
 export const LEDGER: RouteDescription = {
   admits: READ,
   operationId: "getLedger",
-  summary: "The ledger's size and totals",
-  answers: { 200: { description: "The ledger.", schema: ref("LedgerAnswer") } },
+  summary: "Returns the size and the totals of the ledger",
+  answers: { 200: { description: "The size and the totals of the ledger.", schema: ref("LedgerAnswer") } },
   problems: ["not_ready"],
 };
 
 export const SEAL: RouteDescription = {
   admits: READ,
   operationId: "getSeal",
-  summary: "The newest seal of the log, to be kept elsewhere",
-  answers: { 200: { description: "The seal.", schema: ref("SealAnswer") } },
+  summary: "Returns the newest seal of the log, to be stored elsewhere",
+  answers: { 200: { description: "The newest seal.", schema: ref("SealAnswer") } },
   problems: ["not_found", "not_ready"],
 };
 
 export const METRICS: RouteDescription = {
   admits: METRICS_ALONE,
   operationId: "getMetrics",
-  summary: "The node's metrics",
+  summary: "Returns the metrics of the node",
   answers: {
-    200: { description: "As Prometheus reads them.", schema: { type: "string" }, type: "text/plain" },
+    200: {
+      description: "The metrics in the Prometheus text format.",
+      schema: { type: "string" },
+      type: "text/plain",
+    },
   },
   problems: [],
 };
@@ -174,29 +180,29 @@ export const METRICS: RouteDescription = {
 export const LIVE: RouteDescription = {
   admits: "everyone",
   operationId: "isLive",
-  summary: "Whether the process answers",
-  answers: { 200: { description: "It does.", schema: state("live") } },
+  summary: "Reports whether the process is running",
+  answers: { 200: { description: "The process is running.", schema: state("live") } },
   problems: [],
 };
 
 export const READY: RouteDescription = {
   admits: "everyone",
   operationId: "isReady",
-  summary: "Whether commands are taken",
-  answers: { 200: { description: "They are.", schema: state("ready") } },
+  summary: "Reports whether the node accepts commands",
+  answers: { 200: { description: "The node accepts commands.", schema: state("ready") } },
   problems: ["not_ready"],
 };
 
 export const OPENAPI: RouteDescription = {
   admits: "everyone",
   operationId: "getOpenApi",
-  summary: "This description",
+  summary: "Returns this OpenAPI document",
   answers: {
-    200: { description: "OpenAPI 3.1.", schema: { type: "object" } },
+    200: { description: "The OpenAPI 3.1 document.", schema: { type: "object" } },
   },
   problems: [],
 };
 
 function state(name: string): Schema {
-  return answer({ status: field({ type: "string", const: name }, "How the node is.", name) });
+  return answer({ status: field({ type: "string", const: name }, "The state of the node.", name) });
 }

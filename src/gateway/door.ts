@@ -15,14 +15,14 @@ export interface Route extends DescribedRoute {
 }
 
 const UNAUTHORIZED = {
-  "no key": [problem("unauthorized", "Send a key, as Authorization: Bearer KEY."), "Bearer"],
-  "wrong key": [problem("unauthorized", "There is no such key."), 'Bearer error="invalid_token"'],
+  "no key": [problem("unauthorized", "Send an API key in the header Authorization: Bearer KEY."), "Bearer"],
+  "wrong key": [problem("unauthorized", "The API key is invalid."), 'Bearer error="invalid_token"'],
 } as const;
 
 /** What a browser on this machine calls it. Any other name may be one that a web page has pointed here. */
 const LOCAL_URL = /^https?:\/\/(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?\//i;
 
-const NOT_LOCAL = "Without keys only callers of localhost are let in.";
+const NOT_LOCAL = "No API keys are configured: only requests to localhost are accepted.";
 
 const ANYONE: Caller = { scope: "read", within: undefined, ended: false };
 
@@ -55,15 +55,12 @@ export function createDoor(
     const caller = callers.everyone ?? callers.callerOf(request.headers.get("authorization"));
     if (typeof caller === "string") return unauthorized(caller);
     if (!includes(caller.scope, scope))
-      return respond(problem("forbidden", `A key of scope ${scope} is needed.`), {
+      return respond(problem("forbidden", `This operation requires a key of scope ${scope}.`), {
         "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
       });
     if (caller.within && !bound)
       return respond(
-        problem(
-          "forbidden",
-          "The key is bound to some accounts: it may neither make money nor ask about all of them.",
-        ),
+        problem("forbidden", "This key is restricted to certain accounts: it cannot use this operation."),
       );
     return serve(request, caller, headers);
   };
@@ -72,9 +69,9 @@ export function createDoor(
 /** Why this looks like a request from a proxy, whose client may be anywhere; undefined if it does not. */
 function throughProxy({ proxy }: NotableHeaders, changesByHttp10: boolean): string | undefined {
   if (proxy !== undefined)
-    return `The header ${proxy} is a proxy's, and nothing may proxy to a node without keys: make keys first.`;
+    return `The request came through a proxy (header ${proxy}), which is not allowed without API keys: create a key first.`;
   if (changesByHttp10)
-    return "Without keys HTTP/1.0 changes nothing, because proxies speak it: use HTTP/1.1, or make keys first.";
+    return "No API keys are configured, so changes over HTTP/1.0, which proxies use, are not accepted: use HTTP/1.1, or create a key first.";
   return undefined;
 }
 

@@ -37,7 +37,7 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   app.onError(({ code, error, request }) => {
     if (code === "NOT_FOUND") return tell(nothingHere(routes, request));
     options.failed(error);
-    return tell(respond(problem("internal_error", "The node's log says more.")));
+    return tell(respond(problem("internal_error", "An internal error occurred: see the log of the node.")));
   });
   // Without a Host it can be nothing else, and is another request than the runtime knows.
   const isHttp10 = (request: Request) => options.isHttp10(request) || !request.headers.has("host");
@@ -52,7 +52,7 @@ export function createHttp(wallet: WalletService, options: HttpOptions): Http {
   const fetch: Http["fetch"] = (request) => {
     if (!request.url.startsWith("/")) return app.fetch(request);
     if (!request.headers.has("host")) return app.fetch(withoutHost(request));
-    return tell(respond(problem("invalid_request", "is not the name of a host", { path: "/host" })));
+    return tell(respond(problem("invalid_request", "is not a valid host name", { path: "/host" })));
   };
   return {
     fetch: secure ? async (request) => onlySecurely(await fetch(withLongHost(request))) : fetch,
@@ -69,7 +69,7 @@ function measured(enter: Http["fetch"], answered: Answered, failed: HttpOptions[
     };
     const fail = (error: unknown): Response => {
       failed(error);
-      return tell(respond(problem("internal_error", "The node's log says more.")));
+      return tell(respond(problem("internal_error", "An internal error occurred: see the log of the node.")));
     };
     try {
       const response = enter(request);
@@ -103,7 +103,7 @@ function withoutHost(request: Request): Request {
 function nothingHere(routes: readonly Route[], request: Request): Response {
   const { path } = targetOf(request);
   const method = routes.find((route) => matches(route.path, path))?.method;
-  if (method === undefined) return respond(problem("not_found", "No such path."));
+  if (method === undefined) return respond(problem("not_found", "There is no resource at this path."));
   const allow = method === "GET" ? "GET, HEAD" : method;
   return respond(problem("method_not_allowed", `Use ${allow}.`), { allow });
 }

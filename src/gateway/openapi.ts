@@ -18,14 +18,18 @@ const EVERYWHERE: readonly ProblemCode[] = ["invalid_request", "method_not_allow
 
 /** What every route may answer where keys are asked for. */
 const BEHIND_THE_DOOR: readonly ProblemCode[] = ["unauthorized", "forbidden"];
-const CHALLENGE = header("What is missing (RFC 6750).", { type: "string", pattern: "^Bearer" }, false);
+const CHALLENGE = header("What the request lacks (RFC 6750).", { type: "string", pattern: "^Bearer" }, false);
 
-const KEY = { type: "http", scheme: "bearer", description: "A key that `coffer keys add` has printed." };
+const KEY = { type: "http", scheme: "bearer", description: "A key created with `coffer keys add`." };
 
-const REPLAYED = header("There, where this is the first outcome of a repeated id.", { const: "true" }, false);
-const RETRY_AFTER = header("In seconds.", { type: "string", pattern: "^[0-9]+$" }, true);
+const REPLAYED = header(
+  "Present if the id was used before: this is its first outcome.",
+  { const: "true" },
+  false,
+);
+const RETRY_AFTER = header("When to retry, in seconds.", { type: "string", pattern: "^[0-9]+$" }, true);
 const ACCEPT_ENCODING = header("Present if the body was encoded.", { const: "identity" }, false);
-const ALLOW = header("The methods that are.", { type: "string" }, true);
+const ALLOW = header("The allowed methods.", { type: "string" }, true);
 
 /** The document, as JSON. `needsKeys`: whether keys are asked for at this node. */
 export function openApi(routes: readonly DescribedRoute[], needsKeys: boolean): string {
@@ -43,7 +47,7 @@ export function openApi(routes: readonly DescribedRoute[], needsKeys: boolean): 
       title: "Coffer",
       version: "1",
       description:
-        "A digital wallet ledger. Amounts are integers in minor units (cents). What answers GET answers HEAD too.",
+        "A digital wallet ledger. Amounts are integers in minor units (cents). Every GET operation also supports HEAD.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],

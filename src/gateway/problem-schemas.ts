@@ -15,23 +15,23 @@ export interface NamedSchema {
 const MEMBERS: Readonly<Record<string, Schema>> = {
   transaction_id: field(
     ref("TransactionId"),
-    "The command's id, also if the server made it.",
+    "The id of the command, including one that the server generated.",
     "01a1fd92-8ae7-7500-9f90-15d5f6fc1f29",
   ),
   transaction_ids: field(
     listOf(ref("TransactionId")),
-    "The ids of a batch, in its order, also those that the server made.",
+    "The ids of the batch, in order, including those that the server generated.",
     ["01a1fd92-8ae7-7500-9f90-15d5f6fc1f29"],
   ),
   path: field(
     { type: "string" },
-    "A JSON pointer (RFC 6901) to what is wrong in the request.",
+    "A JSON pointer (RFC 6901) to the invalid part of the request.",
     "/transfers/3/amount",
   ),
-  seq: field(ref("Seq"), "The line of the log that records the rejection.", 5),
+  seq: field(ref("Seq"), "The sequence number of the event that records the rejection.", 5),
   available: field(
     ref("Balance"),
-    "With `insufficient_funds`: what the payer has available now, which may differ from when it was rejected.",
+    "With `insufficient_funds`: the current available balance of the payer, which may differ from that at the rejection.",
     15,
   ),
 };
@@ -51,15 +51,15 @@ export function problemSchema(
         {
           type: field(
             { type: "string", pattern: "^urn:coffer:problem:[a-z_]+$" },
-            "The kind of problem, as a URN that ends in its code.",
+            "The type of the problem: a URN that ends in its code.",
             `urn:coffer:problem:${code}`,
           ),
-          title: field({ type: "string" }, "What the code means.", title),
-          status: field({ type: "integer", const: status }, "The answer's HTTP status.", status),
-          detail: field({ type: "string" }, "What is wrong with this request, for people.", `${title}.`),
+          title: field({ type: "string" }, "A short summary of the problem type.", title),
+          status: field({ type: "integer", const: status }, "The HTTP status of the response.", status),
+          detail: field({ type: "string" }, "A human-readable explanation of this problem.", `${title}.`),
           code: field(
             { type: "string", enum: [...codes.keys()] },
-            "The kind of problem, for programs.",
+            "The machine-readable problem code.",
             code,
           ),
         },

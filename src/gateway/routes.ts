@@ -32,11 +32,11 @@ const BALANCE = "/v1/wallet/balance/";
 /** Of a body that is late the rest may still come. */
 const CLOSE = { connection: "close" };
 
-const ENCODED = "Send the body as it is, without a Content-Encoding.";
+const ENCODED = "Send the body unencoded, without a Content-Encoding header.";
 const NO_ENCODING = { "accept-encoding": "identity" };
 
 const NO_SEAL =
-  "This node knows no seal: nothing is sealed yet, which takes up to a minute, or it is told to seal nothing, or what it found did not fit.";
+  "This node has no seal: the first one takes up to a minute, sealing may be disabled, or the log did not match its seals.";
 
 const METRICS_HEADERS = headersOf("text/plain; version=0.0.4; charset=utf-8");
 
@@ -53,7 +53,7 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
     description,
     serve: async (request, caller, headers) => {
       if (!isJson(request.headers.get("content-type")))
-        return respond(problem("unsupported_media_type", "Send application/json."));
+        return respond(problem("unsupported_media_type", "Send the body as application/json."));
       if (headers?.contentEncoding && !isIdentity(request.headers.get("content-encoding")))
         return respond(problem("unsupported_media_type", ENCODED), NO_ENCODING);
       if (headers?.idempotency !== undefined) return respond(notByHeader(headers.idempotency));
@@ -115,7 +115,7 @@ export function createRoutes(wallet: WalletService, options: RouteOptions): read
 
 /** If the header were ignored, a retry would move the money again. */
 function notByHeader(header: IdempotencyHeader): Answer {
-  const detail = `The header ${header} is not supported, and nothing was done: send a transaction_id (a UUID) in the body, and the same one in each retry.`;
+  const detail = `The header ${header} is not supported, and nothing was done. Send a transaction_id (a UUID) in the body, and repeat it in each retry.`;
   return problem("invalid_request", detail, { path: "/transaction_id" });
 }
 
@@ -130,15 +130,15 @@ function balance(wallet: WalletService, request: Request, within: AccountPrefix 
   try {
     account = decodeURIComponent(path.slice(BALANCE.length));
   } catch {
-    return problem("invalid_request", "is not a well-formed part of a URL", { path: "/account_id" });
+    return problem("invalid_request", "is not a well-formed URL component", { path: "/account_id" });
   }
   let currency: string | undefined;
   for (const [name, value] of query === "" ? [] : new URLSearchParams(query)) {
     if (name !== "currency")
-      return problem("invalid_request", "is not a parameter of this request, which takes currency", {
+      return problem("invalid_request", "is not a known parameter: the only one is currency", {
         path: pointer("", name),
       });
-    if (currency !== undefined) return problem("invalid_request", "stands here twice", { path: "/currency" });
+    if (currency !== undefined) return problem("invalid_request", "is given twice", { path: "/currency" });
     currency = value;
   }
   return wallet.balance(account, currency, within);

@@ -85,8 +85,8 @@ const BALANCE_FIELDS = {
   account_id: ref("AnyAccount"),
   currency: ref("Currency"),
   balance: field(ref("Balance"), "`available` and `frozen` together.", 80),
-  available: field(ref("Balance"), "What the account can spend.", 80),
-  frozen: field(ref("Balance"), "What is held for later.", 0),
+  available: field(ref("Balance"), "The amount that the account can spend.", 80),
+  frozen: field(ref("Balance"), "The amount that is on hold.", 0),
 };
 
 /** What a field of a request may be, by its type. */
@@ -131,93 +131,101 @@ export function pascalCase(name: string): string {
 }
 
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
-  Account: field({ type: "string", pattern: ACCOUNT.source }, "An account's name.", "alice"),
+  Account: field({ type: "string", pattern: ACCOUNT.source }, "The name of an account.", "alice"),
   AnyAccount: field(
     { type: "string", pattern: `^(?:${WORLD}|${ACCOUNT.source.slice(1, -1)})$` },
-    "An account, or the ledger's own: where deposits come from and withdrawals go.",
+    "The name of an account, or the ledger's own account, which is the source of deposits and the target of withdrawals.",
     "alice",
   ),
   Amount: field(
     integerOrDigits(1),
-    "In minor units (cents), as an integer or its decimal digits as a string.",
+    "An amount in minor units (cents), as an integer or as a string of its decimal digits.",
     20,
   ),
   AmountOrZero: field(
     integerOrDigits(0),
-    "In minor units (cents), as an integer or its decimal digits as a string.",
+    "An amount in minor units (cents), as an integer or as a string of its decimal digits.",
     100,
   ),
-  Balance: field(MONEY, "In minor units (cents).", 80),
+  Balance: field(MONEY, "An amount in minor units (cents).", 80),
   Currency: field(
     { type: "string", pattern: CURRENCY.source },
-    "A currency's code. In requests the ledger's default, if it is left out.",
+    "A currency code. In requests it defaults to the ledger's default currency.",
     "USD",
   ),
   Seq: field(
     { type: "integer", format: "int64", minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
-    "A line of the log.",
+    "The sequence number of an event: its line in the log.",
     4,
   ),
   UuidOfCaller: field(
     { type: "string", pattern: UUID.source },
-    "A UUID of any version. The same one with the same content is decided once. The server makes one, if it is left out.",
+    "A UUID of any version. Requests with the same id and content are executed once. The server generates one if it is omitted.",
     AN_ID,
   ),
   TransactionId: field(
     { type: "string", pattern: UUID.source.replaceAll("A-F", "") },
-    "A UUID, in lower case.",
+    "A UUID in lower case.",
     AN_ID,
   ),
   ...Object.fromEntries(TRANSACTION_KINDS.map((kind) => [requestName(kind), requestOf(kind)])),
   BatchRequest: request(["transfers"], {
     transfers: field(
       listOf(ref("TransferRequest"), { minItems: 1, maxItems: MAX_BATCH_TRANSFERS }),
-      "Decided in this order, each on its own.",
+      "The transfers, executed in this order, each independently.",
       [{ from_account: "alice", to_account: "bob", amount: 20 }],
     ),
-    atomic: field({ type: "boolean", const: false }, "There are no atomic batches yet.", false),
+    atomic: field({ type: "boolean", const: false }, "Atomic batches are not supported.", false),
   }),
   TransferAnswer: answer(
     {
       transaction_id: ref("TransactionId"),
       status: field({ type: "string", const: "committed" }, "The money was moved.", "committed"),
-      seq: field(ref("Seq"), "The transfer's last line of the log.", 4),
-      from_balance: field(ref("Balance"), "The payer's balance after the transfer; of a repeat, now.", 80),
+      seq: field(ref("Seq"), "The sequence number of the last event of the transfer.", 4),
+      from_balance: field(
+        ref("Balance"),
+        "The balance of the payer after the transfer; for a repeated id, the current balance.",
+        80,
+      ),
     },
     {
       to_balance: field(
         ref("Balance"),
-        "The receiver's. Left out if the key is bound to accounts of which the receiver is none.",
+        "The balance of the receiver. Omitted if the key is restricted to accounts that do not include the receiver.",
         20,
       ),
     },
   ),
   BatchAnswer: answer(
     {
-      committed: field(COUNT, "Transfers that this request committed.", 1),
-      replayed: field(COUNT, "Transfers whose ids had committed before.", 0),
-      failed: field(COUNT, "Transfers that failed, now or when their ids were first decided.", 1),
+      committed: field(COUNT, "The number of transfers that this request committed.", 1),
+      replayed: field(COUNT, "The number of transfers whose ids had already been committed.", 0),
+      failed: field(
+        COUNT,
+        "The number of transfers that failed, now or when their ids were first executed.",
+        1,
+      ),
       failures: field(
         listOf(
           answer({
-            index: field(COUNT, "Its place in the request, from 0.", 1),
+            index: field(COUNT, "The index of the transfer in the request, from 0.", 1),
             transaction_id: ref("TransactionId"),
             code: field(
               { type: "string", enum: [...moduleOf("transfer").rejections, "transaction_id_conflict"] },
-              "Why it failed.",
+              "The reason of the failure.",
               "insufficient_funds",
             ),
           }),
         ),
-        "Each transfer that failed, in their order.",
+        "The transfers that failed, in order.",
         [{ index: 1, transaction_id: AN_ID, code: "insufficient_funds" }],
       ),
-      seq: field(ref("Seq"), "A line of the log at or before which all of them are decided.", 5),
+      seq: field(ref("Seq"), "A sequence number by which all of the transfers have been executed.", 5),
     },
     {
       transaction_ids: field(
         listOf(ref("TransactionId")),
-        "All, in their order, if the server made any of them.",
+        "The ids of all transfers, in order, if the server generated any of them.",
         [AN_ID],
       ),
     },
@@ -225,65 +233,69 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   AccountAnswer: answer({
     transaction_id: ref("TransactionId"),
     ...BALANCE_FIELDS,
-    seq: field(ref("Seq"), "The opening's line of the log.", 2),
+    seq: field(ref("Seq"), "The sequence number of the event that opened the account.", 2),
   }),
   BalanceAnswer: answer({
     ...BALANCE_FIELDS,
-    seq: field(ref("Seq"), "The line of the log that the balance is as of.", 4),
+    seq: field(ref("Seq"), "The sequence number of the event after which this was the balance.", 4),
   }),
   SealAnswer: answer({
-    seal: field({ type: "integer", format: "int64", minimum: 1 }, "Its number.", 1),
-    ledger_id: field(ref("TransactionId"), "The ledger's UUID.", "263e4622-97c0-48a3-9ca8-87c92b649bc0"),
-    seq: field(ref("Seq"), "The last line of the log that it covers.", 4),
+    seal: field({ type: "integer", format: "int64", minimum: 1 }, "The number of the seal.", 1),
+    ledger_id: field(ref("TransactionId"), "The UUID of the ledger.", "263e4622-97c0-48a3-9ca8-87c92b649bc0"),
+    seq: field(ref("Seq"), "The sequence number of the last event that the seal covers.", 4),
     command: field(
       { type: "string", pattern: "^[0-9]+\\.[0-9]+$" },
-      "The last command that it covers: its message on the queue, and its index in it.",
+      "The last command that the seal covers: the number of its message in the queue, and its index in that message.",
       "3.0",
     ),
     at: field(
       { type: "integer", format: "int64", minimum: 0 },
-      "That command's time, in ms since 1970.",
+      "The time of that command, in milliseconds since 1970.",
       1_795_255_601_896,
     ),
     bytes: field(
       { type: "integer", format: "int64", minimum: 1 },
-      "The log's bytes up to that command's end.",
+      "The length of the log in bytes up to the end of that command.",
       652,
     ),
     commands: field(
       { type: "integer", format: "int64", minimum: 1 },
-      "How many commands it covers that the seal before does not.",
+      "The number of commands since the previous seal.",
       3,
     ),
-    log: field(SHA_256, "Of the bytes of these commands.", A_HASH),
-    hash: field(SHA_256, "Of the seal before, and of all that this one says.", A_HASH),
+    log: field(SHA_256, "The SHA-256 of the bytes of these commands.", A_HASH),
+    hash: field(SHA_256, "The SHA-256 of the previous seal and the content of this one.", A_HASH),
   }),
   LedgerAnswer: answer({
-    ledger_id: field(ref("TransactionId"), "The ledger's UUID.", "263e4622-97c0-48a3-9ca8-87c92b649bc0"),
-    seq: field(ref("Seq"), "The line of the log that all of this is as of.", 4),
+    ledger_id: field(ref("TransactionId"), "The UUID of the ledger.", "263e4622-97c0-48a3-9ca8-87c92b649bc0"),
+    seq: field(ref("Seq"), "The sequence number of the event after which these were the values.", 4),
     accounts: field(
       COUNT,
-      "Pairs of an account and a currency that were opened, without `@world`: an account with two currencies counts twice.",
+      "The number of opened pairs of account and currency, without `@world`: an account with two currencies counts twice.",
       2,
     ),
     transactions: field(
       COUNT,
-      "Transaction ids that were decided: transfers, deposits, withdrawals and openings, committed or rejected.",
+      "The number of executed transaction ids: transfers, deposits, withdrawals and account openings, committed or rejected.",
       2,
     ),
     totals: field(
       listOf(
         answer({
           currency: ref("Currency"),
-          sum: field({ type: "integer", const: 0 }, "Of all balances, `@world`'s included: always 0.", 0),
+          sum: field(
+            { type: "integer", const: 0 },
+            "The sum of all balances, including `@world`: always 0.",
+            0,
+          ),
           in_circulation: field(
             { ...MONEY, minimum: 0 },
-            "What all accounts but `@world` hold, in minor units (cents).",
+            "The sum of all balances except `@world`, in minor units (cents).",
             100,
           ),
         }),
       ),
-      "For each currency.",
+      "The totals of each currency.",
       [{ currency: "USD", sum: 0, in_circulation: 100 }],
     ),
   }),

@@ -106,7 +106,10 @@ export class WalletService {
         request.transfers.length * MAX_RESULT_BYTES > maxAnswerBytes
       ) {
         return Promise.resolve(
-          problem("batch_too_large", "The answer might not fit: send fewer, or an id with each."),
+          problem(
+            "batch_too_large",
+            "The response might be too large: send fewer transfers, or send an id with each.",
+          ),
         );
       }
       return "transfers" in request ? this.#batch(this.#encode(request)) : this.#command(request);
@@ -121,9 +124,10 @@ export class WalletService {
     if (!currency) return problem("invalid_request", "must be a currency", { path: "/currency" });
     const account = accountText === WORLD ? WORLD : parseAccount(accountText);
     if (!account) return problem("invalid_request", "must be an account", { path: "/account_id" });
-    if (within && !within.has(account)) return forbidden("/account_id");
+    if (within && !within.has(account)) return forbidden("/account_id", "it can only read them");
     const balance = this.balances.balance(account, currency);
-    if (!balance) return problem("account_not_found", `${account} was never opened in ${currency}`);
+    if (!balance)
+      return problem("account_not_found", `The account ${account} was never opened in ${currency}.`);
     return ok(`{${balanceText(account, currency, balance)},"seq":${this.balances.seq}}`);
   }
 
@@ -212,7 +216,7 @@ export class WalletService {
         };
       }
       case "rejected":
-        return rejected(outcome.reason, "Nothing was moved.", outcome.replayed, {
+        return rejected(outcome.reason, "No money was moved.", outcome.replayed, {
           transaction_id,
           seq: outcome.seq,
           available: outcome.reason === "insufficient_funds" ? this.#availableTo(commandOf()) : undefined,
@@ -277,12 +281,8 @@ function payerForbidden(index: number): Answer {
   return forbidden(`/transfers/${index}/from_account`);
 }
 
-function forbidden(path: string): Answer {
-  return problem(
-    "forbidden",
-    "is more than a key may that is bound to accounts: they alone pay, and no money is made",
-    { path },
-  );
+function forbidden(path: string, may = "it can only debit them and cannot create money"): Answer {
+  return problem("forbidden", `This key is restricted to certain accounts: ${may}.`, { path });
 }
 
 /** In lower case, as ids are told. */
@@ -311,8 +311,8 @@ function committed(
 }
 
 const REFUSALS: Record<"transaction_id_conflict" | "account_exists", string> = {
-  transaction_id_conflict: "The id was used before with other content. Nothing was moved.",
-  account_exists: "The account is open in this currency, with another initial balance.",
+  transaction_id_conflict: "The transaction id was already used with different content. No money was moved.",
+  account_exists: "The account already exists in this currency with a different initial balance.",
 };
 
 const FAILURES = {

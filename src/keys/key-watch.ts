@@ -16,6 +16,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { KeyRecord, KeysInForce } from "../ports/keys.ts";
+import type { NodeEvent, NodeLog } from "../ports/node-log.ts";
 import { BrokenKeyFile, KEYS_NAME, readKeys } from "./key-file.ts";
 
 const LOOK_INTERVAL_MS = 1_000;
@@ -24,16 +25,13 @@ const SAME_TIME_MS = 2_000;
 /** How often the log is told that nobody is let in, or that the file is broken. */
 const TELL_INTERVAL_MS = 60_000;
 
-export interface KeyWatchLog {
-  info(facts: object, message: string): void;
-  error(facts: object, message: string): void;
-}
+export type KeyWatchLog = Pick<NodeLog, "info" | "error">;
 
 export class KeyWatch {
   #inForce: KeysInForce;
   /** By which a changed file is known; undefined where it must be read again. */
   #seen: string | undefined;
-  #wrong: string | undefined;
+  #wrong: { readonly event: NodeEvent; readonly message: string } | undefined;
   #toldMs = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -64,7 +62,7 @@ export class KeyWatch {
       const keys = this.#read();
       if (keys !== undefined && !areSame(keys, this.#inForce)) {
         this.#inForce = keys;
-        log.info({ keys: keys.length }, "the keys have changed");
+        log.info({ event: "keys_changed", keys: keys.length }, "the keys have changed");
         changed(keys);
       }
     }
@@ -80,11 +78,13 @@ export class KeyWatch {
     } catch (error) {
       if (!(error instanceof BrokenKeyFile)) throw error;
       const none = this.#inForce === "everyone" || this.#inForce.length === 0;
-      this.#wrong = `${error.message}; ${none ? "nobody is let in" : "the keys that were read before still count"}`;
+      const effect = none ? "all requests are refused" : "the keys that were read before stay valid";
+      this.#wrong = { event: "keys_file_broken", message: `${error.message}; ${effect}` };
       return this.#inForce === "everyone" ? [] : undefined;
     }
     if (keys !== undefined) return keys;
-    this.#wrong = `${join(this.data, KEYS_NAME)} is gone: nobody is let in until it is there again`;
+    const message = `${join(this.data, KEYS_NAME)} is missing: all requests are refused until it is restored`;
+    this.#wrong = { event: "keys_file_missing", message };
     return [];
   }
 
@@ -93,7 +93,7 @@ export class KeyWatch {
     const nowMs = performance.now();
     if (this.#wrong === undefined) this.#toldMs = Number.NEGATIVE_INFINITY;
     else if (nowMs - this.#toldMs >= TELL_INTERVAL_MS) {
-      log.error({}, this.#wrong);
+      log.error({ event: this.#wrong.event }, this.#wrong.message);
       this.#toldMs = nowMs;
     }
   }

@@ -16,7 +16,7 @@ export interface LinkListener {
   call(message: Extract<ToGateway, { readonly call: number }>): void;
 }
 
-const ENGINE_IS_LATE: QueueState = { open: false, reason: "the engine has not taken what it was sent" };
+const ENGINE_IS_LATE: QueueState = { open: false, reason: "the engine is not accepting commands" };
 
 export class LinkedQueue implements GatewayQueue {
   #state: QueueState = { open: false, reason: "the node is recovering" };

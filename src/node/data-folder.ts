@@ -30,7 +30,7 @@ export function makeFolder(path: string): void {
     makeFolders(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST" || code === "ENOTDIR") throw new NodeRefused(`${path} is not a folder`);
+    if (code === "EEXIST" || code === "ENOTDIR") throw new NodeRefused(`${path} is not a directory`);
     throw error;
   }
 }
@@ -58,9 +58,9 @@ export function nodeName(data: string): string {
   const name = text.trim();
   if (parseTransactionId(name) === undefined)
     throw new NodeRefused(
-      `${path} is empty or damaged: it must hold the name of this node, a UUID. Put it back (with an external NATS, ` +
-        `"coffer queue nodes" lists the names), or delete the file: then the node takes a new name, and the old one ` +
-        `is to be removed with "coffer queue forget"`,
+      `${path} is empty or damaged: it must contain the name of this node, a UUID. Restore it (with an external NATS, ` +
+        `"coffer queue nodes" lists the names), or delete the file: the node then generates a new name, and the old one ` +
+        `must be removed with "coffer queue forget"`,
     );
   return name;
 }
@@ -87,7 +87,10 @@ export function snapshotFolder(data: string, log: NodeLog): DiskFolder | undefin
     mkdirSync(path, { recursive: true, mode: 0o750 });
     return new DiskFolder(path);
   } catch (error) {
-    log.warn({ error: String(error) }, "no snapshots are taken: their folder cannot be made");
+    log.warn(
+      { event: "snapshot_folder_failed", error: String(error) },
+      "cannot create the snapshot folder: no snapshots are taken",
+    );
     return undefined;
   }
 }

@@ -116,7 +116,7 @@ export class GatewayNode {
   metrics(): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#scrapes.push((text) => {
-        if (text === undefined) reject(new Error("the node could not tell its metrics"));
+        if (text === undefined) reject(new Error("the metrics could not be collected"));
         else resolve(text);
       });
       this.parts.port.post({ type: "metrics" });
@@ -129,7 +129,7 @@ export class GatewayNode {
       answer = await this.wallet.transferOrArray(body, maxAnswerBytes);
     } catch (error) {
       this.failedRequest(error);
-      answer = problem("internal_error", "The node's log says more.");
+      answer = problem("internal_error", "An internal error occurred: see the log of the node.");
     }
     this.parts.port.post({ type: "answer", ask, answer });
   }

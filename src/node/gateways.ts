@@ -111,7 +111,7 @@ export class Gateways {
   async ask(request: Uint8Array, maxAnswerBytes: number): Promise<Answer> {
     const bytes = request.length + ASKED_OVERHEAD_BYTES;
     if (this.#askedBytes + bytes > MAX_ASKED_BYTES)
-      return problem("overloaded", `requests of ${this.#askedBytes} bytes wait for an answer`);
+      return problem("overloaded", `${this.#askedBytes} bytes of requests are waiting for a response`);
     this.#askedBytes += bytes;
     this.#asked = (this.#asked + 1) % this.#all.length;
     try {

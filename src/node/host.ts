@@ -91,10 +91,10 @@ export class Host {
     log: NodeLog,
   ): Promise<Host> {
     if (config.postgresUrl !== undefined && !runtime.postgres)
-      throw new NodeRefused(`--postgres-url needs Bun: ${runtime.name} has no client for PostgreSQL`);
+      throw new NodeRefused(`--postgres-url requires Bun: ${runtime.name} has no PostgreSQL client`);
     const { gatewayThreads = 1 } = config;
     if (gatewayThreads > runtime.gatewayThreads.atMost)
-      throw new NodeRefused(`--gateway-threads above ${runtime.gatewayThreads.atMost} needs Bun`);
+      throw new NodeRefused(`--gateway-threads above ${runtime.gatewayThreads.atMost} requires Bun`);
     makeFolder(config.data);
     return new Host(config, access, runtime, script, log, await takeLock(config.data, runtime));
   }
@@ -155,7 +155,7 @@ export class Host {
       script: script(GATEWAY_WORKER),
       node: this.#node,
       linkNode: {
-        failedRequest: (error) => log.error({ error }, "a request failed"),
+        failedRequest: (error) => log.error({ event: "request_failed", error }, "a request failed"),
         metrics: async () => this.#metrics.text(),
       },
     });
@@ -272,7 +272,7 @@ export class Host {
     } catch (error) {
       // Later on it may be a server that is being configured; at the start it is a wrong password.
       if (!this.#wasLetIn && isNotLetIn(error))
-        this.#node.fail(new NodeRefused("NATS_URL: the server does not let us in"));
+        this.#node.fail(new NodeRefused("NATS_URL: NATS authentication failed"));
       throw error;
     }
   }
@@ -300,7 +300,7 @@ export class Host {
     if (silent.size > 0 && !session.over)
       this.log.warn(
         { event: "nodes_silent", nodes: [...silent] },
-        "registered nodes do not report their positions: what only they have logged is not known",
+        "registered nodes do not report their positions: commands that only they have logged are unknown",
       );
     return this.#knownPositions();
   }
@@ -320,7 +320,7 @@ export class Host {
     this.#hasWarnedOfOneCopy = true;
     this.log.warn(
       { event: "stream_not_replicated", nodes },
-      "several nodes share a stream of one copy: use three servers and --stream-replicas 3",
+      "several nodes share a stream that is not replicated: use three servers and --stream-replicas 3",
     );
   }
 
@@ -342,7 +342,7 @@ export class Host {
     serveTransfers(
       session.connection,
       (request, maxAnswerBytes) => this.#gateways.ask(request, maxAnswerBytes),
-      (error) => this.log.error({ error: textOf(error) }, "a request failed"),
+      (error) => this.log.error({ event: "request_failed", error: textOf(error) }, "a request failed"),
     );
   }
 
@@ -355,10 +355,13 @@ export class Host {
       this.#freeBytes = free;
       const full = free < minFreeBytes;
       this.#node.pause(
-        full ? `only ${free} bytes are free on the disk, of at least ${minFreeBytes}` : undefined,
+        full ? `the disk has only ${free} bytes free, below the minimum of ${minFreeBytes}` : undefined,
       );
       if (full !== wasFull)
-        this.log.warn({ free, minFreeBytes }, full ? "the disk is full" : "the disk has room again");
+        this.log.warn(
+          { event: full ? "disk_full" : "disk_has_room", free, minFreeBytes },
+          full ? "the disk is full" : "the disk has room again",
+        );
       wasFull = full;
       this.#lookAtConnections();
     };
@@ -371,7 +374,10 @@ export class Host {
     if (full === this.#keepsOut) return;
     this.#keepsOut = full;
     const { maxConnections } = this.config;
-    this.log.warn({ maxConnections }, full ? "nobody else is let in" : "there is room for connections again");
+    this.log.warn(
+      { event: full ? "connections_full" : "connections_available", maxConnections },
+      full ? "connection limit reached: new connections are refused" : "new connections are accepted again",
+    );
   }
 }
 

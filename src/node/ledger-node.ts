@@ -207,10 +207,14 @@ export class LedgerNode<S extends StreamSession> {
         : eventsEndingAt(file, position, currency);
     if (!mark && position.seq > 0)
       this.log.warn(
-        { events: position.seq },
-        "the log has no mark: whether something is missing at its end, nobody can tell",
+        { event: "mark_missing", events: position.seq },
+        "the log has no mark: commands missing at its end cannot be detected",
       );
-    if (torn) this.log.warn(torn, "the log had a torn end, which was cut and kept");
+    if (torn)
+      this.log.warn(
+        { event: "torn_end_cut", ...torn },
+        "the log had a torn end: it was cut off and kept in a file",
+      );
     this.checkOpening();
     // Before anything is appended there must be a mark: without one, what a crash leaves cannot be told from damage.
     const newMark = LogMark.open(folder);
@@ -240,11 +244,12 @@ export class LedgerNode<S extends StreamSession> {
     this.#tellState();
     this.log.info(
       {
+        event: "log_recovered",
         events: position.seq,
         snapshot: start?.position.seq,
         seconds: Math.round(clock.nowMs() - startedMs) / 1_000,
       },
-      "recovered",
+      "log recovered",
     );
     this.#snapshots.checkOlderLines().catch((error) => this.fail(error));
   }
@@ -427,7 +432,7 @@ export class LedgerNode<S extends StreamSession> {
     for (let late = this.#lateGateway(); late && !this.#ending; late = this.#lateGateway()) {
       looks = late.taken === before ? looks + 1 : 0;
       before = late.taken;
-      if (looks > MAX_LOOKS) this.fail(new Error("a gateway's thread takes nothing any more"));
+      if (looks > MAX_LOOKS) this.fail(new Error("a gateway thread no longer accepts data"));
       await this.#after(LATE_GATEWAY_LOOK_MS);
     }
   }
@@ -437,7 +442,10 @@ export class LedgerNode<S extends StreamSession> {
     const nowMs = this.parts.clock.nowMs();
     this.#malformedSince++;
     if (nowMs - this.#malformedMs < MALFORMED_LOG_INTERVAL_MS) return;
-    this.log.warn({ sequence, why, count: this.#malformedSince }, "a message of the stream is not a command");
+    this.log.warn(
+      { event: "message_malformed", sequence, why, count: this.#malformedSince },
+      "a message in the stream is not a command",
+    );
     this.#malformedMs = nowMs;
     this.#malformedSince = 0;
   }

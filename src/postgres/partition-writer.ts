@@ -12,6 +12,7 @@
 
 import { BatchConsumer } from "../batching/batch-consumer.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { LogFacts, NodeLog, Report } from "../ports/node-log.ts";
 import { type SqlConnect, type SqlConnection, SqlError } from "../ports/sql-connection.ts";
 import areYouThere from "./are-you-there.sql" with { type: "text" };
 import { type ChangeWriter, Divergence, type Topic } from "./balance-changes.ts";
@@ -26,7 +27,7 @@ export interface PartitionWriterParts {
   readonly writer: ChangeWriter;
   readonly clock: Clock;
   /** What happened, for the node's log. */
-  report(level: "info" | "warn" | "error", message: string, facts: Readonly<Record<string, unknown>>): void;
+  readonly report: Report;
 }
 
 export interface PartitionWriterSettings {
@@ -100,8 +101,8 @@ export class PartitionWriter {
         const why = error instanceof Error ? error.message : String(error);
         this.#state = { is: "away", why };
         if (this.#stopping) return;
-        const facts = { event: "postgres_waiting", reason: why, retryMs: this.#backoffMs };
-        this.#report("warn", "the PostgreSQL writer waits", facts);
+        const facts = { event: "postgres_waiting", reason: why, retryMs: this.#backoffMs } as const;
+        this.#report("warn", "the PostgreSQL writer retries", facts);
         await this.#pause(this.#backoffMs);
         this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
       }
@@ -119,7 +120,7 @@ export class PartitionWriter {
   async #halt(reason: string): Promise<void> {
     const judged = this.#generation;
     this.#state = { is: "halted", why: reason };
-    this.#report("error", "nothing more is written to PostgreSQL", { event: "postgres_halted", reason });
+    this.#report("error", "the PostgreSQL writer has halted", { event: "postgres_halted", reason });
     while (this.#generation === judged) {
       await this.#pause(HALTED_LOOK_MS);
       if (this.#stopping) return;
@@ -129,7 +130,9 @@ export class PartitionWriter {
       });
     }
     this.#backoffMs = FIRST_BACKOFF_MS;
-    this.#report("info", "the database was rebuilt: it is written again", { event: "postgres_resumed" });
+    this.#report("info", "the database was rebuilt: the PostgreSQL writer resumes", {
+      event: "postgres_resumed",
+    });
   }
 
   async #lookOnce(): Promise<void> {
@@ -186,7 +189,11 @@ export class PartitionWriter {
 
   async #lead(lease: Lease, writing: SqlConnection): Promise<void> {
     const { source, writer } = this.parts;
-    this.#report("info", "leads", { token: String(lease.tenure.token), offset: lease.position.offset });
+    this.#report("info", "acquired leadership", {
+      event: "postgres_leading",
+      token: String(lease.tenure.token),
+      offset: lease.position.offset,
+    });
     try {
       await writer.prepare(writing, lease.tenure);
       const stream = await source.open(lease.position);
@@ -206,13 +213,19 @@ export class PartitionWriter {
       if (!(error instanceof Divergence)) throw error;
       await writing.close();
       if (await lease.isCurrent()) throw error;
-      throw new Deposed("another node has taken the lock");
+      throw new Deposed("another node has acquired the lock");
     } finally {
       await writing.close();
-      await lease
-        .release()
-        .catch((error) => this.#report("warn", "the lock was not given back", { error: String(error) }));
-      this.#report("info", "leads no more", { offset: lease.position.offset });
+      await lease.release().catch((error) =>
+        this.#report("warn", "the lock could not be released", {
+          event: "postgres_lock_not_released",
+          error: String(error),
+        }),
+      );
+      this.#report("info", "lost leadership", {
+        event: "postgres_leadership_lost",
+        offset: lease.position.offset,
+      });
     }
   }
 
@@ -232,7 +245,7 @@ export class PartitionWriter {
       if (stream.over !== undefined && !this.#stopping) throw new Error(stream.over);
       const last = batch.at(-1);
       if (!last) {
-        if (source.isCutOff) throw new Error("this node's queue is away: another node may lead");
+        if (source.isCutOff) throw new Error("this node has no queue: another node may lead");
         continue;
       }
       await writing.run("BEGIN");
@@ -268,7 +281,7 @@ export class PartitionWriter {
     });
   }
 
-  #report(level: "info" | "warn" | "error", message: string, facts: Readonly<Record<string, unknown>>): void {
+  #report(level: keyof NodeLog, message: string, facts: LogFacts): void {
     const { topic, partition } = this.settings;
     this.parts.report(level, message, { topic, partition, ...facts });
   }

@@ -31,7 +31,7 @@ follow(POSTGRES, async ({ settings, feed, onTaking, progress, report }) => {
   });
   const isCutOff = () => closedSinceMs !== undefined && systemClock.nowMs() - closedSinceMs > leaseMs;
   const runtime = await loadRuntime();
-  if (!runtime.postgres) throw new Error(`${runtime.name} has no client for PostgreSQL`);
+  if (!runtime.postgres) throw new Error(`${runtime.name} has no PostgreSQL client`);
 
   const balanceChanges = (partition: number): BalanceChangeSource => {
     const names = balanceChangesOf(postgresPartitions);

@@ -79,17 +79,17 @@ export class PostgresWriter {
     try {
       await migrateWith(this.parts.connect, this.settings.postgresPartitions, signal);
       if (this.#refused !== undefined)
-        this.parts.report("info", "the database is no longer refused", { event: "postgres_resumed" });
+        this.parts.report("info", "the database is accepted again", { event: "postgres_resumed" });
       this.#refused = undefined;
       return true;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (error instanceof SchemaRefused) {
-        const facts = { event: "postgres_refused", reason };
+        const facts = { event: "postgres_refused", reason } as const;
         if (reason !== this.#refused) this.parts.report("error", "nothing is written to PostgreSQL", facts);
         this.#refused = reason;
       } else if (!signal.aborted) {
-        this.parts.report("warn", "PostgreSQL away", { event: "postgres_away", reason, retryMs });
+        this.parts.report("warn", "PostgreSQL is unavailable", { event: "postgres_away", reason, retryMs });
       }
       return false;
     }

@@ -6,6 +6,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import type { Report } from "../ports/node-log.ts";
 import type { NatsEndpoint } from "./nats-endpoint.ts";
 import { QueueRefused } from "./nats-queue.ts";
 
@@ -49,11 +50,7 @@ export class EmbeddedServer {
     private readonly places: readonly (() => string)[],
     private readonly store: string,
     private readonly token: string,
-    private readonly report: (
-      level: "info" | "warn",
-      message: string,
-      facts: Readonly<Record<string, unknown>>,
-    ) => void,
+    private readonly report: Report,
   ) {}
 
   /** Undefined while none runs. */
@@ -85,7 +82,7 @@ export class EmbeddedServer {
     const child = this.#child;
     if (!child || this.#readyMs === undefined || performance.now() - this.#readyMs < MIN_SERVICE_MS) return;
     this.#readyMs = undefined;
-    this.report("warn", "nats-server hangs and is replaced", {
+    this.report("warn", "nats-server does not respond: it is restarted", {
       event: "nats_server_replaced",
       pid: child.pid,
     });
@@ -124,8 +121,8 @@ export class EmbeddedServer {
       }
     }
     throw new QueueRefused(
-      `nats-server cannot be run from anywhere (${failures.join("; ")}): are these folders mounted noexec? ` +
-        "Allow one of them to run programs, or use an external server (NATS_URL)",
+      `nats-server cannot be run from anywhere (${failures.join("; ")}): are these directories mounted noexec? ` +
+        "Remount one of them without noexec, or use an external server (NATS_URL)",
     );
   }
 
@@ -142,7 +139,7 @@ export class EmbeddedServer {
     createInterface({ input: child.stderr }).on("line", (line) => {
       errors.push(line);
       if (errors.length > 20) errors.shift();
-      this.report("warn", "nats-server", { line });
+      this.report("warn", "nats-server reports", { event: "nats_server_output", line });
     });
     return new Promise<NatsEndpoint>((resolve, reject) => {
       const late = setTimeout(() => {
@@ -154,7 +151,7 @@ export class EmbeddedServer {
         this.#heldSinceMs = undefined;
         this.#readyMs = performance.now();
         const { port } = JSON.parse(line) as { port: number };
-        this.report("info", "nats-server started", { pid: child.pid, port });
+        this.report("info", "nats-server started", { event: "nats_server_started", pid: child.pid, port });
         resolve({ servers: `127.0.0.1:${port}`, token: this.token });
       });
       child.once("error", (error) => {
@@ -180,8 +177,13 @@ export class EmbeddedServer {
     else this.#backoffMs = Math.min(Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2), MAX_BACKOFF_MS);
     if (code === EXIT_STORE_HELD) this.#backoffMs = Math.min(this.#backoffMs, HELD_RETRY_MS);
     if (this.#stopping) return new Error("the node is stopping");
-    this.report("warn", "nats-server ended", { code, signal, restartMs: this.#backoffMs });
-    const why = `nats-server ended with ${signal ?? code}: ${errors.at(-1) ?? "it said nothing"}`;
+    this.report("warn", "nats-server exited", {
+      event: "nats_server_ended",
+      code,
+      signal,
+      restartMs: this.#backoffMs,
+    });
+    const why = `nats-server exited with ${signal ?? code}: ${errors.at(-1) ?? "no output"}`;
     if (code !== EXIT_STORE_HELD) return new Error(why);
     this.#heldSinceMs ??= this.#startedMs;
     return performance.now() - this.#heldSinceMs > HELD_PATIENCE_MS ? new QueueRefused(why) : new Error(why);

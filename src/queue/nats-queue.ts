@@ -19,6 +19,7 @@ import type {
   QueueState,
 } from "../ports/command-queue.ts";
 import { commandText, crcText, type LogPosition } from "../ports/log-position.ts";
+import type { Report } from "../ports/node-log.ts";
 import { beyondText, type NodePosition, nodeBeyond } from "./other-nodes.ts";
 import { StoreWatch } from "./store-watch.ts";
 import { judgeStream, lastKnown, METADATA, type StreamFacts, type Verdict } from "./stream-check.ts";
@@ -67,7 +68,7 @@ export interface NatsQueueNode<S extends StreamSession> {
   /** The server has not answered for a while; called again and again until it does. */
   hangs(): void;
   /** What happened, for the node's log. */
-  report(level: "info" | "warn", message: string, facts: Readonly<Record<string, unknown>>): void;
+  readonly report: Report;
 }
 
 /** The node must stop: going on could lose commands or decide them twice. */
@@ -76,8 +77,8 @@ export class QueueRefused extends Error {
 }
 
 // Callers are not told what libraries and servers say; the node's log is.
-const AWAY: QueueState = { open: false, reason: "the queue is away" };
-const STALLED: QueueState = { open: false, reason: "the queue is stalled: it stores nothing" };
+const AWAY: QueueState = { open: false, reason: "the queue is unavailable" };
+const STALLED: QueueState = { open: false, reason: "the queue is stalled: it does not store messages" };
 
 export class NatsQueue<S extends StreamSession> implements CommandQueue, CommandMessages {
   #state: QueueState = { open: false, reason: "connecting to the queue" };
@@ -125,11 +126,11 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   publish(frame: OutgoingFrame): void {
     const session = this.#session;
     if (!session || !this.#state.open) {
-      frame.refused(this.#state.open ? "the queue is away" : this.#state.reason);
+      frame.refused(this.#state.open ? "the queue is unavailable" : this.#state.reason);
       return;
     }
     if (frame.bytes.length > session.maxFrameBytes) {
-      frame.refused("the queue takes smaller messages only"); // another server than the one it was made for
+      frame.refused("the message exceeds the size limit of the queue"); // another server than the one it was made for
       return;
     }
     this.#unsettled.publish(session, frame);
@@ -182,7 +183,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
         }
         this.#setState(AWAY);
         if (this.#stopping) break;
-        this.node.report("warn", "queue away", { reason, retryMs: backoffMs });
+        this.node.report("warn", "queue unavailable", { event: "queue_away", reason, retryMs: backoffMs });
         await this.#pause(backoffMs);
       }
     } finally {
@@ -223,14 +224,14 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
         isNew = false;
         opened();
         this.node.opened(session);
-        this.node.report("info", "queue open", { next, server: session.server });
+        this.node.report("info", "queue open", { event: "queue_open", next, server: session.server });
       };
       if (this.#watch.stalled) this.#setState(STALLED);
       else this.#open();
       this.#watch.sending(session);
       return await session.ended;
     } finally {
-      session.end("the session is over");
+      session.end("the session has ended");
       this.#session = undefined;
       this.#open = undefined;
       this.#watch.left();
@@ -250,7 +251,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const facts = await this.#facts(session, lastKnown({ log, taken }));
     let verdict = judgeStream({ stream: facts, log, taken });
     if (facts && verdict.do === "continue" && this.#isClogged(facts, verdict.next)) {
-      verdict = { do: "lost", next: verdict.next, why: "it is full of messages that wrote nothing" };
+      verdict = { do: "lost", next: verdict.next, why: "it is full of messages that changed nothing" };
     }
     // A stream that is recreated goes on after all that this node has taken.
     const end = verdict.do === "lost" ? verdict.next - 1 : (facts?.lastSequence ?? 0);
@@ -295,14 +296,14 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const mayRemake = embedded || (!this.#hasJoined && remakeLostStream === log.seq);
     if (verdict.do === "lost" && !mayRemake) {
       await this.node.lost(session, log);
-      const others = beyond ?? "other nodes may hold what it lost";
+      const others = beyond ?? "other nodes may have what it lost";
       throw new QueueRefused(
         `${verdict.why}; ${others}. --remake-lost-stream=${log.seq} recreates it from this node's log, which ends at seq ${log.seq}`,
       );
     }
     if (verdict.do === "gap" && acceptGap !== verdict.missing) {
       throw new QueueRefused(
-        `${verdict.why}: copy the log of another node; if none has these commands, --accept-gap=${verdict.missing} goes on without them`,
+        `${verdict.why}: copy the log of another node; if none has these commands, --accept-gap=${verdict.missing} continues without them`,
       );
     }
     if (beyond !== undefined) throw new QueueRefused(beyond);
@@ -317,11 +318,19 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       case "continue":
         return verdict.next;
       case "gap":
-        this.node.report("warn", "gap accepted", { next: verdict.next, why: verdict.why });
+        this.node.report("warn", "gap accepted", {
+          event: "gap_accepted",
+          next: verdict.next,
+          why: verdict.why,
+        });
         return verdict.next;
       case "lost":
       case "another":
-        this.node.report("warn", "queue made anew", { next: verdict.next, why: verdict.why });
+        this.node.report("warn", "stream recreated", {
+          event: "stream_recreated",
+          next: verdict.next,
+          why: verdict.why,
+        });
         return await this.#remake(session, verdict.next, log);
       case "refuse":
         throw new QueueRefused(verdict.why);
@@ -346,7 +355,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   async #catchUp(session: S, next: number): Promise<void> {
     for (;;) {
       const stream = await session.stream();
-      if (!stream) throw new Error("the stream is gone");
+      if (!stream) throw new Error("the stream was deleted");
       const { metadata, lastSequence } = stream;
       const position = await this.#reach(session, lastSequence < next ? 0 : lastSequence, next - 1);
       if (position === undefined || position.seq > 0) return;
@@ -369,7 +378,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       // The stream's last messages may have been deleted: they never come.
       const waited = Math.max(this.#taken?.sequence ?? 0, before) + 1;
       if (waited <= sequence && (await session.firstFrom(waited)) === undefined)
-        session.end(`the stream's messages from ${waited} to ${sequence} are gone`);
+        session.end(`the stream's messages from ${waited} to ${sequence} are missing`);
     }
   }
 
@@ -390,7 +399,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
     if (refused === undefined || unsettled.sends > 1 || unsettled.doubtful) return;
     this.#unsettled.forget(unsettled.frame);
-    unsettled.frame.refused("the queue did not take it");
+    unsettled.frame.refused("the queue refused the command");
     this.#lookAgain(refused);
   }
 
@@ -398,7 +407,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const now = this.node.clock.nowMs();
     if (now - this.#doubtedMs < REFUSED_LOOK_MS) return;
     this.#doubtedMs = now;
-    this.node.report("warn", "the queue may or may not have taken a frame", {
+    this.node.report("warn", "the queue may or may not have stored a frame", {
       event: "frame_unknown",
       error,
     });
@@ -412,7 +421,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
 
   #answersAgain(): void {
     if (this.#stopping) return;
-    this.node.report("info", "queue answers again", { event: "queue_answers" });
+    this.node.report("info", "queue responds again", { event: "queue_answers" });
     this.#open?.();
   }
 
@@ -421,7 +430,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const now = this.node.clock.nowMs();
     if (now - this.#refusedMs < REFUSED_LOOK_MS) return;
     this.#refusedMs = now;
-    this.node.report("warn", "frame refused", { refused });
+    this.node.report("warn", "frame refused", { event: "frame_refused", refused });
     if (this.options.embedded && !this.#session?.waiting)
       this.#endSession(`the queue refused a frame: ${refused}`);
   }

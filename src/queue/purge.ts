@@ -3,6 +3,7 @@
  * is read again at the next start.
  */
 
+import type { Report } from "../ports/node-log.ts";
 import { type NatsSession, STREAM } from "./nats-session.ts";
 import { NodeRegistry } from "./node-registry.ts";
 
@@ -26,11 +27,7 @@ export class StreamPurge {
     private readonly node: string,
     private readonly shared: boolean,
     private readonly replicas: number,
-    private readonly report: (
-      level: "info" | "warn",
-      message: string,
-      facts: Readonly<Record<string, unknown>>,
-    ) => void,
+    private readonly report: Report,
   ) {}
 
   /** The registered nodes, each with its mark, as of the last look. */
@@ -89,7 +86,13 @@ export class StreamPurge {
     this.#busy = true;
     this.#purgedMs = now;
     this.#purging = this.#purge(session, this.#marked)
-      .catch((error: Error) => this.report("warn", "purge failed", { error: error.message })) // the next look tries again
+      // The next look tries again.
+      .catch((error: Error) =>
+        this.report("warn", "the stream could not be purged", {
+          event: "purge_failed",
+          error: error.message,
+        }),
+      )
       .finally(() => {
         this.#busy = false;
       });

@@ -19,7 +19,7 @@ export const SEALS: FollowerKind<SealSettings, SealProgress> = {
   name: "seals",
   worker: "./seals/seal-worker.ts",
   upTo: "mark",
-  haltedLine: "nothing is sealed any more",
+  haltedLine: "sealing has halted",
   first: () => ({ newest: undefined, halted: false }),
   halted: ({ newest }) => ({ newest, halted: true }),
 };

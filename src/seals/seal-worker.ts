@@ -20,21 +20,25 @@ follow(SEALS, async ({ data, settings, log, progress, report }) => {
       lock: () => runtime.lock(folder.path(SEALS_NAME)),
       opened: (newest, cut) => {
         if (cut > 0)
-          report("warn", "events.seals had a torn end, which was cut", {
+          report("warn", "events.seals had a torn end, which was cut off", {
             event: "seals_torn_end_cut",
             bytes: cut,
           });
         if (newest) sealed(newest);
         else if (!settings.isNew)
-          report("warn", "there are no seals: the log is sealed from its first line, as it stands now", {
+          report("warn", "there are no seals: the log is sealed from its first line, in its present state", {
             event: "seals_begun_late",
           });
       },
       sealed,
       held: () =>
-        report("error", "another process has held events.seals for a minute: nothing is sealed meanwhile", {
-          event: "seals_held",
-        }),
+        report(
+          "error",
+          "another process has held events.seals for a minute: nothing is sealed until it releases it",
+          {
+            event: "seals_held",
+          },
+        ),
     },
     settings.sealCommands,
   );

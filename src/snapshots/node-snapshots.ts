@@ -79,7 +79,10 @@ export class NodeSnapshots {
     if (!snapshots || everyCommands === 0) return undefined;
     const failed = (error: unknown) => {
       this.#failed = true;
-      this.log.warn({ error: String(error) }, "no more snapshots are taken: one could not be written");
+      this.log.warn(
+        { event: "snapshot_failed", error: String(error) },
+        "a snapshot could not be written: no more are taken",
+      );
     };
     try {
       const files = new SnapshotFiles(snapshots, this.#found);
@@ -111,10 +114,10 @@ export class NodeSnapshots {
     try {
       if (isDamageNoted(snapshots)) return undefined;
       return newestSnapshot(snapshots, (path, why) =>
-        this.log.warn({ path, why }, "a snapshot is passed over"),
+        this.log.warn({ event: "snapshot_skipped", path, why }, "a snapshot is skipped"),
       );
     } catch (error) {
-      this.log.warn({ error: String(error) }, "snapshots cannot be read");
+      this.log.warn({ event: "snapshots_unreadable", error: String(error) }, "snapshots cannot be read");
       return undefined;
     }
   }
@@ -125,6 +128,6 @@ export class NodeSnapshots {
     const opening = file && openingOf(file);
     file?.close();
     if (opening && !isDeepStrictEqual(opening, state.opened))
-      throw new DamagedLog(`the snapshot ${name} is of another ledger than the log`);
+      throw new DamagedLog(`the snapshot ${name} belongs to another ledger than the log`);
   }
 }

@@ -79,7 +79,7 @@ export function readFrame(
   if (view.getUint32(CRC_AT, true) !== frameCrc(message)) return undefined;
   const version = message[VERSION_AT] as number;
   if (version < 1 || version > FRAME_VERSION)
-    throw new UnknownCommand(`a frame of version ${version}; this node knows 1 to ${FRAME_VERSION}`);
+    throw new UnknownCommand(`a frame of version ${version}; this node reads 1 to ${FRAME_VERSION}`);
   const count = view.getUint32(COUNT_AT, true);
   if (count > MAX_FRAME_COMMANDS) return undefined;
   const commands =

@@ -77,7 +77,7 @@ export function requestNameOf({ request }: CommandModule<TransactionCommand>, fi
 function readBatch(value: JsonValue, path: string, defaults: RequestDefaults): BatchRequest {
   if (!Array.isArray(value)) throw new InvalidInput("must be an array of transfers", path);
   if (value.length < 1 || value.length > MAX_BATCH_TRANSFERS) {
-    throw new InvalidInput(`must hold 1 to ${MAX_BATCH_TRANSFERS} transfers`, path);
+    throw new InvalidInput(`must contain 1 to ${MAX_BATCH_TRANSFERS} transfers`, path);
   }
   let madeIds = false;
   const { newId } = defaults;
@@ -135,7 +135,7 @@ function fieldValue(type: FieldType<unknown>, given: JsonValue): unknown {
 
 function mustOf(type: FieldType<unknown>, given: JsonValue): string {
   return type === CALLERS_ACCOUNT && typeof given === "string" && given.startsWith("@")
-    ? "names that begin with @ are the ledger's own"
+    ? "must not begin with @, which is reserved for the ledger"
     : type.must;
 }
 
@@ -143,7 +143,7 @@ function objectOf(value: JsonValue, path: string, fields: readonly string[]): Js
   if (!(value instanceof Map)) throw new InvalidInput("must be an object", path);
   for (const key of value.keys()) {
     if (!fields.includes(key))
-      throw new InvalidInput(`is not a field here: there are ${fields.join(", ")}`, pointer(path, key));
+      throw new InvalidInput(`is not a known field: the fields are ${fields.join(", ")}`, pointer(path, key));
   }
   return value;
 }

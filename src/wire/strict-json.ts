@@ -44,7 +44,7 @@ export function parseJson(bytes: Uint8Array): JsonValue {
   try {
     text = decoder.decode(bytes);
   } catch {
-    throw new InvalidInput("the text is not UTF-8", "");
+    throw new InvalidInput("not UTF-8", "");
   }
   return new Parser(text).document();
 }
@@ -96,7 +96,7 @@ class Parser {
       if (key.length > MAX_KEY_LENGTH)
         throw new InvalidInput(`a key is longer than ${MAX_KEY_LENGTH} characters`, path);
       const place = pointer(path, key);
-      if (object.has(key)) throw new InvalidInput("the key stands here twice", place);
+      if (object.has(key)) throw new InvalidInput("duplicate key", place);
       this.#space();
       this.#expect(":", place);
       object.set(key, this.#value(place, depth));
@@ -175,6 +175,9 @@ class Parser {
 
   #fail(path: string, expected: string): never {
     const found = this.#at < this.text.length ? "something else" : "the end of the text";
-    throw new InvalidInput(`not JSON: expected ${expected} at character ${this.#at}, found ${found}`, path);
+    throw new InvalidInput(
+      `not valid JSON: expected ${expected} at character ${this.#at}, found ${found}`,
+      path,
+    );
   }
 }

@@ -191,9 +191,9 @@ test("NATS_URL is the server that is used; --nats-url wins; COFFER_NATS_URL is n
   ];
   for (const way of ways) {
     const node = await CofferNode.start(temporaryFolder(), way);
-    const opened = await node.process.line(/.*"queue open".*/);
+    const opened = await node.process.line(/.*"queue_open".*/);
     expect(JSON.parse(opened[0]).server).toBe(`127.0.0.1:${nats.port}`);
-    expect(node.process.stderr.join("\n")).not.toContain("nats-server started");
+    expect(node.process.stderr.join("\n")).not.toContain("nats_server_started");
     expect(await node.stop()).toBe(0);
   }
   await nats.stop();
@@ -220,7 +220,7 @@ test("a secret may be in a file instead of a flag, but not both", async () => {
   ] as const) {
     const { code, stdout, stderr } = await coffer([...command, `--${flag}`, value, `--${flag}-file`, file]);
     expect([code, stdout]).toEqual([2, ""]);
-    expect(stderr).toContain(`--${flag} and --${flag}-file exclude each other`);
+    expect(stderr).toContain(`--${flag} and --${flag}-file are mutually exclusive`);
     expect(stderr).not.toContain("s3cret");
   }
 });
@@ -278,7 +278,11 @@ test("the log of the process goes to stderr as lines of JSON, and stdout has the
   expect(node.process.stdout).toEqual([`listening on ${node.url}`]);
   expect(node.process.stderr.length).toBeGreaterThan(2);
   for (const line of node.process.stderr)
-    expect(JSON.parse(line)).toMatchObject({ level: expect.any(Number), msg: expect.any(String) });
+    expect(JSON.parse(line)).toMatchObject({
+      level: expect.any(Number),
+      event: expect.stringMatching(/^[a-z_]+$/),
+      msg: expect.any(String),
+    });
   const quiet = await CofferNode.start(temporaryFolder(), { flags: ["--log-level", "error"] });
   expect(await quiet.stop()).toBe(0);
   expect(quiet.process.stderr).toEqual([]);

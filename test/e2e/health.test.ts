@@ -42,7 +42,11 @@ test("while the log is read the node is recovering", async () => {
   }
   expect(reasons).toContain("the node is recovering");
   for (const reason of reasons)
-    expect(reason).toBeOneOf(["the node is recovering", "connecting to the queue", "the queue is away"]);
+    expect(reason).toBeOneOf([
+      "the node is recovering",
+      "connecting to the queue",
+      "the queue is unavailable",
+    ]);
   for (const what of ["ledger", "balance", "seal"]) expect(refusals).toContain(`${what}: ${RECOVERING}`);
   for (const what of ["plain transfer", "parsed transfer"])
     expect(refusals).toContain(`${what}: queue_unavailable, the node is recovering`);
@@ -72,7 +76,7 @@ test("while the queue is away", async () => {
   expect(await unready(node.client)).toBeUndefined();
   await server.crash();
   await eventually("it notices", async () => (await unready(node.client)) !== undefined);
-  expect(await unready(node.client)).toBe("the queue is away");
+  expect(await unready(node.client)).toBe("the queue is unavailable");
   const back = await server.restart();
   await eventually("it is ready", async () => (await unready(node.client)) === undefined);
   expect(await node.stop()).toBe(0);
@@ -85,8 +89,8 @@ test("while less is free on the disk than should be", async () => {
   const flags = ["--min-free-bytes", String(least), "--port", String(port)];
   const node = CofferNode.launch(temporaryFolder(), { flags });
   const client = new WalletClient(`http://127.0.0.1:${port}`);
-  await node.process.line(/"the disk is full"/);
-  const reason = new RegExp(`^only [0-9]+ bytes are free on the disk, of at least ${least}$`);
+  await node.process.line(/"disk_full"/);
+  const reason = new RegExp(`^the disk has only [0-9]+ bytes free, below the minimum of ${least}$`);
   await eventually("it says so", async () => reason.test((await unready(client)) ?? ""));
   const { text } = await client.get("/metrics");
   expect(text).toContain(`coffer_disk_min_free_bytes ${least}\n`);

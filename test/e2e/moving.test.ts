@@ -33,12 +33,12 @@ test("nothing is lost or decided twice on the way, also where the external serve
     expect(await node.stop()).toBe(0);
     // The flag counts once: a start that still has it goes on as any other.
     node = await CofferNode.start(data, { flags: [...external, flag] });
-    expect(node.process.stderr.join()).not.toContain('"queue made anew"');
+    expect(node.process.stderr.join()).not.toContain('"stream_recreated"');
     await tellers.work(node.client, 40, AT_ONCE);
 
     expect(await node.stop()).toBe(0);
     node = await CofferNode.start(data);
-    await node.process.line(/"queue made anew"/);
+    await node.process.line(/"stream_recreated"/);
     await tellers.work(node.client, 40, AT_ONCE);
   }
   await expectWhole(node, tellers);

@@ -124,7 +124,7 @@ test.skipIf(process.getuid?.() !== 0)(
     await third.crash();
     const none = launch([runtimeFolder, "/dev/shm", temporary, data], folders);
     expect(await none.exited).toBe(1);
-    expect(none.stderr.join("\n")).toMatch(/"the node stops"/);
+    expect(none.stderr.join("\n")).toMatch(/"node_failed"/);
     expect(none.stderr.join("\n")).toMatch(/nats-server cannot be run from anywhere .*noexec.*NATS_URL/);
   },
 );

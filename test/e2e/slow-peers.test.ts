@@ -185,16 +185,16 @@ test("what the node itself has open is no connection; when there are too many, a
     return open > 0 && open < FEW;
   });
   expect(await metric("coffer_http_connections_full")).toBe(0);
-  expect(says("nobody else is let in")).toBe(false);
+  expect(says("connections_full")).toBe(false);
   const sockets = await Promise.all(Array.from({ length: FEW * 2 }, () => opened(url)));
-  await eventually("it says that it is full", async () => says("nobody else is let in"));
+  await eventually("it says that it is full", async () => says("connections_full"));
   const late = connect({ host: new URL(url).hostname, port: Number(new URL(url).port) }).on(
     "error",
     () => {},
   );
   expect(await ask(late)).toBeUndefined();
   for (const socket of [late, ...sockets]) socket.destroy();
-  await eventually("there is room again", async () => says("there is room for connections again"));
+  await eventually("there is room again", async () => says("connections_available"));
   expect(await metric("coffer_http_connections_full")).toBe(0);
   expect(await node.stop()).toBe(0);
 });
@@ -220,9 +220,9 @@ test("thousands are counted to one, and who comes beyond the most is kept out", 
   // And the one that asks for the metrics.
   await eventually("all are counted", async () => (await connections()) === THOUSANDS + 1);
   await open(MOST_THOUSANDS - THOUSANDS);
-  await node.process.line(/nobody else is let in/);
+  await node.process.line(/"connections_full"/);
   for (const socket of sockets) socket.destroy();
-  await node.process.line(/there is room for connections again/);
+  await node.process.line(/"connections_available"/);
   expect(await node.stop()).toBe(0);
 });
 

@@ -32,14 +32,14 @@ const snapshotsOf = (data: string) =>
 
 /** What the node says that it recovered. */
 function recovered(node: CofferNode): { events: number; snapshot?: number } {
-  return JSON.parse(node.process.stderr.find((line) => line.includes('"recovered"')) ?? "{}");
+  return JSON.parse(node.process.stderr.find((line) => line.includes('"log_recovered"')) ?? "{}");
 }
 
 /** Starts a node that must not come up; returns the reason that it gave. */
 async function refused(data: string): Promise<string> {
   const node = CofferNode.launch(data, { flags: FLAGS });
   expect(await node.process.exited).toBe(1);
-  return JSON.parse(node.process.stderr.findLast((line) => line.includes('"the node stops"'))!).error;
+  return JSON.parse(node.process.stderr.findLast((line) => line.includes('"node_failed"'))!).error;
 }
 
 describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
@@ -111,8 +111,8 @@ test("verify finds a snapshot that is broken, and one that is whole but comes to
     writeFileSync(join(data, "snapshots", file), readFileSync(join(other, "snapshots", file)));
   const wrong = await coffer(["verify", "--data", data]);
   expect([wrong.code, wrong.stdout]).toEqual([1, ""]);
-  expect(wrong.stderr).toContain("as a snapshot says");
-  expect(await refused(data)).toContain("is of another ledger than the log");
+  expect(wrong.stderr).toContain("as recorded in a snapshot");
+  expect(await refused(data)).toContain("belongs to another ledger than the log");
 });
 
 test("a log that lost its end behind a snapshot is refused, also where its mark is gone", async () => {
@@ -120,7 +120,7 @@ test("a log that lost its end behind a snapshot is refused, also where its mark 
   truncateSync(logOf(data), Math.floor(readFileSync(logOf(data)).length / 2));
   rmSync(join(data, "events.mark"));
   const log = readFileSync(logOf(data));
-  expect(await refused(data)).toContain("commands that were acknowledged are missing");
+  expect(await refused(data)).toContain("acknowledged commands are missing");
   expect(readFileSync(logOf(data)).equals(log)).toBe(true);
 });
 
@@ -151,7 +151,7 @@ test("whatever lies in the folder, or cannot be read there, costs a warning and 
   writeFileSync(join(folder, "before-upgrade.snapshot"), readFileSync(join(folder, snapshotsOf(data)[0]!)));
   mkdirSync(join(folder, "9999999999999999.snapshot"));
   let node = await CofferNode.start(data, { flags: FLAGS });
-  expect(node.process.stderr.join()).toContain("is passed over");
+  expect(node.process.stderr.join()).toContain("snapshot_skipped");
   expect(recovered(node)).toHaveProperty("snapshot");
   expect(await node.stop()).toBe(0);
   rmSync(folder, { recursive: true });

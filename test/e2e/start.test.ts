@@ -36,7 +36,7 @@ function stoppedLedger(): string {
 async function refused(data: string, flags: readonly string[] = [], runtime?: RuntimeName) {
   const node = CofferNode.launch(data, runtime ? { runtime, flags } : { flags });
   const code = await node.process.exited;
-  const last = node.process.stderr.findLast((line) => line.includes('"the node stops"'));
+  const last = node.process.stderr.findLast((line) => line.includes('"node_failed"'));
   expect([code, node.process.stderr]).toEqual([1, expect.arrayContaining([last])]);
   expect(node.process.stdout).toEqual([]);
   const { error } = JSON.parse(last!) as { error: string };
@@ -47,14 +47,14 @@ async function refused(data: string, flags: readonly string[] = [], runtime?: Ru
 test("a data folder that is a file is named", async () => {
   const file = join(temporaryFolder(), "file");
   writeFileSync(file, "");
-  expect(await refused(file)).toContain(`${file} is not a folder`);
+  expect(await refused(file)).toContain(`${file} is not a directory`);
 });
 
 describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
   test("two gateway threads serve on one port; under Deno they are refused", async () => {
     const flags = ["--gateway-threads", "2"];
     if (runtime === "Deno") {
-      expect(await refused(temporaryFolder(), flags, runtime)).toContain("needs Bun");
+      expect(await refused(temporaryFolder(), flags, runtime)).toContain("requires Bun");
       return;
     }
     const node = await CofferNode.start(temporaryFolder(), { runtime, flags });
@@ -170,7 +170,7 @@ test("until a node is ready it says so, and takes no commands", async () => {
   // Its nats-server cannot be reached, so it never is.
   const flags = ["--nats-url", "nats://127.0.0.1:1", "--port", String(port)];
   const node = CofferNode.launch(stoppedLedger(), { flags });
-  await node.process.line(/"queue away"/);
+  await node.process.line(/"queue_away"/);
   const client = new WalletClient(`http://127.0.0.1:${port}`);
   expect(await client.get("/health/ready")).toMatchObject({ status: 503, body: { code: "not_ready" } });
   expect((await client.get("/health/live")).status).toBe(200);

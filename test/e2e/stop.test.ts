@@ -61,7 +61,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
       await working;
       expect(tellers.problems(logOf(node))).toEqual([]);
       expect(isRunning(await node.natsPid())).toBe(false);
-      expect(node.process.stderr.join("\n")).not.toMatch(/nats-server ended|queue away/);
+      expect(node.process.stderr.join("\n")).not.toMatch(/nats_server_ended|queue_away/);
     },
   );
 
@@ -88,7 +88,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
 
   test("SIGTERM while the node starts ends it as cleanly", async () => {
     const node = CofferNode.launch(temporaryFolder(), { runtime });
-    await node.process.line(/"recovered"/);
+    await node.process.line(/"log_recovered"/);
     expect(await node.stop()).toBe(0);
   });
 
@@ -132,7 +132,7 @@ test("during its drain delay a node is not ready and serves everything; a second
     const answers = await Promise.all(Array.from({ length: 8 }, ready));
     return answers.every(({ status }) => status === 503);
   });
-  expect((await ready()).body).toMatchObject({ code: "not_ready", detail: "the node is about to stop" });
+  expect((await ready()).body).toMatchObject({ code: "not_ready", detail: "the node is shutting down" });
   expect((await node.client.deposit("alice", 7)).status).toBe(200);
   expect(await node.client.balance("alice")).toBe(7);
   expect((await node.client.get("/health/live")).status).toBe(200);
@@ -180,9 +180,9 @@ test("a stop that would take too long is forced, and the exit code says so", asy
     const flags = ["--shutdown-timeout-ms", "100", "--nats-url", server.url];
     const node = CofferNode.launch(temporaryFolder(), { runtime, flags });
     // It is connecting now, to a server that does not answer.
-    await node.process.line(/"recovered"/);
+    await node.process.line(/"log_recovered"/);
     expect(await node.stop()).toBe(1);
-    expect(node.process.stderr.at(-1)).toContain("is forced");
+    expect(node.process.stderr.at(-1)).toContain("stop_forced");
   });
   await server.crash();
 });

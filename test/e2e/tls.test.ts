@@ -43,7 +43,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     expect(await untrusting.get("/v1/ledger").catch(() => "not trusted")).toBe("not trusted");
     expect(await rawRequest(url, { method: "GET", target: "/health/live" })).toBeUndefined(); // no TLS
     const printed = node.process.stderr.join("\n");
-    expect(printed).not.toContain("travel in clear text");
+    expect(printed).not.toContain("keys_in_clear_text");
     const secret = readFileSync(certificate.keyFile, "utf8").split("\n")[1] as string;
     expect(printed).not.toContain(secret);
     expect(await node.stop()).toBe(0);
@@ -79,7 +79,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     writeFileSync(keyFile, readFileSync(certificate.keyFile));
     node.process.kill("SIGHUP");
     const [refused] = await node.process.line(/.*"certificate_refused".*/);
-    expect(JSON.parse(refused).error).toStartWith("--tls-key is not the key of the first certificate");
+    expect(JSON.parse(refused).error).toStartWith("--tls-key does not match the first certificate");
     expect(await connects(url)).toBe(true);
     install(other);
     node.process.kill("SIGHUP");
@@ -118,7 +118,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     await addKey(data, "all", "admin");
     const node = await CofferNode.start(data, { runtime, flags: BEYOND_LOOPBACK });
     expect(node.url).toStartWith("http://0.0.0.0:");
-    await node.process.line(/keys travel in clear text/);
+    await node.process.line(/"keys_in_clear_text"/);
     const answer = await node.client.get("/v1/ledger");
     expect([answer.status, answer.headers.get(HSTS)]).toEqual([401, null]);
     expect(await node.stop()).toBe(0);
@@ -133,9 +133,9 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     const { certFile, keyFile } = certificate;
     const secret = readFileSync(keyFile, "utf8").split("\n")[1] as string;
     const wrong: readonly (readonly [cert: string | undefined, key: string | undefined, told: string])[] = [
-      [certFile, undefined, "--tls-cert needs --tls-key"],
-      [undefined, keyFile, "--tls-key needs --tls-cert"],
-      [certFile, other.keyFile, "--tls-key is not the key of the first certificate in --tls-cert"],
+      [certFile, undefined, "--tls-cert requires --tls-key"],
+      [undefined, keyFile, "--tls-key requires --tls-cert"],
+      [certFile, other.keyFile, "--tls-key does not match the first certificate in --tls-cert"],
       [certFile, certFile, "--tls-key must be"],
       [keyFile, keyFile, "--tls-cert must be"],
       [file(""), keyFile, "--tls-cert must be"],

@@ -32,7 +32,7 @@ follow(COUNTING, ({ feed, settings, position, onTaking, progress, report }) => {
       await over.promise;
     },
     stop: () => {
-      report("info", "counted", { event: "counted", events });
+      report("info", "counted", { event: "stopped", events });
       over.resolve();
     },
   };

@@ -97,5 +97,5 @@ test("nothing that callers sent counts as a failure of the node", () => {
   const { stderr } = node.process;
   expect(stderr.length).toBeGreaterThan(0);
   const told = stderr.filter((line) => !line.startsWith("{") || JSON.parse(line).level >= 40);
-  expect(told.filter((line) => !line.includes("no keys are asked for"))).toEqual([]);
+  expect(told.filter((line) => !line.includes("no_keys"))).toEqual([]);
 });

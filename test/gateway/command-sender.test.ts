@@ -253,10 +253,10 @@ describe("what the queue refuses", () => {
   });
 
   test("while it is closed nothing is put on it", async () => {
-    queue.state = { open: false, reason: "the queue is away" };
+    queue.state = { open: false, reason: "the queue is unavailable" };
     const caller = send(pay());
     await quiet();
-    expect(caller.sent).toEqual({ state: "unavailable", why: "the queue is away" });
+    expect(caller.sent).toEqual({ state: "unavailable", why: "the queue is unavailable" });
     expect(queue.frames).toEqual([]);
   });
 

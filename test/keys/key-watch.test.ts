@@ -66,7 +66,7 @@ test("a file that goes lets nobody in, and says so once; its keys come back with
   renameSync(watched.file, `${watched.file}.away`);
   expect(watched.look()).toEqual([]);
   expect(watched.look()).toEqual([]);
-  expect(watched.errors).toEqual([expect.stringContaining("keys.json is gone: nobody is let in")]);
+  expect(watched.errors).toEqual([expect.stringContaining("keys.json is missing: all requests are refused")]);
   renameSync(`${watched.file}.away`, watched.file);
   expect(watched.look()).toEqual([A]);
   expect(watched.told).toEqual([[], [A]]);
@@ -81,7 +81,7 @@ test("a file that breaks leaves the keys that were read before, and says so", ()
   watched.start();
   writeFileSync(watched.file, "[{");
   expect(watched.look()).toEqual([A]);
-  expect(watched.errors).toEqual([expect.stringMatching(/keys\.json is broken.*still count/)]);
+  expect(watched.errors).toEqual([expect.stringMatching(/keys\.json is broken.*stay valid/)]);
   writeKeys(watched.data, [B]);
   expect(watched.look()).toEqual([B]);
   expect(watched.errors).toHaveLength(1);
@@ -91,7 +91,7 @@ test("a broken file that comes to a node without keys lets nobody in", () => {
   const watched = new Watched().start();
   writeFileSync(watched.file, "{");
   expect(watched.look()).toEqual([]);
-  expect(watched.errors).toEqual([expect.stringContaining("nobody is let in")]);
+  expect(watched.errors).toEqual([expect.stringContaining("all requests are refused")]);
   rmSync(watched.file);
   expect(watched.look()).toEqual([]);
 });

@@ -347,7 +347,7 @@ test("one partition of one node makes a lost stream anew; the others wait for it
 
   const nodes = ["one", "two"].map((name) => start({ partitions: 4, remakeLostChanges: 4, name }));
   const remade = () =>
-    nodes.flatMap(({ reports }) => reports).filter((line) => line.includes("is made anew"));
+    nodes.flatMap(({ reports }) => reports).filter((line) => line.includes("changes_stream_recreated"));
   await eventually("it is made anew", () => remade().length > 0);
   for (const partition of [0, 1, 2, 3]) {
     const again = change(`again ${partition}`, accountOf(partition, 4), 1);

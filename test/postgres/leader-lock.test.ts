@@ -117,7 +117,7 @@ describe("the lock", () => {
     const writing = await connection();
     const cut = await take(await lockOf("three"), writing);
     await writing.close();
-    expect(await cut.lost).toContain("the writer's connection is over");
+    expect(await cut.lost).toContain("the connection of the writer was closed");
     await cut.release();
   });
 

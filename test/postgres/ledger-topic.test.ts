@@ -112,9 +112,7 @@ test("a standby whose writing connection ends makes another", async () => {
   await asking.sql`
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = 'coffer writer ledger/0' AND datname = current_database() AND pid <> ${backend_pid}`;
-  await eventually("it is noticed", () =>
-    reports.some((line) => line.includes("the PostgreSQL writer waits")),
-  );
+  await eventually("it is noticed", () => reports.some((line) => line.includes("postgres_waiting")));
   await eventually("it stands by again", () => standby.progress[0]?.is === "standing by");
   expect((await asking.lock()).fencing_token).toBe(1n);
   await Promise.all([leader.stop(), standby.stop()]);
@@ -181,7 +179,7 @@ describe("nothing more is written", () => {
       ({ sql }) =>
         sql`UPDATE partition_leader_locks SET ledger_id = gen_random_uuid() WHERE topic = 'ledger'`,
     );
-    expect(why).toContain("was written from ledger");
+    expect(why).toContain("the database belongs to ledger");
   });
 
   test("by a standby, while another ledger's node leads", async () => {
@@ -193,7 +191,7 @@ describe("nothing more is written", () => {
     await asking.sql`UPDATE partition_leader_locks SET ledger_id = gen_random_uuid() WHERE topic = 'ledger'`;
     standby?.start();
     await eventually("it halts", () => standby?.progress[0]?.is === "halted");
-    expect(standby?.progress[0]?.why).toContain("was written from ledger");
+    expect(standby?.progress[0]?.why).toContain("the database belongs to ledger");
     expect(leader?.progress[0]?.is).toBe("leading");
     await Promise.all([leader?.stop(), standby?.stop()]);
     await asking.close();
@@ -204,7 +202,7 @@ describe("nothing more is written", () => {
       ({ sql }) =>
         sql`UPDATE account_balances SET available = 0 WHERE topic = 'ledger' AND account_id <> '@world'`,
     );
-    expect(why).toContain("do not fit");
+    expect(why).toContain("do not match");
   });
 
   test("where the database was made with other partitions, or by a newer version", async () => {
@@ -224,7 +222,7 @@ describe("nothing more is written", () => {
     const older = ledgerWriter(connectTo(url), followed.feed, SHORT);
     older.start();
     await eventually("it halts", () => older.progress[0]?.is === "halted");
-    expect(older.progress[0]).toMatchObject({ why: expect.stringContaining("newer Coffer") });
+    expect(older.progress[0]).toMatchObject({ why: expect.stringContaining("newer version") });
     await older.stop();
     await asking.close();
   });

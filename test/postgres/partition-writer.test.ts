@@ -126,7 +126,7 @@ test("a halted writer goes on after a rebuild, and not because others hold the l
       if (away) throw new SqlError("the server is away", undefined);
       return lock;
     },
-    report: ({ event }) => void (event && events.push(event)),
+    report: ({ event }) => void (/halted|resumed/.test(String(event)) && events.push(event)),
   });
   const halted = (times: number) => events.filter((event) => event === "postgres_halted").length === times;
   const lookAgain = async () => {

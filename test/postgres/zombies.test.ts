@@ -60,8 +60,8 @@ describe("a leader that is stopped past its lease, and continued", () => {
     await asking.reached(followed.seq);
 
     zombie.kill("SIGCONT");
-    await zombie.line(/"leads no more"/);
-    await zombie.line(/"the PostgreSQL writer waits"/);
+    await zombie.line(/"postgres_leadership_lost"/);
+    await zombie.line(/"postgres_waiting"/);
     await asking.mustEqual(path);
     expect(await asking.lock()).toMatchObject({ leader_svc_id: "heir", fencing_token: 2n });
 
@@ -114,7 +114,7 @@ async function survives(
   const running = ledgerWriter(connect, followed.feed, { writer, report: (line) => reports.push(line) });
   running.start();
   await asking.reached(followed.seq);
-  expect(reports.filter((line) => line.includes('"leads no more"'))).toHaveLength(1);
+  expect(reports.filter((line) => line.includes('"postgres_leadership_lost"'))).toHaveLength(1);
   await running.stop();
   proxy.stop();
   expect((await asking.lock()).fencing_token).toBe(2n);

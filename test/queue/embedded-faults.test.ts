@@ -33,12 +33,12 @@ async function withoutServer(node: CofferNode, spoil: () => void): Promise<void>
 
 /** How often the node has opened its queue. */
 function opensOf(node: CofferNode): number {
-  return node.process.stderr.filter((line) => line.includes('"queue open"')).length;
+  return node.process.stderr.filter((line) => line.includes('"queue_open"')).length;
 }
 
 /** The numbers with which the node has made its stream anew. */
 function remakesOf(node: CofferNode): number[] {
-  const lines = node.process.stderr.filter((line) => line.includes('"queue made anew"'));
+  const lines = node.process.stderr.filter((line) => line.includes('"stream_recreated"'));
   return lines.map((line) => (JSON.parse(line) as { next: number }).next);
 }
 

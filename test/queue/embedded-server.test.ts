@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
+import type { LogFacts } from "../../src/ports/node-log.ts";
 import { EmbeddedServer } from "../../src/queue/embedded-server.ts";
 import { QueueRefused } from "../../src/queue/nats-queue.ts";
 import { CofferNode } from "../../tools/harness/coffer.ts";
@@ -17,19 +18,14 @@ const TOKEN = "a-token-that-nobody-may-see";
 const servers: EmbeddedServer[] = [];
 afterAll(() => Promise.all(servers.map((server) => server.stop(5_000))));
 
-interface Report {
-  readonly message: string;
-  readonly facts: Readonly<Record<string, unknown>>;
-}
-
 function carry(store = temporaryFolder(), executable = EXECUTABLE) {
-  const reports: Report[] = [];
-  const server = new EmbeddedServer([() => executable], store, TOKEN, (_, message, facts) => {
-    reports.push({ message, facts });
+  const reports: LogFacts[] = [];
+  const server = new EmbeddedServer([() => executable], store, TOKEN, (_level, _message, facts) => {
+    reports.push(facts);
   });
   servers.push(server);
   const pauses = () =>
-    reports.filter(({ message }) => message === "nats-server ended").map(({ facts }) => facts.restartMs);
+    reports.filter(({ event }) => event === "nats_server_ended").map(({ restartMs }) => restartMs);
   return { server, store, pauses };
 }
 
@@ -87,10 +83,10 @@ test("one that was killed is started again, after a longer pause each time", asy
 test("one that does not start says why, and is tried again after a pause that is bounded", async () => {
   const { server, pauses } = carry(undefined, script("echo no room >&2; exit 1"));
   for (let time = 1; time <= 4; time++)
-    await expect(server.endpoint()).rejects.toThrow("nats-server ended with 1: no room");
+    await expect(server.endpoint()).rejects.toThrow("nats-server exited with 1: no room");
   expect(pauses()).toEqual([100, 200, 400, 800]);
   const { server: silent } = carry(undefined, script("exit 7"));
-  await expect(silent.endpoint()).rejects.toThrow("nats-server ended with 7: it said nothing");
+  await expect(silent.endpoint()).rejects.toThrow("nats-server exited with 7: no output");
 });
 
 test("it is given the time that its node waits for its start", async () => {
@@ -188,7 +184,7 @@ test("a store that another server holds is waited for, and refused in the end", 
   const { holder, node } = refused;
   expect(await node.process.exited).toBe(1);
   expect(node.process.stderr.at(-1)).toContain("is held by another process");
-  expect(node.process.stderr.filter((line) => line.includes('"nats-server ended"')).length).toBeGreaterThan(
+  expect(node.process.stderr.filter((line) => line.includes('"nats_server_ended"')).length).toBeGreaterThan(
     2,
   );
   expect(isRunning(holder.pid as number)).toBe(true);

@@ -138,7 +138,7 @@ export class FakeSession implements StreamSession {
     const message = this.fake.messages.get(this.next);
     if (!this.waiting) return undefined;
     if (!message) {
-      this.end(`message ${this.next} was left out`);
+      this.end(`message ${this.next} was skipped`);
       return undefined;
     }
     this.next++;
@@ -160,7 +160,7 @@ export class FakeSession implements StreamSession {
   }
 
   #ask(what: string): void {
-    if (this.over) throw new Error("the session is over");
+    if (this.over) throw new Error("the session has ended");
     this.fake.asked.push(what);
   }
 }

@@ -36,7 +36,7 @@ class Setting {
     const setting = new Setting(await NatsServer.start(temporaryFolder()));
     const ahead = await setting.node(setting.ahead);
     const late = await setting.node(setting.late);
-    await ahead.process.line(/"queue open"/);
+    await ahead.process.line(/"queue_open"/);
     for (let count = 0; count < 5; count++) await ahead.client.deposit("alice", 1);
     await eventually("both have them", () => logOf(setting.ahead) === logOf(setting.late));
     if (keepLate) late.process.kill("SIGSTOP");
@@ -74,8 +74,11 @@ class Setting {
   async expectRefusal(node: CofferNode): Promise<void> {
     const isAhead = node.data === this.ahead;
     expect(await node.process.exited).toBe(1);
-    const { msg, error } = JSON.parse(node.process.stderr.at(-1) ?? "{}") as { msg: string; error: string };
-    expect(msg).toBe("the node stops");
+    const { event, error } = JSON.parse(node.process.stderr.at(-1) ?? "{}") as {
+      event: string;
+      error: string;
+    };
+    expect(event).toBe("node_failed");
     // It may hear a node that has gone on before it looks at the stream.
     if (isAhead) expect(error).toMatch(/--remake-lost-stream=[0-9]+ |: the logs differ$/);
     else expect(error).toContain(`coffer queue forget ${nameOf(this.ahead)} `);
@@ -107,7 +110,9 @@ test.concurrent("a node that starts after the one with the longer log has stoppe
   const { stdout } = await setting.queue("nodes");
   const lineOf = (name: string) => stdout.split("\n").find((line) => line.startsWith(name)) ?? "";
   const [mark] = endOf(setting.ahead).command.split(".");
-  expect(lineOf(ahead)).toMatch(new RegExp(` ${mark} +silent +has logged what the stream has lost$`));
+  expect(lineOf(ahead)).toMatch(
+    new RegExp(` ${mark} +silent +has logged messages that the stream has lost$`),
+  );
   expect(lineOf(nameOf(setting.late))).toMatch(/ silent$/);
   expect(stdout.split("\n").at(-1)).toMatch(
     /^the stream COFFER_COMMANDS begins at .* ends at [0-9]+; copies: 1$/,
@@ -129,7 +134,7 @@ test.concurrent("of two that start together neither goes on, until the longer lo
   const { seq } = endOf(setting.ahead);
   await setting.loseTail();
   const late = setting.launch(setting.late);
-  await late.process.line(/"recovered"/);
+  await late.process.line(/"log_recovered"/);
   const ahead = setting.launch(setting.ahead);
   await Promise.all([setting.expectRefusal(late), setting.expectRefusal(ahead)]);
   expect(logOf(setting.late)).toBe(before);

@@ -118,7 +118,7 @@ describe("messages", () => {
     await jsm.streams.deleteMessage(STREAM, 4);
     await consume(1);
     expect((await take(6)).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
-    expect(await session.ended).toBe("message 4 of the stream was left out");
+    expect(await session.ended).toBe("message 4 of the stream was skipped");
     expect([session.take(), session.waiting]).toEqual([undefined, false]);
   });
 
@@ -127,7 +127,7 @@ describe("messages", () => {
     await jsm.streams.purge(STREAM, { seq: 4 });
     await consume(2);
     expect(await take(1)).toEqual([]);
-    expect(await session.ended).toContain("message 2 of the stream was left out");
+    expect(await session.ended).toContain("message 2 of the stream was skipped");
   });
 
   test("of one subject are counted, those too that the server keeps back until others are taken", async () => {
@@ -146,7 +146,7 @@ describe("messages", () => {
   test("that have no number of the stream end the session", async () => {
     await consume(1);
     outside.publish(await deliverSubject(), "from nowhere");
-    expect(await session.ended).toBe("a message of the stream has no number");
+    expect(await session.ended).toBe("a message of the stream has no sequence number");
   });
 
   test("are found where some before them are gone", async () => {
@@ -220,7 +220,7 @@ describe("frames", () => {
     await session.remove();
     session.publish(1, "origin-1", body);
     await answered(1);
-    expect(answers).toEqual([{ key: 1, refused: "no stream takes commands" }]);
+    expect(answers).toEqual([{ key: 1, refused: "no stream accepts commands" }]);
   });
 
   test("are refused, or left open, by what the error of their answer is known to mean", async () => {

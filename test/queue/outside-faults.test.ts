@@ -99,8 +99,8 @@ class Setting {
 /** The node ends by itself, says why, and leaves its log as it was. */
 async function expectRefusal(node: CofferNode, why: RegExp): Promise<void> {
   expect(await node.process.exited).toBe(1);
-  const said = JSON.parse(node.process.stderr.at(-1) ?? "{}") as { msg: string; error: string };
-  expect(said.msg).toBe("the node stops");
+  const said = JSON.parse(node.process.stderr.at(-1) ?? "{}") as { event: string; error: string };
+  expect(said.event).toBe("node_failed");
   expect(said.error).toMatch(why);
   expect(said.error).not.toContain("\n");
 }
@@ -129,7 +129,7 @@ test.concurrent("a server that is killed and comes back with its store is gone o
   await setting.restartServer();
   node = await setting.node();
   await setting.work(node, 50);
-  expect(node.process.stderr.join("\n")).not.toContain("made anew");
+  expect(node.process.stderr.join("\n")).not.toContain("stream_recreated");
   await expectWhole(node, setting.tellers);
 });
 
@@ -192,7 +192,7 @@ test.concurrent("a stream that was cut back and filled again by others, beyond w
   await node.stop();
   await setting.restartServer(older);
   await setting.publishForeign(400);
-  await expectNoStart(setting, /message [0-9]+ of the stream is not the one/);
+  await expectNoStart(setting, /message [0-9]+ of the stream differs/);
 });
 
 test.concurrent("the stream of another ledger is refused by a node that runs and by one that starts, whatever it is told", async () => {
@@ -214,7 +214,7 @@ test.concurrent("the stream of another ledger is refused by a node that runs and
 test.concurrent("a stream that was not made for a ledger is refused", async () => {
   const setting = await Setting.start();
   await setting.manage((jsm) => jsm.streams.add({ name: STREAM, subjects: ["coffer.commands.*"] }));
-  await expectRefusal(setting.launch("--remake-lost-stream=0"), /not made by Coffer/);
+  await expectRefusal(setting.launch("--remake-lost-stream=0"), /not created by Coffer/);
 });
 
 const GAPS = [
@@ -269,7 +269,7 @@ test.concurrent("a node whose server is away at its start says so, and is ready 
     return status === 503 ? body : undefined;
   };
   await eventually("it says that the queue is away", async () =>
-    /^the queue is away$/.test((await problem())?.detail ?? ""),
+    /^the queue is unavailable$/.test((await problem())?.detail ?? ""),
   );
   const refused = await client.deposit("alice", 1);
   expect([refused.status, refused.body.code]).toEqual([503, "queue_unavailable"]);

@@ -76,7 +76,11 @@ test.concurrent("a full queue refuses at once, and what it refused is not in the
       continue;
     }
     refused.push(...ids);
-    expect([status, body.code, body.detail]).toEqual([503, "queue_unavailable", "the queue did not take it"]);
+    expect([status, body.code, body.detail]).toEqual([
+      503,
+      "queue_unavailable",
+      "the queue refused the command",
+    ]);
     expect(Number(headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
     break;
   }

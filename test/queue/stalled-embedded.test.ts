@@ -19,7 +19,7 @@ import { Tellers } from "../support/tellers.ts";
 
 const AT_ONCE = 8;
 const EVENTS = ["queue_stalled", "queue_answers", "nats_server_replaced"];
-const STALLED = "the queue is stalled: it stores nothing";
+const STALLED = "the queue is stalled: it does not store messages";
 
 /** What the node's log says about the queue that stores nothing. */
 function eventsOf(node: CofferNode): string[] {

@@ -21,7 +21,7 @@ const STREAM = "COFFER_COMMANDS";
 const AT_ONCE = 8;
 const PAUSE_MS = 20;
 const MAX_TRIES = 8;
-const STALLED = "the queue is stalled: it stores nothing";
+const STALLED = "the queue is stalled: it does not store messages";
 
 const ended: (() => Promise<unknown>)[] = [];
 afterAll(() => Promise.all(ended.map((end) => end())));

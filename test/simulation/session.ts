@@ -73,7 +73,7 @@ export class SimulatedSession implements StreamSession {
 
   create(firstSequence: number, metadata: Readonly<Record<string, string>>): Promise<void> {
     return this.#ask(() => {
-      if (this.at.stream) throw new Error("another node made the stream at the same moment");
+      if (this.at.stream) throw new Error("another node created the stream at the same time");
       const lastSequence = firstSequence - 1;
       this.at.stream = {
         metadata,
@@ -141,7 +141,7 @@ export class SimulatedSession implements StreamSession {
       if (!message) return undefined;
       if (message.sequence < this.#next) continue;
       if (message.sequence > this.#next) {
-        this.end(`message ${this.#next} of the stream was left out`);
+        this.end(`message ${this.#next} of the stream was skipped`);
         return undefined;
       }
       this.#next++;
@@ -192,7 +192,7 @@ export class SimulatedSession implements StreamSession {
 
 /** As the node hears it. */
 function answerOf(stored: Stored | "no stream"): Omit<PublishAnswer, "key"> {
-  if (stored === "no stream") return { refused: "no stream takes commands" };
+  if (stored === "no stream") return { refused: "no stream accepts commands" };
   if ("duplicate" in stored) return { refused: undefined, duplicate: stored.duplicate };
   const said = stored.description;
   return verdictOf(stored) === "refused" ? { refused: said } : { refused: undefined, unknown: said };

@@ -170,7 +170,7 @@ for (const [what, read, complete, fields] of REQUESTS) {
 
   test(`${what}: a field that there is not is answered with those that there are`, () => {
     expect(refusalOf(() => read(bytes({ ...complete, memo: "rent" })))).toBe(
-      `/memo is not a field here: there are ${fields}`,
+      `/memo is not a known field: the fields are ${fields}`,
     );
   });
 }

@@ -113,8 +113,8 @@ export class CofferNode {
 
   /** The process id of its nats-server. */
   async natsPid(): Promise<number> {
-    await this.process.line(/"nats-server started"/);
-    const line = this.process.stderr.findLast((text) => text.includes('"nats-server started"'));
+    await this.process.line(/"nats_server_started"/);
+    const line = this.process.stderr.findLast((text) => text.includes('"nats_server_started"'));
     return (JSON.parse(line as string) as { pid: number }).pid;
   }
 

@@ -45,10 +45,10 @@ export const transfer = movement(
   TRANSFER_FIELDS,
   {
     ...ID_FIELD,
-    from_account: { gives: "from_account", description: "The account that pays.", example: "alice" },
+    from_account: { gives: "from_account", description: "The account to debit.", example: "alice" },
     to_account: {
       gives: "to_account",
-      description: "The account that receives: another one than `from_account`.",
+      description: "The account to credit, which must differ from `from_account`.",
       example: "bob",
     },
     ...AMOUNT_FIELDS,
@@ -82,7 +82,7 @@ function movement(
 
     flaw: ({ from_account, to_account }) =>
       from_account === to_account
-        ? { field: "to_account", message: "must not be the account that pays" }
+        ? { field: "to_account", message: "must differ from from_account" }
         : undefined,
 
     execute(view, command) {

@@ -28,7 +28,7 @@ export const openAccount: CommandModule<OpenAccount, "balance_overflow"> = {
     initial_balance: {
       gives: "initial_balance",
       ifAbsent: ZERO,
-      description: "What the account begins with, in minor units (cents); 0, if it is left out.",
+      description: "The initial balance in minor units (cents). Defaults to 0.",
       example: 100,
     },
   },
