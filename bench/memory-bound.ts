@@ -3,7 +3,7 @@
  * measured, and beside it only what its settings and its ledger allow, while no accounts are opened.
  */
 
-import { SETTINGS } from "../src/config.ts";
+import { MAX_WAITING_COMMANDS } from "../src/gateway/admission.ts";
 import { SMALL_BODY_BYTES } from "../src/gateway/bodies.ts";
 import { MAX_UNTAKEN_BYTES } from "../src/link/backlog.ts";
 import { MAX_BODIES_BYTES } from "../src/node/gateways.ts";
@@ -31,7 +31,7 @@ export function memoryBound({ restBytes, transactions, connections }: MemoryUse)
     transactions * TRANSACTION_BYTES +
     TWICE * MAX_BODIES_BYTES +
     TWICE * MAX_UNTAKEN_BYTES +
-    Number(SETTINGS.maxWaitingCommands.default) * WAITING_BYTES +
+    MAX_WAITING_COMMANDS * WAITING_BYTES +
     connections * SMALL_BODY_BYTES
   );
 }

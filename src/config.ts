@@ -1,18 +1,11 @@
 /** Every setting once: its flag, environment variable, unit, default and check. */
 
-import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { AccountPrefix } from "./domain/account-prefix.ts";
 import { type Currency, parseCurrency } from "./domain/names.ts";
 import { SCOPES } from "./ports/keys.ts";
 
-/** A setting is missing, unknown or out of its range; the message names it. */
-export class WrongSetting extends Error {
-  override readonly name = "WrongSetting";
-}
-
-interface Setting<T> {
+export interface Setting<T> {
   readonly flag: string;
   /** What `--help` says; the unit stands in the flag's name. */
   readonly help: string;
@@ -122,99 +115,95 @@ function postgresUrl(url: string): string | undefined {
 }
 
 export const SETTINGS = {
-  data: text("data", "DIR", "the ledger's folder", "./data"),
+  data: text("data", "DIR", "the ledger's data directory", "./data"),
   host: {
-    ...text("host", "HOST", "the address to listen on; beyond loopback only with keys", "127.0.0.1"),
-    must: "must be an address or a host's name",
+    ...text("host", "HOST", "the address to listen on; non-loopback addresses require API keys", "127.0.0.1"),
+    must: "must be an IP address or a host name",
     parse: host,
   },
-  port: integer("port", "the port to listen on; 0 takes a free one", 8080, 0, 65_535),
-  tlsCert: text("tls-cert", "FILE", "serve HTTPS with this certificate, and those that it needs, as PEM"),
-  tlsKey: text("tls-key", "FILE", "the certificate's private key, as PEM, without a password"),
+  port: integer("port", "the port to listen on; 0 selects a free one", 8080, 0, 65_535),
+  tlsCert: text("tls-cert", "FILE", "serve HTTPS with this certificate chain (PEM)"),
+  tlsKey: text("tls-key", "FILE", "the certificate's private key (PEM, unencrypted)"),
   currency: {
-    ...text("currency", "CODE", "the ledger's default currency (USD); counts when it is opened"),
-    must: "must be 3 to 12 of A-Z 0-9, beginning with a letter",
+    ...text("currency", "CODE", "the ledger's default currency (USD); set when the ledger is opened"),
+    must: "must be 3 to 12 characters of A-Z 0-9, starting with a letter",
     parse: (given: string): Currency | undefined => parseCurrency(given),
   },
-  strict: flag("strict", "only opened accounts may be credited; counts when the ledger is opened"),
+  strict: flag("strict", "only opened accounts can be credited; set when the ledger is opened"),
   natsUrl: {
-    ...text("nats-url", "URL", "the NATS server or cluster, comma-separated; without one serve runs its own"),
+    ...text(
+      "nats-url",
+      "URL",
+      "the NATS server or cluster, comma-separated; by default the node runs its own",
+    ),
     must: "must be one or more of nats://USER:PASSWORD@HOST:PORT, comma-separated, percent-encoded",
     parse: natsUrls,
     secret: true,
   },
   streamMaxBytes: integer(
     "stream-max-bytes",
-    "the most that waiting commands may take on the queue",
+    "the maximum size of the command stream",
     1 << 30,
     1 << 20,
     Number.MAX_SAFE_INTEGER,
   ),
-  streamReplicas: integer("stream-replicas", "copies of the stream in a cluster", 1, 1, 5),
+  streamReplicas: integer("stream-replicas", "the number of stream replicas in a cluster", 1, 1, 5),
   remakeLostStream: {
     ...integer(
       "remake-lost-stream",
-      "recreate the lost stream of an external NATS from this node's log, which ends at seq N; counts for one start",
+      "recreate the lost stream of an external NATS from this node's log, which ends at seq N; valid for one start",
       0,
       0,
       Number.MAX_SAFE_INTEGER,
     ),
     default: undefined,
-    must: "must be the seq at which the log ends, as the refusal names it (start once without this to read it)",
+    must: "must be the seq at which the log ends, as reported by a start without this flag",
   },
   acceptGap: {
     ...text(
       "accept-gap",
       "FIRST-LAST",
-      "go on without these messages, which the queue has dropped before this node read them; counts for one start",
+      "continue without these messages, which the queue dropped before this node read them; valid for one start",
     ),
-    must: "must be FIRST-LAST, the messages that the refusal names (start once without this to read them)",
+    must: "must be FIRST-LAST, the missing messages, as reported by a start without this flag",
     parse: (given: string): string | undefined =>
       /^[0-9]{1,15}-[0-9]{1,15}$/.test(given) ? given : undefined,
   },
   remakeLostChanges: {
     ...integer(
       "remake-lost-changes",
-      "recreate the lost stream of balance changes after message N, the last that is written; counts for one start",
+      "recreate the lost stream of balance changes after message N, the last one written to PostgreSQL; valid for one start",
       1,
       1,
       Number.MAX_SAFE_INTEGER,
     ),
     default: undefined,
-    must: "must be the number of the last message that is written, as the refusal names it (start once without this to read it)",
+    must: "must be the number of the last message written to PostgreSQL, as reported by a start without this flag",
   },
   postgresUrl: {
-    ...text("postgres-url", "URL", "the PostgreSQL database that balances are written to; only under Bun"),
+    ...text("postgres-url", "URL", "the PostgreSQL database to write balances to; requires Bun"),
     must: "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, percent-encoded, or postgres:///DATABASE?host=FOLDER for a unix socket",
     parse: postgresUrl,
     secret: true,
   },
   postgresPartitions: integer(
     "postgres-partitions",
-    "parts of its balances with a leader each; fixed when the database is first migrated",
+    "the number of balance partitions, each with its own leader; fixed by the first migration",
     1,
     1,
     256,
   ),
-  postgresBatchSize: integer("postgres-batch-size", "balance changes written at a time", 200, 1, 100_000),
   postgresLeaseMs: integer(
     "postgres-lease-ms",
-    "for how long a node leads without a sign of life",
+    "how long a leader may go without a heartbeat before another node takes over",
     1_500,
     100,
-    MAX_TIMER_MS,
-  ),
-  postgresHeartbeatMs: integer(
-    "postgres-heartbeat-ms",
-    "how often a leader gives that sign, and others look; at most half of the lease",
-    500,
-    10,
     MAX_TIMER_MS,
   ),
   gatewayThreads: {
     ...integer(
       "gateway-threads",
-      "threads that serve HTTP; by default one less than the cores, at most 4, and one under Deno",
+      "threads that serve HTTP; by default one less than the cores, at most 4; always 1 under Deno",
       1,
       1,
       64,
@@ -223,22 +212,15 @@ export const SETTINGS = {
   },
   outcomeTimeoutMs: integer(
     "outcome-timeout-ms",
-    "how long a caller waits for an outcome",
+    "how long a request waits for its outcome",
     10_000,
     1,
     MAX_TIMER_MS,
   ),
-  maxWaitingCommands: integer(
-    "max-waiting-commands",
-    "commands that may wait for an outcome; each gateway thread takes a part of them",
-    262_144,
-    1,
-    1 << 30,
-  ),
-  maxBodyBytes: integer("max-body-bytes", "the largest body of a request", 4 << 20, 1 << 10, 64 << 20),
+  maxBodyBytes: integer("max-body-bytes", "the maximum size of a request body", 4 << 20, 1 << 10, 64 << 20),
   maxConnections: integer(
     "max-connections",
-    "HTTP connections at once; at most half of the files that the process may have open",
+    "the maximum number of HTTP connections; at most half of the open file limit",
     10_000,
     1,
     1_000_000,
@@ -252,57 +234,60 @@ export const SETTINGS = {
   ),
   snapshotCommands: integer(
     "snapshot-commands",
-    "commands behind which a snapshot is taken, so that the next start need not read the log up to there; 0 takes none",
+    "take a snapshot after this many commands, so that the next start reads only the log after it; 0 disables snapshots",
     1_000_000,
     0,
     Number.MAX_SAFE_INTEGER,
   ),
   sealCommands: integer(
     "seal-commands",
-    "commands behind which the log is sealed against people, who could make its crcs fit; 0 seals nothing",
+    "seal the log after this many commands, so that tampering is detected; 0 disables sealing",
     10_000,
     0,
     100_000,
   ),
   drainDelayMs: integer(
     "drain-delay-ms",
-    "how long a node that is told to stop serves on, not ready, so that load balancers leave it first",
+    "how long a stopping node keeps serving, not ready, so that load balancers can drain it",
     0,
     0,
     MAX_TIMER_MS,
   ),
   shutdownTimeoutMs: integer(
     "shutdown-timeout-ms",
-    "how long a stop may take before it is forced",
+    "how long a shutdown may take before it is forced",
     15_000,
     100,
     MAX_TIMER_MS,
   ),
-  logLevel: choice("log-level", "what goes to stderr", ["debug", "info", "warn", "error"], "info"),
-  fromSnapshot: flag("from-snapshot", "begin with the newest snapshot instead of the first line"),
-  to: text(
-    "to",
-    "DIR",
-    "the folder that the backup is written to: new or empty, or an earlier backup, which is extended",
-  ),
-  seals: flag("seals", "hold the log against its seals too, and name the first command that was altered"),
+  logLevel: choice("log-level", "the minimum level of log lines", ["debug", "info", "warn", "error"], "info"),
+  fromSnapshot: flag("from-snapshot", "start from the newest snapshot instead of the first line"),
+  to: text("to", "DIR", "the backup directory: new or empty, or an earlier backup to extend"),
+  seals: flag("seals", "also verify the log against its seals, and report the first altered command"),
   seal: {
-    ...text("seal", "HASH", "a seal's hash that was kept elsewhere; implies --seals"),
-    must: "must be 64 hex digits in lower case",
+    ...text("seal", "HASH", "the hash of a seal that was stored elsewhere; implies --seals"),
+    must: "must be 64 lower-case hex digits",
     parse: (given: string): string | undefined => (/^[0-9a-f]{64}$/.test(given) ? given : undefined),
   },
-  json: flag("json", "print one line of JSON"),
+  json: flag("json", "print the result as one line of JSON"),
   scope: choice(
     "scope",
-    "what a key is good for; of the first three each includes those before it, and admin metrics too",
+    "what the key permits: write includes read, and admin includes write and metrics",
     SCOPES,
   ),
   account: {
-    ...text("account", "PREFIX", "bind the key to the accounts whose names begin so"),
-    must: "must be what an account's name can begin with",
+    ...text("account", "PREFIX", "restrict the key to accounts whose names start with PREFIX"),
+    must: "must be a valid prefix of an account name",
     parse: (given: string): string | undefined => AccountPrefix.parse(given)?.text,
   },
 } as const;
+
+/** Settings of earlier versions, by their flags, and what decides now. */
+export const REMOVED_SETTINGS: Readonly<Record<string, string>> = {
+  "postgres-heartbeat-ms": "a leader renews its lease three times in --postgres-lease-ms",
+  "postgres-batch-size": "batches are as large as the writer's lag asks for",
+  "max-waiting-commands": "commands are admitted by how long they would wait",
+};
 
 export type SettingName = keyof typeof SETTINGS;
 
@@ -332,125 +317,9 @@ export type Config<N extends SettingName> = { readonly [K in N & WithDefault]: V
 
 /** The environment variable of a setting. */
 export function variableOf(name: SettingName): string {
-  return name === "natsUrl" ? "NATS_URL" : `COFFER_${SETTINGS[name].flag.toUpperCase().replaceAll("-", "_")}`;
+  return name === "natsUrl" ? "NATS_URL" : variableOfFlag(SETTINGS[name].flag);
 }
 
-/** Reads the settings `names` from flags and environment; a flag wins. Throws WrongSetting. */
-export function readConfig<N extends SettingName>(
-  names: readonly N[],
-  args: readonly string[],
-  env: Env,
-): Config<N> {
-  const options: ParseArgsOptionsConfig = {};
-  for (const name of names) {
-    const { flag, value, secret }: Setting<unknown> = SETTINGS[name];
-    options[flag] = { type: value === undefined ? "boolean" : "string" };
-    if (secret) options[fileFlagOf(flag)] = { type: "string" };
-  }
-  const flags = parseFlags(names, args, options);
-  const config: Record<string, unknown> = {};
-  for (const name of names) {
-    const setting: Setting<unknown> = SETTINGS[name];
-    const given = givenAs(setting.flag, variableOf(name), flags, env);
-    const inFile = setting.secret && givenInFile(name, given, flags, env);
-    const { source, text } = inFile ?? given ?? { source: `--${setting.flag}`, text: setting.default };
-    config[name] = text === undefined ? absent(name) : setting.parse(text);
-    if (text !== undefined && config[name] === undefined)
-      throw new WrongSetting(`${source} ${setting.must}${setting.secret ? "" : `, not "${text}"`}`);
-  }
-  return config as unknown as Config<N>;
-}
-
-/** A text, and what it came from, for messages. */
-interface Given {
-  readonly source: string;
-  readonly text: string;
-}
-
-type Flags = Readonly<Record<string, unknown>>;
-type Env = Readonly<Record<string, string | undefined>>;
-
-function givenAs(flag: string, variable: string, flags: Flags, env: Env): Given | undefined {
-  const byFlag = flags[flag];
-  if (byFlag !== undefined) return { source: `--${flag}`, text: String(byFlag) };
-  const text = env[variable];
-  return text ? { source: variable, text } : undefined;
-}
-
-/** A secret from a file: flags are visible in `ps`. Throws WrongSetting, which never shows what the file holds. */
-function givenInFile(
-  name: SettingName,
-  direct: Given | undefined,
-  flags: Flags,
-  env: Env,
-): Given | undefined {
-  const file = givenAs(fileFlagOf(SETTINGS[name].flag), `${variableOf(name)}_FILE`, flags, env);
-  if (!file) return undefined;
-  if (direct) throw new WrongSetting(`${direct.source} and ${file.source} exclude each other`);
-  const named = `${file.source} "${file.text}"`;
-  let content: string;
-  try {
-    content = readFileSync(file.text, "utf8");
-  } catch (error) {
-    throw new WrongSetting(`${named} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
-  }
-  const text = content.replace(/[\r\n]+$/, "");
-  if (text === "") throw new WrongSetting(`${named} is empty`);
-  return { source: `the content of ${named}`, text };
-}
-
-/** The flag of the file that holds a secret. */
-function fileFlagOf(flag: string): string {
-  return `${flag}-file`;
-}
-
-/** Whether a leader can miss a heartbeat and still lead. Throws WrongSetting. */
-export function checkLease({
-  postgresLeaseMs,
-  postgresHeartbeatMs,
-}: Config<"postgresLeaseMs" | "postgresHeartbeatMs">): void {
-  if (postgresHeartbeatMs * 2 <= postgresLeaseMs) return;
-  throw new WrongSetting(
-    `--postgres-heartbeat-ms must be at most half of --postgres-lease-ms, ${postgresLeaseMs}, not "${postgresHeartbeatMs}"`,
-  );
-}
-
-function parseFlags(
-  names: readonly SettingName[],
-  args: readonly string[],
-  options: ParseArgsOptionsConfig,
-): Flags {
-  try {
-    return parseArgs({ args: [...args], options, strict: true, allowNegative: true, allowPositionals: false })
-      .values;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    const flagged = /^Option '--([a-z-]+)(?: <value>)?' argument/.exec(why)?.[1];
-    const missing = names.map((name) => SETTINGS[name]).find((setting) => setting.flag === flagged);
-    throw new WrongSetting(missing ? `--${missing.flag} ${missing.must}: it has no value here` : why);
-  }
-}
-
-function absent(name: SettingName): false | undefined {
-  return SETTINGS[name].value === undefined && name !== "strict" ? false : undefined;
-}
-
-/** The lines of `--help` about these settings. */
-export function settingsHelp(names: readonly SettingName[]): string {
-  return names
-    .flatMap((name) => {
-      const { flag: option, value, help, default: byDefault, secret }: Setting<unknown> = SETTINGS[name];
-      const left = `  --${option}${value === undefined ? "" : ` ${value}`}`;
-      const more = byDefault === undefined ? "" : ` (default ${byDefault})`;
-      const variable = variableOf(name);
-      return [
-        `${left}\n        ${help}${more}; ${variable}`,
-        ...(secret
-          ? [
-              `  --${fileFlagOf(option)} FILE\n        a file that holds it: flags are visible to others; ${variable}_FILE`,
-            ]
-          : []),
-      ];
-    })
-    .join("\n");
+export function variableOfFlag(flag: string): string {
+  return `COFFER_${flag.toUpperCase().replaceAll("-", "_")}`;
 }

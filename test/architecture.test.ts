@@ -97,6 +97,15 @@ test("what only Bun or only Deno has is named in runtime/ alone", () => {
   expect(wrong).toEqual([]);
 });
 
+test("random UUIDs have one source, and the package uuid makes those of version 7", () => {
+  const wrong = sources.filter((path) => {
+    const text = readFileSync(join(SRC, path), "utf8");
+    const fromPackage = /import \{([^}]*)\} from "uuid"/.exec(text)?.[1]?.trim() ?? "v7";
+    return fromPackage !== "v7" || /\brandomUUID\b/.test(text.replaceAll("crypto.randomUUID()", ""));
+  });
+  expect(wrong).toEqual([]);
+});
+
 test("threads are started in one place, which hears how they end", () => {
   const starts = sources.filter((path) => /\bnew Worker\(/.test(readFileSync(join(SRC, path), "utf8")));
   expect(starts).toEqual(["runtime/thread.ts"]);

@@ -3,7 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { SETTINGS, type SettingName, settingsHelp } from "../src/config.ts";
+import { settingsHelp } from "../src/cli/read-config.ts";
+import { SETTINGS, type SettingName } from "../src/config.ts";
 import { EVENT_FIELDS } from "../src/domain/event-table.ts";
 import { KIND_NUMBERS } from "../src/domain/kinds.ts";
 import { createRoutes } from "../src/gateway/routes.ts";

@@ -3,13 +3,14 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { isLoopback, WrongSetting } from "../config.ts";
+import { isLoopback } from "../config.ts";
 import { KEYS_LOCK_NAME, KEYS_NAME } from "../keys/key-file.ts";
 import { KeyWatch } from "../keys/key-watch.ts";
 import type { Access } from "../node/gateways.ts";
 import type { ServeConfig } from "../node/host.ts";
 import type { NodeLog } from "../ports/node-log.ts";
 import type { TlsPair } from "../runtime/runtime.ts";
+import { WrongSetting } from "./read-config.ts";
 
 /** Throws WrongSetting, and BrokenKeyFile. */
 export function readAccess(config: ServeConfig): Access {
@@ -20,12 +21,12 @@ export function readAccess(config: ServeConfig): Access {
     const add = `coffer keys add NAME --scope read|write|admin|metrics --data ${data}`;
     if (!isLoopback(host))
       throw new WrongSetting(
-        `--host ${host} is not loopback, and ${data} has no ${KEYS_NAME}: make a key first, with ${add}`,
+        `--host ${host} is not a loopback address, and ${data} has no ${KEYS_NAME}: create a key first, with ${add}`,
       );
     const lock = join(data, KEYS_LOCK_NAME);
     if (existsSync(lock))
       throw new WrongSetting(
-        `${data} has had keys, or the making of its first one was interrupted, and has no ${KEYS_NAME}: put it back, or make a key (again) with ${add}; remove ${lock} only where everyone on this machine may do everything`,
+        `${KEYS_NAME} is missing in ${data}, which has had keys, or whose first key was not completely created: restore it, or create a key with ${add}; remove ${lock} only if everyone on this machine may have full access`,
       );
   }
   return { keys, tls };
@@ -48,16 +49,16 @@ export function warnOf({ keys, tls }: Access, { host, port }: ServeConfig, log: 
 /** Undefined for plain HTTP. Throws WrongSetting. */
 export function readTls({ tlsCert, tlsKey }: Pick<ServeConfig, "tlsCert" | "tlsKey">): TlsPair | undefined {
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
-  if (tlsCert === undefined) throw new WrongSetting("--tls-key needs --tls-cert");
-  if (tlsKey === undefined) throw new WrongSetting("--tls-cert needs --tls-key");
+  if (tlsCert === undefined) throw new WrongSetting("--tls-key requires --tls-cert");
+  if (tlsKey === undefined) throw new WrongSetting("--tls-cert requires --tls-key");
   const cert = read("--tls-cert", tlsCert);
   const key = read("--tls-key", tlsKey);
-  const certificate = parsed("--tls-cert", "a certificate as PEM", () => new X509Certificate(cert));
-  const privateKey = parsed("--tls-key", "a private key as PEM, without a password", () =>
+  const certificate = parsed("--tls-cert", "a certificate in PEM format", () => new X509Certificate(cert));
+  const privateKey = parsed("--tls-key", "an unencrypted private key in PEM format", () =>
     createPrivateKey(key),
   );
   if (!certificate.checkPrivateKey(privateKey))
-    throw new WrongSetting("--tls-key is not the key of the first certificate in --tls-cert");
+    throw new WrongSetting("--tls-key does not match the first certificate in --tls-cert");
   return { cert, key };
 }
 

@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { readConfig, WrongSetting } from "../config.ts";
 import { type BackedUp, backUp, NotABackup } from "../eventlog/backup.ts";
 import { DiskFolder, syncFolder } from "../eventlog/disk.ts";
 import { NewerFormat } from "../eventlog/line.ts";
@@ -13,6 +12,7 @@ import { crcText } from "../ports/log-position.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { type Progress, showProgress } from "./progress.ts";
+import { readConfig, WrongSetting } from "./read-config.ts";
 
 const SETTINGS = ["data", "to", "json"] as const;
 /** What is mounted where, a line each, the place in its fifth field (proc(5)). */
@@ -24,18 +24,18 @@ export const backup: CliCommand = {
   name: "backup",
   usage: "",
   help: [
-    "copies the ledger as it stands on disk, checked on the way, while a node may run; an earlier",
-    "backup is extended by what came since. To restore, copy DIR elsewhere, make keys there (they are",
-    "not in it), and coffer serve --data COPY: DIR itself is a backup only while no node runs on it",
+    "copies the ledger from disk and verifies it, even while a node is running; extends an earlier",
+    "backup by the changes since. To restore, copy DIR elsewhere, create keys there (they are not",
+    "included), and run coffer serve --data COPY. Never run a node on DIR itself",
   ].join("\n"),
   settings: SETTINGS,
   async run(args, env) {
     const { data, to, json } = readConfig(SETTINGS, args, env);
-    if (to === undefined) throw new WrongSetting("--to is needed");
+    if (to === undefined) throw new WrongSetting("--to is required");
     const started = performance.now();
     const source = new DiskFolder(data, false);
     const log = source.open(LOG_NAME, false);
-    if (!log) throw new CommandFailed(`${source.path(LOG_NAME)} is not there`);
+    if (!log) throw new CommandFailed(`${source.path(LOG_NAME)} does not exist`);
     const target = resolve(to);
     let done: BackedUp;
     try {
@@ -70,18 +70,17 @@ export const backup: CliCommand = {
 /** Whether there is nothing at `target` yet. Throws CommandFailed where a backup must not be written there. */
 function isNew(data: string, target: string): boolean {
   if (!existsSync(target)) return true;
-  if (!statSync(target).isDirectory()) throw new CommandFailed(`${target} is not a folder`);
+  if (!statSync(target).isDirectory()) throw new CommandFailed(`${target} is not a directory`);
   const names = readdirSync(target);
   if (names.includes(LOG_NAME) && isSameFile(join(data, LOG_NAME), join(target, LOG_NAME)))
-    throw new CommandFailed(`${target} holds the ledger's own log`);
-  if (names.includes(NODE_NAME))
-    throw new CommandFailed(`${target} is a ledger of its own: a node has run on it`);
+    throw new CommandFailed(`${target} contains the log of the ledger itself`);
+  if (names.includes(NODE_NAME)) throw new CommandFailed(`${target} is a live ledger: a node has run on it`);
   if (names.length > 0 && !names.includes(LOG_NAME))
     throw new CommandFailed(`${target} is neither empty nor a backup`);
   if (names.length > 0) return false;
   // What is new is renamed into its place, and nothing can be in place of a mount point.
   if (isMountPoint(target))
-    throw new CommandFailed(`${target} is where a disk is mounted: name a folder below it`);
+    throw new CommandFailed(`${target} is a mount point: specify a directory below it`);
   return true;
 }
 
@@ -142,7 +141,8 @@ async function copy(source: DiskFolder, log: AppendFile, target: DiskFolder): Pr
       },
       at: (bytes) => progress?.at(bytes),
     });
-    if (done.finding.state === "new") throw new CommandFailed(`${source.path(LOG_NAME)} has no ledger yet`);
+    if (done.finding.state === "new")
+      throw new CommandFailed(`${source.path(LOG_NAME)} contains no ledger yet`);
     return done;
   } finally {
     progress?.end();

@@ -1,7 +1,7 @@
 /** The commands of coffer: what each is called, takes and says. */
 
-import { settingsHelp, WrongSetting } from "../config.ts";
 import { type CliCommand, type Env, isExplained, type Program } from "./command.ts";
+import { settingsHelp, WrongSetting } from "./read-config.ts";
 
 /** Loaded only when it is asked for, so that `version` does not load a server. */
 const COMMANDS: Readonly<Record<string, () => Promise<CliCommand>>> = {
@@ -34,7 +34,7 @@ export async function runCli(args: readonly string[], env: Env, program: Program
         : undefined;
   if (!load) {
     console.error(
-      name === undefined ? await overview() : `coffer: there is no command "${name}"; see coffer --help`,
+      name === undefined ? await overview() : `coffer: unknown command "${name}"; see coffer --help`,
     );
     return EXIT_WRONG_USAGE;
   }
@@ -61,13 +61,13 @@ async function overview(): Promise<string> {
   const lines = commands.map(
     ({ name, usage, help }) => `  ${`${name} ${usage}`.trim()}\n      ${help.replaceAll("\n", "\n      ")}`,
   );
-  return `coffer: a digital wallet ledger\n\nusage: coffer COMMAND [flags]\n\n${lines.join("\n")}\n\ncoffer COMMAND --help tells its flags.`;
+  return `coffer: a digital wallet ledger\n\nusage: coffer COMMAND [flags]\n\n${lines.join("\n")}\n\nRun coffer COMMAND --help for the flags of a command.`;
 }
 
 function helpOf({ name, usage, help, settings }: CliCommand): string {
   const flags =
     settings.length > 0
-      ? `\n\nEvery flag has an environment variable; a flag wins.\n\n${settingsHelp(settings)}`
+      ? `\n\nEach flag has an environment variable, named after it; a flag takes precedence.\n\n${settingsHelp(settings)}`
       : "";
   return `usage: coffer ${[name, usage, ...(settings.length > 0 ? ["[flags]"] : [])].filter(Boolean).join(" ")}\n\n${help}${flags}`;
 }

@@ -1,6 +1,5 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { readConfig, WrongSetting } from "../config.ts";
 import { makeKey } from "../keys/key.ts";
 import {
   isKeyName,
@@ -15,6 +14,7 @@ import {
 import { type KeyRecord, METRICS_SCOPE, SCOPES } from "../ports/keys.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
+import { readConfig, WrongSetting } from "./read-config.ts";
 
 const SETTINGS = ["data", "scope", "account", "json"] as const;
 /** For how long other commands may hold the file. */
@@ -25,17 +25,18 @@ export const keys: CliCommand = {
   name: "keys",
   usage: "add NAME|list|revoke NAME",
   help: [
-    "the keys that callers must bring: add makes one and prints it, once; list tells all but the keys",
-    "themselves; revoke ends one. A node that runs follows within about a second",
+    "manages API keys: add creates a key and prints it once; list shows all keys except the secrets;",
+    "revoke deletes one. A running node applies changes within about a second",
   ].join("\n"),
   settings: SETTINGS,
   async run(args, env) {
     const [action, ...rest] = args;
     if (action === "list") return list(rest, env);
-    if (action !== "add" && action !== "revoke") throw new WrongSetting("say add NAME, list, or revoke NAME");
+    if (action !== "add" && action !== "revoke")
+      throw new WrongSetting("expected add NAME, list, or revoke NAME");
     const name = rest.shift();
     if (name === undefined || name.startsWith("-"))
-      throw new WrongSetting(`say ${action} NAME: the name comes before the flags`);
+      throw new WrongSetting(`expected ${action} NAME: the name precedes the flags`);
     if (!isKeyName(name)) throw new WrongSetting(`NAME ${NAME_MUST}`);
     return action === "add" ? add(name, rest, env) : revoke(name, rest, env);
   },
@@ -45,15 +46,17 @@ type Env = Parameters<CliCommand["run"]>[1];
 
 async function add(name: string, args: readonly string[], env: Env): Promise<number> {
   const { data, scope, account, json } = readConfig(SETTINGS, args, env);
-  if (scope === undefined) throw new WrongSetting(`--scope is needed: one of ${SCOPES.join(", ")}`);
+  if (scope === undefined) throw new WrongSetting(`--scope is required: one of ${SCOPES.join(", ")}`);
   if (scope === METRICS_SCOPE && account !== undefined)
-    throw new WrongSetting("--account binds a key to accounts, and --scope metrics is good for none");
+    throw new WrongSetting(
+      "--account cannot be combined with --scope metrics, which gives no access to accounts",
+    );
   mkdirSync(data, { recursive: true, mode: 0o750 });
   const { key, record } = makeKey({ name, scope, account, created: new Date().toISOString() });
   await change(data, (known) => {
     if (known.some((other) => other.name === name))
-      throw new CommandFailed(`there is a key ${name} already: revoke it first, or take another name`);
-    if (known.length >= MAX_KEYS) throw new CommandFailed(`there are ${MAX_KEYS} keys, and can be no more`);
+      throw new CommandFailed(`the key ${name} already exists: revoke it first, or choose another name`);
+    if (known.length >= MAX_KEYS) throw new CommandFailed(`the limit of ${MAX_KEYS} keys is reached`);
     return [...known, record];
   });
   console.log(json ? JSON.stringify({ ...toldOf(record), key }) : key);
@@ -65,7 +68,7 @@ async function revoke(name: string, args: readonly string[], env: Env): Promise<
   knownIn(data);
   await change(data, (known) => {
     const left = known.filter((record) => record.name !== name);
-    if (left.length === known.length) throw new CommandFailed(`there is no key ${name} in ${data}`);
+    if (left.length === known.length) throw new CommandFailed(`${data} has no key ${name}`);
     return left;
   });
   return 0;
@@ -99,7 +102,7 @@ function aligned(rows: readonly (readonly string[])[]): readonly string[] {
 
 function knownIn(data: string): readonly KeyRecord[] {
   const known = readKeys(data);
-  if (!known) throw new CommandFailed(`there is no ${join(data, KEYS_NAME)}`);
+  if (!known) throw new CommandFailed(`${join(data, KEYS_NAME)} does not exist`);
   return known;
 }
 

@@ -1,4 +1,4 @@
-import { type Config, checkLease, readConfig, WrongSetting } from "../config.ts";
+import type { Config } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { DurableLogFeed } from "../eventlog/feed.ts";
 import { LogMark } from "../eventlog/mark.ts";
@@ -12,21 +12,15 @@ import { compareBalances } from "../postgres/compare.ts";
 import { PostgresLeaderLock } from "../postgres/leader-lock.ts";
 import { LedgerSource } from "../postgres/ledger-source.ts";
 import { migrateWith, SchemaRefused } from "../postgres/migrate.ts";
-import { CATCH_UP_BATCH_SIZE } from "../postgres/pace.ts";
 import { PostgresWriter } from "../postgres/postgres-writer.ts";
 import { emptyLedger, partitionStates } from "../postgres/state.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
+import { readConfig, WrongSetting } from "./read-config.ts";
 
-const SETTINGS = [
-  "data",
-  "postgresUrl",
-  "postgresPartitions",
-  "postgresLeaseMs",
-  "postgresHeartbeatMs",
-] as const;
+const SETTINGS = ["data", "postgresUrl", "postgresPartitions", "postgresLeaseMs"] as const;
 const LOOK_INTERVAL_MS = 100;
 /** The SQLSTATE of a table that is not there. */
 const UNDEFINED_TABLE = "42P01";
@@ -36,7 +30,7 @@ type Settings = Config<(typeof SETTINGS)[number]>;
 const ACTIONS: Readonly<Record<string, (connect: SqlConnect, settings: Settings) => Promise<number>>> = {
   migrate: async (connect, { postgresPartitions }) => {
     const applied = await migrateWith(connect, postgresPartitions);
-    console.log(applied.length === 0 ? "nothing to do" : `applied ${applied.join(", ")}`);
+    console.log(applied.length === 0 ? "nothing to migrate" : `applied ${applied.join(", ")}`);
     return 0;
   },
   status: (connect) => withConnection(connect, showStatus),
@@ -48,27 +42,28 @@ export const postgres: CliCommand = {
   name: "postgres",
   usage: `${Object.keys(ACTIONS).join("|")}`,
   help: [
-    "the balances in PostgreSQL: brings the schema up to date; tells who writes what and how far;",
-    "fills topic ledger anew from the log; compares every balance of topic ledger with the log",
+    "manages the balances in PostgreSQL: migrate updates the schema; status shows the leaders and their",
+    "positions; rebuild refills topic ledger from the log; check compares its balances with the log",
   ].join("\n"),
   settings: SETTINGS,
   async run(args, env) {
     const [name, ...rest] = args;
     const action = name !== undefined && Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
-    if (!action) throw new WrongSetting("say migrate, status, rebuild or check");
+    if (!action) throw new WrongSetting("expected migrate, status, rebuild or check");
     const settings = readConfig(SETTINGS, rest, env);
-    checkLease(settings);
     if (settings.postgresUrl === undefined)
-      throw new WrongSetting("--postgres-url or --postgres-url-file is needed");
+      throw new WrongSetting("--postgres-url or --postgres-url-file is required");
     const runtime = await loadRuntime();
     if (!runtime.postgres)
-      throw new CommandFailed(`this needs Bun: ${runtime.name} has no client for PostgreSQL`);
+      throw new CommandFailed(`this command requires Bun: ${runtime.name} has no PostgreSQL client`);
     try {
       return await action(runtime.postgres(settings.postgresUrl), settings);
     } catch (error) {
       if (!(error instanceof SqlError || error instanceof SchemaRefused)) throw error;
       if (error instanceof SqlError && error.state === UNDEFINED_TABLE)
-        throw new CommandFailed("the database has no tables of Coffer: coffer postgres migrate makes them");
+        throw new CommandFailed(
+          "the database has no Coffer tables: create them with coffer postgres migrate",
+        );
       throw new CommandFailed(error.message);
     }
   },
@@ -102,7 +97,9 @@ async function check(connect: SqlConnect, { data }: Settings): Promise<number> {
       return 1;
     }
     const found = `${result.balances} balances as of seq ${result.offset}`;
-    console.log(result.written ? `ok: ${found}` : "ok, but nothing of the ledger is written there yet");
+    console.log(
+      result.written ? `ok: ${found}` : "ok, but nothing of this ledger has been written to the database yet",
+    );
     return 0;
   } finally {
     progress.end();
@@ -118,7 +115,7 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
   const file = openLog(settings.data);
   const feed = wholeLog(settings.data, file);
   const target = feed.durable.seq;
-  const { postgresPartitions, postgresLeaseMs: leaseMs, postgresHeartbeatMs: heartbeatMs } = settings;
+  const { postgresPartitions, postgresLeaseMs: leaseMs } = settings;
   await migrateWith(connect, postgresPartitions);
   const halted: string[] = [];
   const writer = new PostgresWriter(
@@ -131,7 +128,6 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
           partition,
           serviceId,
           leaseMs,
-          heartbeatMs,
         });
       },
       source: (topic, partition) =>
@@ -142,7 +138,7 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
         else if (level === "warn") console.error(`coffer postgres rebuild: ${message}: ${reason}`);
       },
     },
-    { ...settings, postgresBatchSize: CATCH_UP_BATCH_SIZE },
+    settings,
   );
   const progress = showProgress("filling", target);
   try {
@@ -159,8 +155,8 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
         await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS));
       }
       progress.end();
-      console.log(`filled up to seq ${target}`);
-      console.log("a node that had halted goes on by itself");
+      console.log(`rebuilt up to seq ${target}`);
+      console.log("a halted node resumes automatically");
       return 0;
     });
   } finally {
@@ -173,7 +169,7 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
 /** The log up to its mark: what is known to be on disk, whether or not a node writes it. */
 function wholeLog(data: string, file: AppendFile): DurableLogFeed {
   const durable = LogMark.read(new DiskFolder(data, false));
-  if (!durable) throw new CommandFailed(`${data} has no whole events.mark: start a node on it once`);
+  if (!durable) throw new CommandFailed(`${data} has no complete events.mark: start a node on it once`);
   if (durable.seq === 0) throw new CommandFailed(`the log in ${data} is empty`);
   const feed = new DurableLogFeed(file, () => durable);
   const follower = feed.follow(EMPTY_LOG);
@@ -184,7 +180,7 @@ function wholeLog(data: string, file: AppendFile): DurableLogFeed {
     throw new CommandFailed(error instanceof Error ? error.message : String(error));
   }
   if (end.seq !== durable.seq || end.crc !== durable.crc)
-    throw new CommandFailed(`events.log ends at seq ${end.seq}, its mark is at ${durable.seq}`);
+    throw new CommandFailed(`events.log ends at seq ${end.seq}, but its mark is at ${durable.seq}`);
   return feed;
 }
 
@@ -193,14 +189,14 @@ async function refuseOtherLedger(connection: SqlConnection, { durable }: Durable
   const other = partitions.find(({ ledgerId }) => ledgerId !== undefined && ledgerId !== durable.ledgerId);
   if (!other) return;
   throw new CommandFailed(
-    `the database was written from ledger ${other.ledgerId}, this folder has ${durable.ledgerId}`,
+    `the database belongs to ledger ${other.ledgerId}, but this directory to ${durable.ledgerId}`,
   );
 }
 
 function openLog(data: string): AppendFile {
   const folder = new DiskFolder(data, false);
   const file = folder.open(LOG_NAME, false);
-  if (!file) throw new CommandFailed(`${folder.path(LOG_NAME)} is not there`);
+  if (!file) throw new CommandFailed(`${folder.path(LOG_NAME)} does not exist`);
   return file;
 }
 

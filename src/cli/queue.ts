@@ -1,11 +1,11 @@
 import { jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { readConfig, WrongSetting } from "../config.ts";
 import { endpointOf } from "../queue/nats-endpoint.ts";
 import { STREAM, SUBJECT } from "../queue/nats-session.ts";
 import { NodeRegistry } from "../queue/node-registry.ts";
 import { hearPositions } from "../queue/positions.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
+import { readConfig, WrongSetting } from "./read-config.ts";
 
 const SETTINGS = ["natsUrl"] as const;
 /** What NATS takes as a key. */
@@ -14,25 +14,30 @@ const NAME = /^[\w./=-]+$/;
 export const queue: CliCommand = {
   name: "queue",
   usage: "nodes|forget NODE",
-  help: "the nodes registered on an external NATS: the message at the mark of each (the stream is purged up to the lowest) and the one that it reports now",
+  help: [
+    "manages the nodes registered on an external NATS: nodes lists each with its mark, a message number",
+    "(the stream is purged up to the lowest), and the number that it reports now; forget removes one",
+  ].join("\n"),
   settings: SETTINGS,
   async run(args, env) {
     const [action, ...rest] = args;
     const node = action === "forget" ? rest.shift() : undefined;
     if (action !== "nodes" && (action !== "forget" || node === undefined || node.startsWith("-"))) {
-      throw new WrongSetting("say nodes, or forget NODE");
+      throw new WrongSetting("expected nodes, or forget NODE");
     }
     if (node !== undefined && !NAME.test(node))
-      throw new WrongSetting("NODE is a name as coffer queue nodes prints it");
+      throw new WrongSetting("NODE must be a name as printed by coffer queue nodes");
     const { natsUrl } = readConfig(SETTINGS, rest, env);
     if (natsUrl === undefined)
-      throw new WrongSetting("--nats-url or --nats-url-file is needed: an embedded queue has no other nodes");
+      throw new WrongSetting(
+        "--nats-url or --nats-url-file is required: an embedded queue has no other nodes",
+      );
     try {
       return await ask(natsUrl, node);
     } catch (error) {
       // Not the URL itself: it may hold a password.
       const why = error instanceof Error ? error.message : String(error);
-      throw new CommandFailed(`the server of --nats-url does not answer as it should: ${why}`);
+      throw new CommandFailed(`the request to the server of --nats-url failed: ${why}`);
     }
   },
 };
@@ -63,7 +68,7 @@ async function list(connection: NatsConnection, marks: ReadonlyMap<string, numbe
   const rows = [...marks].map(([node, mark]) => {
     const reports = reported.get(node);
     const isBeyond = Math.max(mark, reports ?? 0) > (stream?.state.last_seq ?? 0);
-    const remark = isBeyond ? "has logged what the stream has lost" : "";
+    const remark = isBeyond ? "has logged messages that the stream has lost" : "";
     return [node, String(mark), reports === undefined ? "silent" : String(reports), remark];
   });
   const table = [["NODE", "MARK", "REPORTS", ""], ...rows];
@@ -75,11 +80,11 @@ async function list(connection: NatsConnection, marks: ReadonlyMap<string, numbe
         .join("  ")
         .trimEnd(),
     );
-  if (!stream) console.log(`there is no stream ${STREAM}`);
+  if (!stream) console.log(`the stream ${STREAM} does not exist`);
   else {
     const { first_seq, last_seq } = stream.state;
     console.log(
-      `the stream ${STREAM} begins at message ${first_seq} and ends at ${last_seq}; copies: ${stream.config.num_replicas}`,
+      `the stream ${STREAM} starts at message ${first_seq} and ends at ${last_seq}; replicas: ${stream.config.num_replicas}`,
     );
   }
 }

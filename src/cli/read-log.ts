@@ -46,8 +46,7 @@ export function readBehindSnapshot(
 function newestOf(data: string): FoundSnapshot {
   const folder = snapshotFolder(data);
   const exists = existsSync(folder.path(""));
-  const found =
-    exists && newestSnapshot(folder, (path, why) => console.error(`${path}: ${why}; it is passed over`));
+  const found = exists && newestSnapshot(folder, (path, why) => console.error(`${path}: ${why}; skipped`));
   if (!found) throw new CommandFailed(`${folder.path("")} has no snapshot`);
   return found;
 }
@@ -66,7 +65,7 @@ async function readLogOf(
   const mark = end === Number.POSITIVE_INFINITY ? LogMark.read(folder) : undefined;
   const file = folder.open(LOG_NAME, false);
   const path = folder.path(LOG_NAME);
-  if (!file) throw new CommandFailed(`${path} is not there`);
+  if (!file) throw new CommandFailed(`${path} does not exist`);
   const [a, b] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
   const engine = new WalletEngine([a, b]);
   const replay = new Replay(engine);

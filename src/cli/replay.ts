@@ -1,6 +1,6 @@
-import { readConfig } from "../config.ts";
 import { damageText } from "../eventlog/recovery.ts";
 import type { CliCommand } from "./command.ts";
+import { readConfig } from "./read-config.ts";
 import { digestOf, readBehindSnapshot, readWholeLog, totalsOf } from "./read-log.ts";
 
 const SETTINGS = ["data", "fromSnapshot", "json"] as const;
@@ -8,7 +8,7 @@ const SETTINGS = ["data", "fromSnapshot", "json"] as const;
 export const replay: CliCommand = {
   name: "replay",
   usage: "",
-  help: "reads the log into an empty engine and prints what comes out; changes nothing",
+  help: "replays the log into an empty engine and prints the result; changes nothing",
   settings: SETTINGS,
   async run(args, env) {
     const { data, fromSnapshot, json } = readConfig(SETTINGS, args, env);
@@ -20,7 +20,7 @@ export const replay: CliCommand = {
     }
     if (finding.size > finding.position.bytes) {
       const torn = finding.size - finding.position.bytes;
-      console.error(`${path}: the last ${torn} bytes are a torn end, which is passed over`);
+      console.error(`${path}: the last ${torn} bytes are a torn end and were skipped`);
     }
     const { ledger } = engine;
     const seconds = Math.round(summary.seconds * 1_000) / 1_000;

@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import { readConfig } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
 import { SEALS_NAME, sealText } from "../ports/seals.ts";
@@ -8,6 +7,7 @@ import { BrokenSeals, type CheckedSeals, checkSeals } from "../seals/check-seals
 import { BrokenSnapshot, readSnapshot, snapshotNames } from "../snapshots/snapshot-files.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
+import { readConfig } from "./read-config.ts";
 import { type LogSummary, readBehindSnapshot, readWholeLog, snapshotFolder, totalsOf } from "./read-log.ts";
 
 const SETTINGS = ["data", "seals", "seal"] as const;
@@ -15,7 +15,7 @@ const SETTINGS = ["data", "seals", "seal"] as const;
 export const verify: CliCommand = {
   name: "verify",
   usage: "",
-  help: "checks every seq, crc and total of the log, and its snapshots; a torn end counts as bad",
+  help: "verifies every seq, crc and total of the log, and its snapshots; a torn end is an error",
   settings: SETTINGS,
   async run(args, env) {
     const { data, seals, seal } = readConfig(SETTINGS, args, env);
@@ -31,7 +31,7 @@ export const verify: CliCommand = {
       return 1;
     }
     if (finding.size > finding.position.bytes || finding.state === "new") {
-      console.error(`${path}: line 1, byte 0: expected a ledger's opening`);
+      console.error(`${path}: line 1, byte 0: expected the opening of a ledger`);
       return 1;
     }
     const wrong = totalsOf(summary).find(({ sum }) => sum !== 0);
@@ -54,7 +54,7 @@ export const verify: CliCommand = {
 async function readSeals(data: string, kept: string | undefined): Promise<CheckedSeals | string> {
   const folder = new DiskFolder(data, false);
   const log = folder.open(LOG_NAME, false);
-  if (!log) throw new CommandFailed(`${folder.path(LOG_NAME)} is not there`);
+  if (!log) throw new CommandFailed(`${folder.path(LOG_NAME)} does not exist`);
   const seals = folder.open(SEALS_NAME, false);
   if (!seals) return noSeals(folder.path(SEALS_NAME), kept);
   const progress = showProgress("reading seals", log.size());
@@ -72,15 +72,15 @@ async function readSeals(data: string, kept: string | undefined): Promise<Checke
 
 function noSeals(path: string, kept: string | undefined): string {
   return kept === undefined
-    ? `${path} is not there: nothing was ever sealed here, or somebody has removed it. Where a seal was kept elsewhere there were some: put back a copy of the file (backups have it), and ask for that seal with --seal HASH`
-    : `${path} is not there: if the seal ${kept} was made here, somebody has removed it; a copy of the file (backups have it) tells whether the log was altered`;
+    ? `${path} does not exist: nothing was ever sealed here, or the file was removed. If a seal was stored elsewhere, there were seals: restore a copy of the file (backups include it), and verify that seal with --seal HASH`
+    : `${path} does not exist: if the seal ${kept} was made here, the file was removed; a copy of it (backups include it) shows whether the log was altered`;
 }
 
 function tellSeals({ newest, commands, torn }: CheckedSeals, seq: number): void {
-  console.log(`ok: ${commands} commands, up to event ${newest.seq}, as they were sealed`);
+  console.log(`ok: ${commands} commands, up to event ${newest.seq}, match their seals`);
   console.log(`newest seal: ${sealText(newest)}`);
-  if (seq > newest.seq) console.log(`${seq - newest.seq} events behind it are not sealed yet`);
-  if (torn > 0) console.error(`${SEALS_NAME}: the last ${torn} bytes are a torn line, which is passed over`);
+  if (seq > newest.seq) console.log(`${seq - newest.seq} events after it are not sealed yet`);
+  if (torn > 0) console.error(`${SEALS_NAME}: the last ${torn} bytes are a torn line and were skipped`);
 }
 
 /** What is wrong with a snapshot, whose tail must come to what the whole log has come to; undefined where nothing is. */
@@ -108,20 +108,20 @@ async function firstWrongSnapshot(data: string, whole: LogSummary): Promise<stri
 /** Between what the log and what a snapshot of it come to. */
 function differenceBetween(whole: LogSummary, behind: LogSummary): string | undefined {
   if (!isDeepStrictEqual(whole.finding.position, behind.finding.position))
-    return "the log ends elsewhere behind it";
+    return "the log after it ends at a different position";
   const log = whole.engine;
   const snapshot = behind.engine;
-  if (!isDeepStrictEqual(log.ledger.opened, snapshot.ledger.opened)) return "it is of another ledger";
+  if (!isDeepStrictEqual(log.ledger.opened, snapshot.ledger.opened)) return "it belongs to another ledger";
   if (log.records.size !== snapshot.records.size)
-    return `the log has ${log.records.size} transactions, the snapshot comes to ${snapshot.records.size}`;
+    return `the log has ${log.records.size} transactions, but the snapshot leads to ${snapshot.records.size}`;
   for (let number = 0; number < snapshot.records.size; number++)
     if (!log.records.same(number, snapshot.records))
-      return `transaction ${snapshot.records.idOf(number)} is another one in the log`;
+      return `transaction ${snapshot.records.idOf(number)} differs from that in the log`;
   const { balances } = log.ledger;
   if (balances.all.length !== snapshot.ledger.balances.all.length)
-    return `the log has ${balances.all.length} balances, the snapshot comes to ${snapshot.ledger.balances.all.length}`;
+    return `the log has ${balances.all.length} balances, but the snapshot leads to ${snapshot.ledger.balances.all.length}`;
   for (const balance of snapshot.ledger.balances)
     if (!isDeepStrictEqual(balances.get(balance.account, balance.currency), balance))
-      return `${balance.account} has another balance in ${balance.currency} in the log`;
+      return `the ${balance.currency} balance of ${balance.account} differs from that in the log`;
   return undefined;
 }

@@ -49,7 +49,7 @@ export function stateAt(engine: WalletEngine, position: LogPosition): SnapshotSt
   const { opened } = ledger;
   if (!opened) throw new TypeError("a ledger that is not open has no state");
   if (position.seq !== ledger.seq)
-    throw new TypeError(`the ledger stands at ${ledger.seq}, not at ${position.seq}`);
+    throw new TypeError(`the ledger is at ${ledger.seq}, not at ${position.seq}`);
   const balances = ledger.balances.all;
   const available = new Float64Array(balances.length);
   const frozen = new Float64Array(balances.length);

@@ -75,12 +75,13 @@ function copiedBefore(log: ReadableFile, target: DataFolder): LogPosition {
     const mark = LogMark.read(target);
     if (!existing && !mark) return EMPTY_LOG;
     const where = target.path("");
-    if (!existing || !mark || !endsAt(existing, mark)) throw new NotABackup(`${where} holds no whole backup`);
+    if (!existing || !mark || !endsAt(existing, mark))
+      throw new NotABackup(`${where} does not contain a complete backup`);
     if (log.size() < mark.bytes)
       throw new NotABackup(
-        `${where} is ahead of the log, or of another one: it has ${mark.bytes} bytes, the log ${log.size()}`,
+        `${where} is ahead of the log, or belongs to another one: it has ${mark.bytes} bytes, the log has ${log.size()}`,
       );
-    if (!endsAt(log, mark)) throw new NotABackup(`${where} holds a backup of another log`);
+    if (!endsAt(log, mark)) throw new NotABackup(`${where} contains a backup of another log`);
     return mark;
   } finally {
     existing?.close();
@@ -107,7 +108,7 @@ async function copyLog(
   await log.sync();
   progress.begins(from.bytes, size);
   const copy = target.open(LOG_NAME, true);
-  if (!copy) throw new Error(`${target.path(LOG_NAME)} could not be made`);
+  if (!copy) throw new Error(`${target.path(LOG_NAME)} could not be created`);
   let end = from;
   try {
     copy.truncate(from.bytes);
@@ -162,7 +163,7 @@ function expectSameChain(seals: ReadableFile, end: number, target: DataFolder): 
     copy.close();
   }
   throw new NotABackup(
-    `${target.path(SEALS_NAME)} is of another chain of seals than the ledger's: find out why; then move it out of this folder, keep it, and back up again, or back up to a new folder`,
+    `${target.path(SEALS_NAME)} belongs to another chain of seals than that of the ledger: find out why, then move it out of this directory, keep it, and back up again, or back up to a new directory`,
   );
 }
 
@@ -170,7 +171,7 @@ function bytesOf(file: ReadableFile, from: number, to: number): Buffer {
   const bytes = Buffer.alloc(to - from);
   for (let at = 0; at < bytes.length; ) {
     const read = file.read(bytes.subarray(at), from + at);
-    if (read === 0) throw new Error(`${SEALS_NAME} ended at byte ${from + at} while it was read`);
+    if (read === 0) throw new Error(`${SEALS_NAME} was truncated at byte ${from + at} while it was read`);
     at += read;
   }
   return bytes;
@@ -179,14 +180,14 @@ function bytesOf(file: ReadableFile, from: number, to: number): Buffer {
 /** Appends to the copy what it does not have of the first `end` bytes. */
 async function copySeals(seals: ReadableFile, end: number, target: DataFolder): Promise<void> {
   const copy = target.open(SEALS_NAME, true);
-  if (!copy) throw new Error(`${target.path(SEALS_NAME)} could not be made`);
+  if (!copy) throw new Error(`${target.path(SEALS_NAME)} could not be created`);
   try {
     const buffer = new Uint8Array(CHUNK_BYTES);
     let at = endOfLines(copy, copy.size());
     copy.truncate(at); // a line that an earlier backup was interrupted in
     while (at < end) {
       const read = seals.read(buffer.subarray(0, Math.min(CHUNK_BYTES, end - at)), at);
-      if (read === 0) throw new Error(`${SEALS_NAME} ended at byte ${at} while it was copied`);
+      if (read === 0) throw new Error(`${SEALS_NAME} was truncated at byte ${at} while it was copied`);
       writeAll(copy, buffer.subarray(0, read), at);
       at += read;
     }

@@ -36,6 +36,6 @@ export async function checkLines(
   const { position, break: found } = reading;
   if (found) return damageText(path, found);
   if (position.crc === end.crc && position.seq === end.seq) return undefined;
-  const expected = `event ${end.seq} with crc ${crcText(end.crc)}, as a snapshot says`;
+  const expected = `event ${end.seq} with crc ${crcText(end.crc)}, as recorded in a snapshot`;
   return damageText(path, { line: position.seq, offset: position.bytes, expected });
 }

@@ -142,7 +142,7 @@ export function lostPath(fd: number, path: string): string | undefined {
   if (named && isSame(named, open)) return undefined;
   if (open.nlink === 0n) return named ? "was replaced by another file" : "was deleted";
   const descriptor = descriptorPath(fd);
-  return `was moved${descriptor ? ` to ${readlinkSync(descriptor)}` : ""}${named ? ", and another file is in its place" : ""}`;
+  return `was moved${descriptor ? ` to ${readlinkSync(descriptor)}` : ""}${named ? ", and another file has its name" : ""}`;
 }
 
 /** Undefined if there is no such file, also because a folder above it is a file now. */

@@ -54,11 +54,11 @@ export class DurableLogFeed implements LogFeed {
           if (done === undefined || read < length || given.length > 0) {
             if (scan.break) throw new Error(`events.log is damaged at byte ${scan.break.offset}`);
             if (read < length)
-              throw new Error(`events.log is shorter than its ${from + length} bytes on disk`);
+              throw new Error(`events.log is shorter than the ${from + length} bytes that were written`);
             return given;
           }
           if (buffer.length > MAX_COMMAND_LINES_BYTES)
-            throw new Error(`events.log has no command at ${from}`);
+            throw new Error(`events.log has no command at byte ${from}`);
           buffer = Buffer.allocUnsafe(buffer.length * 2);
         }
       },
@@ -83,7 +83,7 @@ export class DurableLogFeed implements LogFeed {
       line.toString("latin1", 0, line.subarray(0, read).indexOf(NEWLINE)),
       undefined,
     );
-    if (event.type !== "LedgerOpened") throw new TypeError("the log does not begin with an opening");
+    if (event.type !== "LedgerOpened") throw new TypeError("the log does not start with an opening");
     return event.currency;
   }
 }

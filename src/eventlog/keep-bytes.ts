@@ -15,7 +15,7 @@ export async function keepBytes(
   to: number,
 ): Promise<string> {
   const kept = folder.open(name, true);
-  if (!kept) throw new Error(`${folder.path(name)} could not be made`);
+  if (!kept) throw new Error(`${folder.path(name)} could not be created`);
   try {
     for (let at = from; at < to; at += SYNC_BYTES) {
       copyBytes(file, at, Math.min(to, at + SYNC_BYTES), kept, at - from);
@@ -41,7 +41,7 @@ export function copyBytes(
   const buffer = new Uint8Array(Math.max(0, Math.min(COPY_BYTES, to - from)));
   for (let at = from; at < to; ) {
     const read = source.read(buffer.subarray(0, Math.min(buffer.length, to - at)), at);
-    if (read === 0) throw new Error(`the file ended at byte ${at} while it was copied`);
+    if (read === 0) throw new Error(`the file was truncated at byte ${at} while it was copied`);
     writeAll(target, buffer.subarray(0, read), targetAt + at - from);
     at += read;
   }

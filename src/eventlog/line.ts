@@ -56,7 +56,7 @@ export function parseLine(text: string, currency: Currency | undefined): Line {
 
 function readEvent(fields: Fields, text: string, defaultCurrency: Currency | undefined): WalletEvent {
   const { type } = fields;
-  if (!isEventType(type)) throw new BadLine("a type of event that this version knows");
+  if (!isEventType(type)) throw new BadLine("an event type known to this version");
   if (type === "LedgerOpened") checkFormat(integer(fields, "format"));
   const event: Record<string, unknown> = { type };
   for (const [name, field] of EVENT_FIELDS[type]) {

@@ -47,11 +47,11 @@ export class LogFiles {
     const how = this.log.lost();
     const size = this.log.size();
     if (size < written) throw this.#cut(`has ${size} bytes, but ${written} were written`, how);
-    if (how) throw new LostFile("log_file_lost", `${path} ${how} while the node ran`, true);
+    if (how) throw new LostFile("log_file_lost", `${path} ${how} while the node was running`, true);
     if (size > written)
       throw new LostFile(
         "log_file_lost",
-        `${path} has ${size} bytes, but ${written} were written: something else writes to it`,
+        `${path} has ${size} bytes, but ${written} were written: another process writes to it`,
       );
     this.#expectInPlace("mark_file_lost", MARK_NAME, this.mark);
     if (this.#lock) this.#expectInPlace("lock_file_lost", LOCK_NAME, this.#lock);
@@ -63,7 +63,7 @@ export class LogFiles {
    */
   expectLineEnd(end: number): void {
     if (end === 0 || (this.log.read(this.#last, end - 1) === 1 && this.#last[0] === NEWLINE)) return;
-    throw this.#cut(`does not have what was written before byte ${end}`, this.log.lost());
+    throw this.#cut(`no longer has the line that was written before byte ${end}`, this.log.lost());
   }
 
   /** Copies what the log's descriptor has up to `end`; the copy's path when it is on disk. */
@@ -84,15 +84,15 @@ export class LogFiles {
     const path = this.folder.path(LOG_NAME);
     return new LostFile(
       "log_file_lost",
-      `${path} was cut while the node ran: it ${what}${how ? `, and it ${how}` : ""}. ` +
-        "The bytes that are missing are not in the open file either: take them from a backup, a replica or a copy " +
-        `that whatever cut it has made; commands after event ${marked?.seq ?? 0}, the mark's, are also in the queue`,
+      `${path} was truncated while the node was running: it ${what}${how ? `, and it ${how}` : ""}. ` +
+        "The open file does not have the missing bytes either: restore them from a backup, a replica or a copy " +
+        `made by the program that truncated it; commands after event ${marked?.seq ?? 0}, the mark, are also in the queue`,
       how !== undefined && this.log.size() > 0,
     );
   }
 
   #expectInPlace(event: LostFile["event"], name: string, file: WatchedFile): void {
     const how = file.lost();
-    if (how) throw new LostFile(event, `${this.folder.path(name)} ${how} while the node ran`);
+    if (how) throw new LostFile(event, `${this.folder.path(name)} ${how} while the node was running`);
   }
 }

@@ -48,7 +48,7 @@ export class LogMark {
 
   static open(folder: DataFolder): LogMark {
     const file = folder.open(MARK_NAME, true);
-    if (!file) throw new Error(`${folder.path(MARK_NAME)} could not be made`);
+    if (!file) throw new Error(`${folder.path(MARK_NAME)} could not be created`);
     return new LogMark(file);
   }
 

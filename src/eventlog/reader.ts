@@ -191,7 +191,7 @@ export class LogScan {
       }
       const crc = crc32(buffer.subarray(commandAt, newline - CRC_TAIL_LENGTH), this.position.crc);
       if (crc === stated) this.#commit(crc, newline + 1 - commandAt);
-      else this.#fail(new BadLine(`"crc":"${crcText(crc)}", that of the bytes that stand here`));
+      else this.#fail(new BadLine(`"crc":"${crcText(crc)}", as computed from the bytes of this command`));
       if (this.#fault) {
         this.break = { ...this.#fault, committed: crc === stated };
         return undefined;
@@ -250,9 +250,9 @@ export class LogScan {
     try {
       if (sequence < before.sequence || (sequence === before.sequence && index <= before.index))
         throw new BadLine(`a command after ${commandText(before)}`);
-      if (at < before.at) throw new BadLine(`"at" not before ${before.at}`);
+      if (at < before.at) throw new BadLine(`"at" of at least ${before.at}`);
       const unbalanced = imbalance(events);
-      if (unbalanced) throw new BadLine(`a command whose postings add up to 0: ${unbalanced}`);
+      if (unbalanced) throw new BadLine(`a command whose postings add up to 0, but ${unbalanced}`);
       this.visitor.command({ events, end: position });
     } catch (error) {
       this.#fail(error);

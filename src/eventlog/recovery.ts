@@ -86,7 +86,7 @@ export async function inspectLog(
         visitor.command(command);
       } catch (error) {
         if (!(error instanceof ImpossibleState || error instanceof RangeError)) throw error;
-        throw new BadLine(`a possible state: ${error.message}`);
+        throw new BadLine(`an event that is valid in this state: ${error.message}`);
       }
       if (command.end.bytes === mark?.bytes) atMark = command.end;
     },
@@ -109,7 +109,7 @@ export async function inspectLog(
   const inTheMiddle =
     reading.break && file && (short || !mark) && (await hasCommandAfter(file, position.bytes));
   if (mark && short && !inTheMiddle) {
-    const expected = `${mark.bytes} bytes, as its mark says; it has ${size}: commands that were acknowledged are missing`;
+    const expected = `${mark.bytes} bytes, as recorded in its mark, found ${size}: acknowledged commands are missing`;
     return { state: "damaged", position, size, break: { line: position.seq + 1, offset: size, expected } };
   }
   if (reading.break) {
@@ -117,7 +117,7 @@ export async function inspectLog(
     if (!atEnd || reading.break.committed) return { state: "damaged", position, size, break: reading.break };
   }
   if (mark && mark.bytes > 0 && (!atMark || atMark.crc !== mark.crc || atMark.seq !== mark.seq)) {
-    const expected = `the end of event ${mark.seq} with crc ${crcText(mark.crc)}, as its mark says`;
+    const expected = `the end of event ${mark.seq} with crc ${crcText(mark.crc)}, as recorded in the mark`;
     return { state: "damaged", position, size, break: { line: mark.seq, offset: mark.bytes, expected } };
   }
   if (position.seq === 0) return { state: "new", position, size };
@@ -131,7 +131,7 @@ function missingAt(file: ReadableFile | undefined, position: LogPosition): LogBr
   const size = file?.size() ?? 0;
   const [, last] = file && size >= position.bytes ? lastCommands(file, position.bytes) : [];
   if (last && isSameEnd(last, position)) return undefined;
-  const expected = `the end of event ${position.seq} with crc ${crcText(position.crc)}, as a snapshot says: commands that were acknowledged are missing`;
+  const expected = `the end of event ${position.seq} with crc ${crcText(position.crc)}, as recorded in a snapshot: acknowledged commands are missing`;
   return { line: position.seq, offset: Math.min(size, position.bytes), expected };
 }
 
@@ -166,15 +166,15 @@ export async function recoverLog(
     if (finding.state === "damaged")
       throw new DamagedLog(
         `the log is damaged; nothing was changed: ${damageText(folder.path(LOG_NAME), finding.break)}` +
-          (rescued ? `; ${rescued.path} has what a node kept of it up to event ${rescued.seq}` : ""),
+          (rescued ? `; ${rescued.path} has a copy that a node saved, up to event ${rescued.seq}` : ""),
       );
     if (rescued && rescued.seq > finding.position.seq)
       throw new DamagedLog(
-        `${folder.path(LOG_NAME)} ends at event ${finding.position.seq}, but ${rescued.path} has what a node kept ` +
-          `of it up to event ${rescued.seq}; nothing was changed: put that one in its place, or move it out of the folder`,
+        `${folder.path(LOG_NAME)} ends at event ${finding.position.seq}, but ${rescued.path} has a copy that a node saved, ` +
+          `up to event ${rescued.seq}; nothing was changed: replace the log with that copy, or move the copy out of the directory`,
       );
     file ??= folder.open(LOG_NAME, true);
-    if (!file) throw new Error(`${folder.path(LOG_NAME)} could not be made`);
+    if (!file) throw new Error(`${folder.path(LOG_NAME)} could not be created`);
     const { position, size } = finding;
     const torn = size > position.bytes ? await keepTornBytes(folder, file, position, size) : undefined;
     if (torn) file.truncate(position.bytes);

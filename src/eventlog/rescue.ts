@@ -37,10 +37,7 @@ export async function rescueLog(
         { event, error: message, rescued, seq, bytes },
         "the log file was lost: its open file was copied",
       );
-      return new LostFile(
-        event,
-        `${message}; what the open file had of it, up to event ${seq}, is in ${rescued}`,
-      );
+      return new LostFile(event, `${message}; the open file, up to event ${seq}, was copied to ${rescued}`);
     } catch (error) {
       const descriptor = files.log.descriptorPath;
       log.error(

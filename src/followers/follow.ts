@@ -33,7 +33,7 @@ export function follow<Settings, Progress>(
   kind: FollowerKind<Settings, Progress>,
   begin: (node: FollowedNode<Settings, Progress>) => Follower | Promise<Follower>,
 ): void {
-  if (!parentPort) throw new TypeError(`the thread of ${kind.name} is started by coffer serve`);
+  if (!parentPort) throw new TypeError(`the thread ${kind.name} can only be started by coffer serve`);
   const parent = parentPort;
   const start = workerData as FollowerStart<Settings>;
   let end = start.position;
@@ -65,7 +65,7 @@ export function follow<Settings, Progress>(
 
   const run = async () => {
     const log = new DiskFolder(start.data, false).open(LOG_NAME, false);
-    if (!log) throw new Error(`${LOG_NAME} is not there`);
+    if (!log) throw new Error(`${LOG_NAME} does not exist`);
     feed = new DurableLogFeed(log, () => end);
     follower = await begin({
       ...start,

@@ -77,7 +77,7 @@ export class FollowerThread<Settings, Progress> {
         return;
       case "stopped":
         if (this.#stopping || this.kind.upTo === "start") this.#finish();
-        else this.#halt("it has finished, though the node goes on");
+        else this.#halt("it finished while the node was running");
         return;
       default:
         unreachable(message);

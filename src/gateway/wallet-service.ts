@@ -258,8 +258,8 @@ export class WalletService {
     for (let index = 0; index < sent.outcomes.length; index++) {
       const outcome = sent.outcomes[index] as Outcome;
       if (outcome.seq > seq) seq = outcome.seq;
-      if (outcome.status !== "committed")
-        failures.push({ index, code: outcome.status === "opened" ? "account_exists" : outcome.reason });
+      if (outcome.status === "opened") throw new TypeError("only an opening opens an account");
+      if (outcome.status !== "committed") failures.push({ index, code: outcome.reason });
       else if (outcome.replayed) replayed++;
       else committedCount++;
     }
@@ -318,7 +318,6 @@ const REFUSALS: Record<"transaction_id_conflict" | "account_exists", string> = {
 const FAILURES = {
   unavailable: "queue_unavailable",
   overloaded: "overloaded",
-  too_large: "batch_too_large",
 } as const;
 
 function failed(

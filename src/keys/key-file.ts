@@ -36,7 +36,7 @@ const MODE = 0o600;
 const GROUP_READS = 0o040;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-export const NAME_MUST = "must be 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit";
+export const NAME_MUST = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, starting with a letter or digit";
 
 /** The file is there, and cannot be read or understood. The message names it. */
 export class BrokenKeyFile extends Error {
@@ -129,7 +129,7 @@ function giveTo(like: Stats, fd: number, path: string): void {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new NotTheOwner(
-      `${path} cannot be given to user ${like.uid}, whose keys they are (${code}): run coffer keys as the node's user; nothing was changed`,
+      `cannot change the owner of ${path} to user ${like.uid}, who owns the keys (${code}): run coffer keys as the user of the node; nothing was changed`,
     );
   }
   if (isForGroup) fchmodSync(fd, MODE | GROUP_READS);
@@ -149,11 +149,12 @@ const FIELDS: Readonly<Record<keyof KeyRecord, Check>> = {
 /** Throws InvalidInput, whose message never has what stands in the file. */
 function recordsOf(value: JsonValue): readonly KeyRecord[] {
   if (!Array.isArray(value)) throw new InvalidInput("must be an array of keys", "");
-  if (value.length > MAX_KEYS) throw new InvalidInput(`must be at most ${MAX_KEYS} keys`, "");
+  if (value.length > MAX_KEYS) throw new InvalidInput(`must have at most ${MAX_KEYS} keys`, "");
   const records = value.map((item, index) => recordOf(item, pointer("", index)));
   for (const field of ["name", "id"] as const) {
     const seen = new Set(records.map((record) => record[field]));
-    if (seen.size < records.length) throw new InvalidInput(`have the same ${field} twice`, "");
+    if (seen.size < records.length)
+      throw new InvalidInput(`must not have two keys with the same ${field}`, "");
   }
   return records;
 }
@@ -161,7 +162,7 @@ function recordsOf(value: JsonValue): readonly KeyRecord[] {
 function recordOf(value: JsonValue, path: string): KeyRecord {
   if (!(value instanceof Map)) throw new InvalidInput("must be an object", path);
   for (const key of value.keys())
-    if (!Object.hasOwn(FIELDS, key)) throw new InvalidInput("has a field that is not known", path);
+    if (!Object.hasOwn(FIELDS, key)) throw new InvalidInput("has an unknown field", path);
   const record: Record<string, string> = {};
   for (const [field, isGood] of Object.entries(FIELDS)) {
     const text = value.get(field);

@@ -89,10 +89,7 @@ export function encodeOutcome({ number, outcomes }: FrameOutcome): OutcomeColumn
   return { number, count: outcomes.length, committed, others };
 }
 
-export function decodeOutcome(
-  origin: string,
-  { number, count, committed, others }: OutcomeColumns,
-): FrameOutcome {
+export function decodeOutcome({ number, count, committed, others }: OutcomeColumns): FrameOutcome {
   const outcomes: Outcome[] = new Array(count);
   for (const { place, outcome } of others) outcomes[place] = outcome;
   for (let place = 0; place < count; place++) {
@@ -106,7 +103,7 @@ export function decodeOutcome(
       to_balance: committed[at + 2] as Money,
     };
   }
-  return { origin, number, outcomes };
+  return { number, outcomes };
 }
 
 /** What the read model of a gateway has to start with. */

@@ -12,7 +12,6 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { v4 } from "uuid";
 import { parseTransactionId } from "../domain/names.ts";
 import { DiskFolder, makeFolders, syncFolder } from "../eventlog/disk.ts";
 import { LOCK_NAME } from "../eventlog/log-files.ts";
@@ -31,7 +30,7 @@ export function makeFolder(path: string): void {
     makeFolders(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST" || code === "ENOTDIR") throw new NodeRefused(`${path} is not a folder`);
+    if (code === "EEXIST" || code === "ENOTDIR") throw new NodeRefused(`${path} is not a directory`);
     throw error;
   }
 }
@@ -59,16 +58,16 @@ export function nodeName(data: string): string {
   const name = text.trim();
   if (parseTransactionId(name) === undefined)
     throw new NodeRefused(
-      `${path} is empty or damaged: it must hold the name of this node, a UUID. Put it back (with an external NATS, ` +
-        `"coffer queue nodes" lists the names), or delete the file: then the node takes a new name, and the old one ` +
-        `is to be removed with "coffer queue forget"`,
+      `${path} is empty or damaged: it must contain the name of this node, a UUID. Restore it (with an external NATS, ` +
+        `"coffer queue nodes" lists the names), or delete the file: the node then generates a new name, and the old one ` +
+        `must be removed with "coffer queue forget"`,
     );
   return name;
 }
 
 /** On disk before it is used: a node that forgets its name stays registered under it. */
 function newNodeName(data: string, path: string): string {
-  const name = v4();
+  const name = crypto.randomUUID();
   const fd = openSync(`${path}.new`, "w", 0o640);
   try {
     writeFileSync(fd, `${name}\n`);

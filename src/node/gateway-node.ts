@@ -35,7 +35,8 @@ export interface GatewayParts {
 
 export interface GatewaySettings {
   readonly outcomeTimeoutMs: number;
-  readonly maxWaitingCommands: number;
+  /** The most that may wait here, weighed as admission.ts does. */
+  readonly mostWaiting: number;
 }
 
 export class GatewayNode {
@@ -57,7 +58,7 @@ export class GatewayNode {
   ) {
     const { port, clock, origin, newTransactionId } = parts;
     this.balances = this.#balances;
-    this.#queue = new LinkedQueue(Buffer.from(origin).toString("hex"), port, {
+    this.#queue = new LinkedQueue(port, {
       recovered: (ledger) => this.#balances.restore(ledger),
       changed: (changes) => {
         this.#balances.apply(changes);
@@ -76,7 +77,7 @@ export class GatewayNode {
         );
       },
     });
-    this.#sender = new CommandSender(this.#queue, this.#queue, clock, { ...settings, origin });
+    this.#sender = new CommandSender(this.#queue, clock, { ...settings, origin });
     this.wallet = new WalletService(this.#sender, this.#balances, newTransactionId, () => this.unready());
   }
 
@@ -115,7 +116,7 @@ export class GatewayNode {
   metrics(): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#scrapes.push((text) => {
-        if (text === undefined) reject(new Error("the node could not tell its metrics"));
+        if (text === undefined) reject(new Error("the metrics could not be collected"));
         else resolve(text);
       });
       this.parts.port.post({ type: "metrics" });

@@ -4,15 +4,13 @@
  */
 
 import process from "node:process";
-import { Registry } from "prom-client";
 import packageJson from "../../package.json" with { type: "json" };
-import { LOG_FORMAT } from "../domain/commands/commands.ts";
-import { REJECTIONS } from "../domain/rejections.ts";
+import { GIVEN_REJECTIONS, LOG_FORMAT } from "../domain/commands/commands.ts";
 import type { EngineCounters } from "../engine/engine-loop.ts";
 import type { EngineMeasures } from "../metrics/engine-measures.ts";
+import { type Labels, Metrics, only, type Sample } from "../metrics/exposition.ts";
 import { GatewayMeasures, KINDS } from "../metrics/gateway-measures.ts";
 import type { Histogram } from "../metrics/histogram.ts";
-import { type Labels, LookedUpMetrics, only, type Sample } from "../metrics/looked-up-metric.ts";
 import type { LogPosition } from "../ports/log-position.ts";
 import type { PartitionProgress } from "../postgres/partition-writer.ts";
 import type { StreamState } from "../queue/stream-session.ts";
@@ -55,9 +53,8 @@ const FRESH_MS = 50;
 const REFUSALS = ["transaction_id_conflict", "account_exists"] as const;
 
 export class NodeMetrics {
-  readonly #registry = new Registry();
-  readonly #metrics = new LookedUpMetrics(this.#registry);
-  #text: Promise<string> | undefined;
+  readonly #metrics = new Metrics();
+  #text: string | undefined;
   #madeMs = 0;
 
   constructor(private readonly node: MeasuredNode) {
@@ -70,11 +67,11 @@ export class NodeMetrics {
   }
 
   /** In Prometheus' text format, version 0.0.4; at most some milliseconds old. */
-  text(): Promise<string> {
+  text(): string {
     const nowMs = performance.now();
-    if (!this.#text || nowMs - this.#madeMs > FRESH_MS) {
+    if (this.#text === undefined || nowMs - this.#madeMs > FRESH_MS) {
       this.#madeMs = nowMs;
-      this.#text = this.#registry.metrics();
+      this.#text = this.#metrics.text();
     }
     return this.#text;
   }
@@ -83,38 +80,38 @@ export class NodeMetrics {
     const { node } = this;
     const { name, version } = node.runtime;
     const build = { version: packageJson.version, log_format: String(LOG_FORMAT), runtime: name };
-    this.#metrics.gauge("coffer_build_info", "1; the labels say what runs", () => [
+    this.#metrics.gauge("coffer_build_info", "Always 1; the labels describe the build", () => [
       { labels: { ...build, runtime_version: version }, value: 1 },
     ]);
-    this.#gauge("process_start_time_seconds", "When the process started, since 1970", () => {
+    this.#gauge("process_start_time_seconds", "Start time of the process since 1970", () => {
       return performance.timeOrigin / 1_000;
     });
-    this.#counter("process_cpu_seconds_total", "User and system time of all threads", () => {
+    this.#counter("process_cpu_seconds_total", "User and system CPU time of all threads", () => {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
     });
-    this.#gauge("process_resident_memory_bytes", "Resident memory", () => process.memoryUsage.rss());
+    this.#gauge("process_resident_memory_bytes", "Resident memory size", () => process.memoryUsage.rss());
     const threads = <T>(engine: T, of: (gateway: GatewayMeasures) => T) =>
       [[{ thread: "engine" }, engine], ...this.#gateways(of, "thread", "gateway-")] as const;
-    this.#metrics.gauge("coffer_heap_bytes", "What the objects of a thread take", () =>
+    this.#metrics.gauge("coffer_heap_bytes", "Heap size of a thread", () =>
       samples(threads(process.memoryUsage().heapUsed, ({ told }) => told.heapBytes)),
     );
     this.#metrics.histogram(
       "coffer_event_loop_lag_seconds",
-      "By how much a timer of a thread was late, five times a second",
+      "Delay of a timer in a thread, sampled five times a second",
       () => threads<Histogram>(node.measures.loopLag, ({ loopLag }) => loopLag),
     );
-    this.#gauge("coffer_disk_free_bytes", "Free on the disk of the ledger's folder", () => {
+    this.#gauge("coffer_disk_free_bytes", "Free space on the disk of the data directory", () => {
       return node.disk().freeBytes;
     });
-    this.#gauge("coffer_disk_min_free_bytes", "Free bytes below which commands are refused", () => {
+    this.#gauge("coffer_disk_min_free_bytes", "Free space below which commands are refused", () => {
       return node.disk().minFreeBytes;
     });
   }
 
   #http(): void {
     const { gateways } = this.node;
-    this.#metrics.counter("coffer_http_requests_total", "Answers, by path and status", () =>
+    this.#metrics.counter("coffer_http_requests_total", "HTTP responses, by path and status", () =>
       GatewayMeasures.sum(gateways)
         .answers()
         .map(({ path, status, count }) => ({
@@ -124,7 +121,7 @@ export class NodeMetrics {
     );
     this.#metrics.histogram(
       "coffer_http_request_duration_seconds",
-      "From a request's head to its answer: one command, a batch, a read, the rest",
+      "Time from the head of a request to its response, by kind: one command, a batch, a read, other",
       () => {
         const { durations } = GatewayMeasures.sum(gateways);
         return KINDS.map((kind) => [{ kind }, durations.get(kind) as Histogram] as const);
@@ -132,28 +129,30 @@ export class NodeMetrics {
     );
     // Every gateway tells of the whole process.
     const most = (of: (gateway: GatewayMeasures) => number) => Math.max(0, ...gateways.map(of));
-    this.#gauge("coffer_http_connections", "Open connections of callers", () =>
+    this.#gauge("coffer_http_connections", "Open HTTP connections", () =>
       most(({ told }) => told.connections),
     );
     this.#gauge(
       "coffer_http_connections_full",
-      "1 while there are so many that nobody else is let in, and 10 seconds after",
+      "1 while the connection limit is reached, and for 10 seconds afterwards",
       () => most(({ told }) => told.full),
     );
-    this.#metrics.gauge("coffer_waiting_commands", "Commands that wait for their outcome", () =>
+    this.#metrics.gauge("coffer_waiting_commands", "Commands waiting for their outcome", () =>
       samples(this.#gateways(({ told }) => told.waitingCommands)),
     );
     this.#metrics.gauge(
       "coffer_read_model_lag_events",
-      "Events on disk that a gateway's read model does not have yet",
+      "Events on disk not yet in the read model of a gateway",
       () => samples(this.#gateways(({ told }) => told.readModelLag)),
     );
   }
 
   #engine(): void {
     const { node } = this;
-    this.#gauge("coffer_taking_commands", "1 where commands are taken, else 0", () => Number(node.taking()));
-    this.#metrics.counter("coffer_commands_total", "Commands decided, by what they came to", () => {
+    this.#gauge("coffer_taking_commands", "1 if the node accepts commands, otherwise 0", () =>
+      Number(node.taking()),
+    );
+    this.#metrics.counter("coffer_commands_total", "Commands executed, by outcome", () => {
       const counters = node.counters();
       if (!counters) return [];
       const { committed, opened, repeated, rejected, refused } = counters;
@@ -163,7 +162,7 @@ export class NodeMetrics {
           [{ outcome: "opened" }, opened],
           [{ outcome: "repeated" }, repeated],
         ]),
-        ...REJECTIONS.map((reason) => ({
+        ...GIVEN_REJECTIONS.map((reason) => ({
           labels: { outcome: "rejected", reason },
           value: rejected.get(reason) ?? 0,
         })),
@@ -173,44 +172,60 @@ export class NodeMetrics {
         })),
       ];
     });
-    this.#counter("coffer_outside_commands_total", "Commands that came straight to the stream", () => {
-      return node.counters()?.foreign;
-    });
-    this.#counter("coffer_malformed_messages_total", "Messages of the stream that are no commands", () => {
+    this.#counter(
+      "coffer_outside_commands_total",
+      "Commands published to the stream directly, not by a gateway",
+      () => {
+        return node.counters()?.foreign;
+      },
+    );
+    this.#counter("coffer_malformed_messages_total", "Messages in the stream that are not commands", () => {
       return node.counters()?.malformed;
     });
     const { commands, messages, seconds } = node.measures.batch;
-    this.#histogram("coffer_batch_commands", "Commands that the engine executed at once", commands);
-    this.#histogram("coffer_batch_messages", "Messages of the stream that it executed at once", messages);
-    this.#histogram("coffer_batch_execution_seconds", "Executing a batch, without the disk", seconds);
+    this.#histogram("coffer_batch_commands", "Commands executed in one batch of the engine", commands);
+    this.#histogram("coffer_batch_messages", "Stream messages executed in one batch of the engine", messages);
+    this.#histogram("coffer_batch_execution_seconds", "Time to execute a batch, without disk I/O", seconds);
   }
 
   #log(): void {
     const { node } = this;
     this.#gauge("coffer_log_seq", "Events in the log on disk", () => node.durable()?.seq);
-    this.#gauge("coffer_log_bytes", "Bytes of the log on disk", () => node.durable()?.bytes);
+    this.#gauge("coffer_log_bytes", "Size of the log on disk", () => node.durable()?.bytes);
     const { bytes, seconds } = node.measures.log;
-    this.#histogram("coffer_log_write_size_bytes", "Bytes written to the log at once", bytes);
-    this.#histogram("coffer_log_write_duration_seconds", "Writing and syncing them", seconds);
+    this.#histogram("coffer_log_write_size_bytes", "Size of a write to the log", bytes);
+    this.#histogram("coffer_log_write_duration_seconds", "Time to write to the log and sync it", seconds);
     this.#counter("coffer_snapshots_total", "Snapshots written", () => node.snapshots().written);
-    this.#gauge("coffer_snapshots_failed", "1 where one could not be written, so no more are taken", () => {
-      return Number(node.snapshots().failed);
-    });
+    this.#gauge(
+      "coffer_snapshots_failed",
+      "1 if a snapshot could not be written, so that no more are taken; otherwise 0",
+      () => {
+        return Number(node.snapshots().failed);
+      },
+    );
     this.#gauge("coffer_snapshot_seq", "Events in the newest snapshot", () => node.snapshots().newest?.seq);
-    this.#gauge("coffer_snapshot_timestamp_seconds", "The time of its last event, since 1970", () => {
-      const { newest } = node.snapshots();
-      return newest && newest.at / 1_000;
-    });
-    this.#gauge("coffer_sealed_seq", "The last event that the newest seal covers", () => {
+    this.#gauge(
+      "coffer_snapshot_timestamp_seconds",
+      "Time of the last event in the newest snapshot, since 1970",
+      () => {
+        const { newest } = node.snapshots();
+        return newest && newest.at / 1_000;
+      },
+    );
+    this.#gauge("coffer_sealed_seq", "Sequence number of the last event covered by the newest seal", () => {
       return node.seals()?.newest?.seq;
     });
-    this.#gauge("coffer_seal_timestamp_seconds", "The time of that event, since 1970", () => {
-      const newest = node.seals()?.newest;
-      return newest && newest.at / 1_000;
-    });
+    this.#gauge(
+      "coffer_seal_timestamp_seconds",
+      "Time of the last event covered by the newest seal, since 1970",
+      () => {
+        const newest = node.seals()?.newest;
+        return newest && newest.at / 1_000;
+      },
+    );
     this.#gauge(
       "coffer_sealing_halted",
-      "1 where nothing is sealed until the node is started again, else 0; its log says why",
+      "1 if sealing has halted until the node is restarted, otherwise 0; the log has the reason",
       () => {
         const seals = node.seals();
         return seals && Number(seals.halted);
@@ -222,21 +237,21 @@ export class NodeMetrics {
     const { node } = this;
     this.#counter(
       "coffer_queue_sessions_total",
-      "How often the queue was open; each beyond 1 reconnected",
+      "Sessions opened with the queue; each after the first is a reconnect",
       () => {
         return node.queue().sessions;
       },
     );
-    this.#gauge("coffer_queue_waiting_messages", "Messages of the stream that are not executed yet", () => {
+    this.#gauge("coffer_queue_waiting_messages", "Messages in the stream not yet executed", () => {
       return node.queue().behind;
     });
-    this.#gauge("coffer_queue_messages", "Messages that the stream holds, executed or not", () => {
+    this.#gauge("coffer_queue_messages", "Messages in the stream, executed or not", () => {
       const { stream } = node.queue();
       return stream && Math.max(0, stream.lastSequence - stream.firstSequence + 1);
     });
     this.#gauge(
       "coffer_queue_fill_ratio",
-      "How much of its room the stream takes; at 1 it takes no more",
+      "Fill ratio of the stream; at 1 it accepts no more messages",
       () => {
         return node.queue().stream?.fill;
       },
@@ -257,15 +272,17 @@ export class NodeMetrics {
       );
     partitions(
       "coffer_postgres_lag",
-      "Events (ledger) or messages (changes) that PostgreSQL does not have yet",
+      "Events (ledger) or messages (changes) not yet written to PostgreSQL",
       ({ lag }) => lag,
     );
-    partitions("coffer_postgres_leading", "1 where this node writes the partition, else 0", (partition) =>
-      Number(partition.is === "leading"),
+    partitions(
+      "coffer_postgres_leading",
+      "1 if this node is the leader of the partition, otherwise 0",
+      (partition) => Number(partition.is === "leading"),
     );
     partitions(
       "coffer_postgres_halted",
-      "1 where nothing is written until the node is started again, else 0; its log says why",
+      "1 if writing has halted until the database is rebuilt or the node is restarted, otherwise 0; the log has the reason",
       (partition) => Number(partition.is === "halted"),
     );
   }

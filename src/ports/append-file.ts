@@ -27,7 +27,7 @@ export interface AppendFile extends ReadableFile, WatchedFile {
 export function writeAll(file: AppendFile, bytes: Uint8Array, at: number): void {
   for (let written = 0; written < bytes.length; ) {
     const taken = file.write(bytes.subarray(written), at + written);
-    if (taken <= 0) throw new Error("the file takes no bytes");
+    if (taken <= 0) throw new Error("the file accepts no more bytes");
     written += taken;
   }
 }

@@ -80,14 +80,14 @@ export class BalanceChangeSource implements ChangeSource {
       if (topicOffset === 0) await create(session, 0);
       else if (this.#hasRemade || this.options.remakeLostChanges !== topicOffset)
         throw new Divergence(
-          `${next}; --remake-lost-changes=${topicOffset} recreates it after the last message that is written, without what it held`,
+          `${next}; --remake-lost-changes=${topicOffset} recreates it after the last message written to PostgreSQL, without the messages it had`,
         );
       else if (position.offset < topicOffset)
-        throw new Error(`${next}; the partition that is written up to ${topicOffset} has to make it anew`);
+        throw new Error(`${next}; the partition that is written up to ${topicOffset} must recreate it`);
       else this.#remakeBehind = topicOffset;
       return true;
     } finally {
-      session.end("it was only looked at");
+      session.end("the stream was only inspected");
     }
   }
 
@@ -109,7 +109,7 @@ export class BalanceChangeSource implements ChangeSource {
       this.#stream = stream;
       return stream;
     } catch (error) {
-      session.end("it could not be opened");
+      session.end("the stream could not be opened");
       throw error;
     }
   }
@@ -138,13 +138,13 @@ export class BalanceChangeSource implements ChangeSource {
 /** The first message that is to be read after `offset`, or why there is none: the stream is not the one. */
 async function firstMessage(session: NatsSession, { offset, crc }: CommitPosition): Promise<number | string> {
   const state = await session.stream();
-  if (!state) return `the stream ${BALANCE_CHANGES.stream} is gone`;
+  if (!state) return `the stream ${BALANCE_CHANGES.stream} does not exist`;
   if (offset === 0) return 1;
   const message = await session.message(offset);
   if (message && crcText(crc32(message.data)) === crc) return offset + 1;
   const continues = Number(state.metadata[CONTINUES_AFTER]);
   if (Number.isSafeInteger(continues) && continues >= offset) return continues + 1;
-  return `message ${offset} of the stream ${BALANCE_CHANGES.stream} is not the one that was written last`;
+  return `message ${offset} of the stream ${BALANCE_CHANGES.stream} is not the one that was last written to PostgreSQL`;
 }
 
 async function create(session: NatsSession, after: number): Promise<void> {
@@ -244,7 +244,7 @@ class BalanceChangeStream implements ChangeStream {
     try {
       const state = await session.stream();
       if (!state) {
-        session.end("the stream is gone");
+        session.end("the stream was deleted");
         return;
       }
       if (this.#committed <= this.#purgedBefore) return;
@@ -252,7 +252,7 @@ class BalanceChangeStream implements ChangeStream {
       await session.jsm.streams.purge(BALANCE_CHANGES.stream, { filter: this.subject, seq });
       this.#purgedBefore = seq;
     } catch (error) {
-      session.end(`the stream cannot be looked at: ${error instanceof Error ? error.message : error}`);
+      session.end(`the stream cannot be inspected: ${error instanceof Error ? error.message : error}`);
     }
   }
 }

@@ -76,13 +76,15 @@ async function balancesAt(
     for (const { partition, offset, crc: committed } of unmet.values()) {
       if (seq < offset) continue;
       unmet.delete(partition);
-      const here = seq === offset ? crcText(crc) : "no command that ends there";
+      const here = seq === offset ? crcText(crc) : "no command that ends at that position";
       if (here !== committed)
-        differences.push(`partition ${partition} has crc ${committed} at seq ${offset}, the log has ${here}`);
+        differences.push(
+          `partition ${partition} has crc ${committed} at seq ${offset}, but the log has ${here}`,
+        );
     }
   });
   for (const { partition, offset } of unmet.values())
-    differences.push(`partition ${partition} is written up to seq ${offset}, the log ends at ${lastSeq}`);
+    differences.push(`partition ${partition} is written up to seq ${offset}, but the log ends at ${lastSeq}`);
   return differences[0] === undefined ? holdings : { difference: differences[0] };
 }
 
@@ -97,12 +99,12 @@ async function firstDifference(
     for (const { account_id, currency_code, available, frozen } of rows) {
       const key = keyOf({ account: account_id, currency: currency_code });
       const holding = log.get(key);
-      if (!holding) return `${key}: the database has a balance, the log has none`;
+      if (!holding) return `${key}: the database has a balance, but the log has none`;
       if (holding.available !== available || holding.frozen !== frozen)
-        return `${key}: the database has ${available} available and ${frozen} frozen, the log ${holding.available} and ${holding.frozen}`;
+        return `${key}: the database has ${available} available and ${frozen} frozen, but the log has ${holding.available} and ${holding.frozen}`;
       log.delete(key);
     }
   }
   const [missing] = log.keys();
-  return missing === undefined ? undefined : `${missing}: the log has a balance, the database has none`;
+  return missing === undefined ? undefined : `${missing}: the log has a balance, but the database has none`;
 }

@@ -11,7 +11,14 @@ import type { Clock } from "../ports/clock.ts";
 import { type SqlConnection, SqlError } from "../ports/sql-connection.ts";
 import type { Topic } from "./balance-changes.ts";
 import commitUnderFence from "./commit.sql" with { type: "text" };
-import { type CommitPosition, Deposed, type LeaderLock, type Lease, type LockState } from "./leadership.ts";
+import {
+  type CommitPosition,
+  Deposed,
+  heartbeatMs,
+  type LeaderLock,
+  type Lease,
+  type LockState,
+} from "./leadership.ts";
 import look from "./look.sql" with { type: "text" };
 import release from "./release.sql" with { type: "text" };
 import renew from "./renew.sql" with { type: "text" };
@@ -23,7 +30,6 @@ export interface LeaderLockSettings {
   /** This node's name among those that may lead. */
   readonly serviceId: string;
   readonly leaseMs: number;
-  readonly heartbeatMs: number;
 }
 
 /** What the fence raises. */
@@ -54,7 +60,7 @@ export class PostgresLeaderLock implements LeaderLock {
   async look(): Promise<LockState> {
     const { topic, partition } = this.settings;
     const [row] = await this.connection.query<LockRow & LookRow>(look, [topic, partition]);
-    if (!row) throw new Error(`there is no partition ${topic}/${partition}`);
+    if (!row) throw new Error(`the partition ${topic}/${partition} does not exist`);
     const { free, topic_offset, generation } = row;
     return { free, position: positionOf(row), topicOffset: Number(topic_offset), generation };
   }
@@ -102,8 +108,8 @@ class HeldLease implements Lease {
     this.#heldUntilMs = sentMs + leaseMs;
     this.#expireLater();
     this.#beatLater();
-    void connection.ended.then((why) => this.#end(`the lock's connection is over: ${why}`));
-    void writing.ended.then((why) => this.#end(`the writer's connection is over: ${why}`));
+    void connection.ended.then((why) => this.#end(`the connection of the lock was closed: ${why}`));
+    void writing.ended.then((why) => this.#end(`the connection of the writer was closed: ${why}`));
   }
 
   assertHeld(): void {
@@ -155,7 +161,7 @@ class HeldLease implements Lease {
   }
 
   #beatLater(): void {
-    this.#cancelHeartbeat = this.clock.after(this.settings.heartbeatMs, () => {
+    this.#cancelHeartbeat = this.clock.after(heartbeatMs(this.settings.leaseMs), () => {
       this.#beat().catch((error) => this.#beatFailed(error));
     });
   }
@@ -167,7 +173,7 @@ class HeldLease implements Lease {
     const held = await this.connection.query(renew, [topic, partition, token, leaseMs]);
     if (this.#over !== undefined) return;
     if (held.length === 0) {
-      this.#end("another node has taken the lock");
+      this.#end("another node has acquired the lock");
       return;
     }
     this.#heldUntilMs = sentMs + leaseMs;

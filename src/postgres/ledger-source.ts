@@ -52,14 +52,14 @@ export class LedgerSource implements ChangeSource {
     if (durable.ledgerId === undefined) return undefined;
     if (ledgerId !== null && ledgerId !== durable.ledgerId) {
       throw new Divergence(
-        `the database was written from ledger ${ledgerId}, this folder has ${durable.ledgerId}`,
+        `the database belongs to ledger ${ledgerId}, but this directory to ${durable.ledgerId}`,
       );
     }
     if (durable.seq < offset) return undefined;
     const end = this.feed.positionAt(offset);
-    const here = end ? crcText(end.crc) : "no command that ends there";
+    const here = end ? crcText(end.crc) : "no command that ends at that position";
     if (!end || here !== crc) {
-      throw new Divergence(`the database has crc ${crc} at seq ${offset}, the log has ${here}`);
+      throw new Divergence(`the database has crc ${crc} at seq ${offset}, but the log has ${here}`);
     }
     return end;
   }

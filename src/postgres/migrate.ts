@@ -93,7 +93,7 @@ async function lock(connection: SqlConnection): Promise<void> {
     await connection.query(lockSchema, [ADVISORY_LOCK]);
   } catch (error) {
     if (!(error instanceof SqlError) || error.state !== LOCK_NOT_AVAILABLE) throw error;
-    throw new SqlError("another node is just migrating the database", error.state);
+    throw new SqlError("another node is migrating the database", error.state);
   }
 }
 
@@ -106,7 +106,7 @@ async function isMigrated(connection: SqlConnection, partitions: number): Promis
   const version = await schemaVersion(connection);
   if (version > MIGRATIONS.length) {
     throw new SchemaRefused(
-      `the database has schema ${version}, this version knows ${MIGRATIONS.length}: it was migrated by a newer Coffer`,
+      `the database has schema ${version}, but this version of Coffer supports ${MIGRATIONS.length}: it was migrated by a newer version`,
     );
   }
   return version === MIGRATIONS.length && (await arePartitionsFixed(connection, partitions));
@@ -118,7 +118,7 @@ async function arePartitionsFixed(connection: SqlConnection, partitions: number)
   if (!fixed) return false;
   if (fixed.partitions !== partitions) {
     throw new SchemaRefused(
-      `the database was made with ${fixed.partitions} partitions, not ${partitions}: this cannot be changed later`,
+      `the database was created with ${fixed.partitions} partitions, not ${partitions}: the number cannot be changed`,
     );
   }
   return true;

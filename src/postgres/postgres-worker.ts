@@ -23,7 +23,6 @@ follow(POSTGRES, async ({ settings, feed, onTaking, progress, report }) => {
     postgresUrl = "",
     postgresPartitions,
     postgresLeaseMs: leaseMs,
-    postgresHeartbeatMs: heartbeatMs,
   } = config;
   /** Since when the node takes no commands; undefined while it does. */
   let closedSinceMs: number | undefined;
@@ -32,7 +31,7 @@ follow(POSTGRES, async ({ settings, feed, onTaking, progress, report }) => {
   });
   const isCutOff = () => closedSinceMs !== undefined && systemClock.nowMs() - closedSinceMs > leaseMs;
   const runtime = await loadRuntime();
-  if (!runtime.postgres) throw new Error(`${runtime.name} has no client for PostgreSQL`);
+  if (!runtime.postgres) throw new Error(`${runtime.name} has no PostgreSQL client`);
 
   const balanceChanges = (partition: number): BalanceChangeSource => {
     const names = balanceChangesOf(postgresPartitions);
@@ -53,7 +52,6 @@ follow(POSTGRES, async ({ settings, feed, onTaking, progress, report }) => {
           partition,
           serviceId: name,
           leaseMs,
-          heartbeatMs,
         }),
       source: (topic, partition) => {
         if (!topicsOf(config).includes(topic)) return undefined;

@@ -121,8 +121,8 @@ export class EmbeddedServer {
       }
     }
     throw new QueueRefused(
-      `nats-server cannot be run from anywhere (${failures.join("; ")}): are these folders mounted noexec? ` +
-        "Allow one of them to run programs, or use an external server (NATS_URL)",
+      `nats-server cannot be run from anywhere (${failures.join("; ")}): are these directories mounted noexec? ` +
+        "Remount one of them without noexec, or use an external server (NATS_URL)",
     );
   }
 
@@ -183,7 +183,7 @@ export class EmbeddedServer {
       signal,
       restartMs: this.#backoffMs,
     });
-    const why = `nats-server ended with ${signal ?? code}: ${errors.at(-1) ?? "it said nothing"}`;
+    const why = `nats-server exited with ${signal ?? code}: ${errors.at(-1) ?? "no output"}`;
     if (code !== EXIT_STORE_HELD) return new Error(why);
     this.#heldSinceMs ??= this.#startedMs;
     return performance.now() - this.#heldSinceMs > HELD_PATIENCE_MS ? new QueueRefused(why) : new Error(why);

@@ -8,11 +8,11 @@
  * refused, and one is sent again and again until it is stored.
  */
 
-import { crc32 } from "node:zlib";
 import type { Clock } from "../ports/clock.ts";
 import type {
   CommandMessages,
   CommandQueue,
+  FrameName,
   LogWitness,
   OutgoingFrame,
   QueueMessage,
@@ -57,7 +57,7 @@ export interface NatsQueueNode<S extends StreamSession> {
   nodePositions(session: S): Promise<readonly NodePosition[]>;
   /** The stream has lost commands of this log; called before the node is refused, so that others learn of it. */
   lost(session: S, log: LogPosition): Promise<void>;
-  /** A frame without commands, under a new id: only its answer matters. */
+  /** A frame without commands, under a new origin: only its answer matters. */
   emptyFrame(): EmptyFrame;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
@@ -90,10 +90,8 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   #stopping = false;
   readonly #unsettled: UnsettledFrames;
   readonly #watch: StoreWatch;
-  /** The last message that was taken, and what it looked like. */
-  #taken:
-    | { readonly sequence: number; readonly at: number; readonly length: number; readonly crc: number }
-    | undefined;
+  /** The last message that was taken. */
+  #taken: QueueMessage | undefined;
   #wake: (() => void) | undefined;
   #wakeBackoff: (() => void) | undefined;
   #refusedMs = Number.NEGATIVE_INFINITY;
@@ -138,20 +136,17 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     this.#unsettled.publish(session, frame);
   }
 
-  settle(id: string): void {
-    this.#unsettled.settle(id);
+  settle(frame: FrameName, count: number): boolean {
+    return this.#unsettled.settle(frame, count);
   }
 
-  abandon(id: string): void {
-    this.#unsettled.abandon(id);
+  abandon(frame: FrameName): void {
+    this.#unsettled.abandon(frame);
   }
 
   take(): QueueMessage | undefined {
     const message = this.#session?.take();
-    if (message) {
-      const { sequence, at, data } = message;
-      this.#taken = { sequence, at, length: data.length, crc: crc32(data) };
-    }
+    if (message) this.#taken = message;
     return message;
   }
 
@@ -236,7 +231,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       this.#watch.sending(session);
       return await session.ended;
     } finally {
-      session.end("the session is over");
+      session.end("the session has ended");
       this.#session = undefined;
       this.#open = undefined;
       this.#watch.left();
@@ -256,7 +251,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const facts = await this.#facts(session, lastKnown({ log, taken }));
     let verdict = judgeStream({ stream: facts, log, taken });
     if (facts && verdict.do === "continue" && this.#isClogged(facts, verdict.next)) {
-      verdict = { do: "lost", next: verdict.next, why: "it is full of messages that wrote nothing" };
+      verdict = { do: "lost", next: verdict.next, why: "it is full of messages that changed nothing" };
     }
     // A stream that is recreated goes on after all that this node has taken.
     const end = verdict.do === "lost" ? verdict.next - 1 : (facts?.lastSequence ?? 0);
@@ -289,9 +284,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     if (!message) return false;
     const taken = this.#taken;
     if (!taken) return this.node.witness.holdsLast(message);
-    return (
-      taken.at === message.at && taken.length === message.data.length && taken.crc === crc32(message.data)
-    );
+    return taken.at === message.at && Buffer.compare(taken.data, message.data) === 0;
   }
 
   /** Throws QueueRefused if the node must not go on. `beyond`: what other nodes have that the stream has lost. */
@@ -303,14 +296,14 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const mayRemake = embedded || (!this.#hasJoined && remakeLostStream === log.seq);
     if (verdict.do === "lost" && !mayRemake) {
       await this.node.lost(session, log);
-      const others = beyond ?? "other nodes may hold what it lost";
+      const others = beyond ?? "other nodes may have what it lost";
       throw new QueueRefused(
         `${verdict.why}; ${others}. --remake-lost-stream=${log.seq} recreates it from this node's log, which ends at seq ${log.seq}`,
       );
     }
     if (verdict.do === "gap" && acceptGap !== verdict.missing) {
       throw new QueueRefused(
-        `${verdict.why}: copy the log of another node; if none has these commands, --accept-gap=${verdict.missing} goes on without them`,
+        `${verdict.why}: copy the log of another node; if none has these commands, --accept-gap=${verdict.missing} continues without them`,
       );
     }
     if (beyond !== undefined) throw new QueueRefused(beyond);
@@ -362,7 +355,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   async #catchUp(session: S, next: number): Promise<void> {
     for (;;) {
       const stream = await session.stream();
-      if (!stream) throw new Error("the stream is gone");
+      if (!stream) throw new Error("the stream was deleted");
       const { metadata, lastSequence } = stream;
       const position = await this.#reach(session, lastSequence < next ? 0 : lastSequence, next - 1);
       if (position === undefined || position.seq > 0) return;
@@ -385,12 +378,12 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
       // The stream's last messages may have been deleted: they never come.
       const waited = Math.max(this.#taken?.sequence ?? 0, before) + 1;
       if (waited <= sequence && (await session.firstFrom(waited)) === undefined)
-        session.end(`the stream's messages from ${waited} to ${sequence} are gone`);
+        session.end(`the stream's messages from ${waited} to ${sequence} are missing`);
     }
   }
 
-  #answered({ id, refused, unknown, duplicate }: PublishAnswer): void {
-    const unsettled = this.#unsettled.answered(id, unknown !== undefined);
+  #answered({ key, refused, unknown, duplicate }: PublishAnswer): void {
+    const unsettled = this.#unsettled.answered(key, unknown !== undefined);
     if (unknown !== undefined) {
       // Whether it was taken is open: it is sent again.
       this.#watch.refused(unknown);
@@ -405,7 +398,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     }
     // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
     if (refused === undefined || unsettled.sends > 1 || unsettled.doubtful) return;
-    this.#unsettled.settle(id);
+    this.#unsettled.forget(unsettled.frame);
     unsettled.frame.refused("the queue refused the command");
     this.#lookAgain(refused);
   }

@@ -124,9 +124,9 @@ export class NatsSession implements StreamSession {
       `${this.#inbox}.*`,
       (message) => {
         const answer = answerOf(message);
-        if (answer) answered({ id: message.subject.slice(this.#inbox.length + 1), ...answer });
+        if (answer) answered({ key: Number(message.subject.slice(this.#inbox.length + 1)), ...answer });
       },
-      (error) => this.end(`answers of the queue cannot be read: ${error.message}`),
+      (error) => this.end(`the responses of the queue cannot be read: ${error.message}`),
     );
   }
 
@@ -211,7 +211,7 @@ export class NatsSession implements StreamSession {
       });
     } catch (error) {
       if (!isApiError(error, STREAM_NAME_IN_USE)) throw error;
-      throw new Error("another node made the stream at the same moment");
+      throw new Error("another node created the stream at the same time");
     }
   }
 
@@ -232,10 +232,10 @@ export class NatsSession implements StreamSession {
   }
 
   /** Publishes a frame; its answer goes to `answered`. */
-  publish(id: string, bytes: Uint8Array): void {
+  publish(key: number, id: string, bytes: Uint8Array): void {
     const carrying = headers();
     carrying.set("Nats-Msg-Id", `${id}-${proofOf(id)}`);
-    this.connection.publish(SUBJECT, bytes, { reply: `${this.#inbox}.${id}`, headers: carrying });
+    this.connection.publish(SUBJECT, bytes, { reply: `${this.#inbox}.${key}`, headers: carrying });
   }
 
   /** Begins to consume at `sequence`; of a `subject` alone, the stream's numbers may leave gaps. */
@@ -286,7 +286,7 @@ export class NatsSession implements StreamSession {
       const { message } = received;
       if (message.sequence < this.#next) continue;
       if (message.sequence > this.#next && !this.#filtered) {
-        this.end(`message ${this.#next} of the stream was left out`);
+        this.end(`message ${this.#next} of the stream was skipped`);
         return undefined;
       }
       this.#next = message.sequence + 1;
@@ -345,7 +345,7 @@ export class NatsSession implements StreamSession {
     this.#silentLooks = 0;
     const stamp = stampOf(message.reply ?? "");
     if (stamp) this.#store(stamp, message.data);
-    else if (headersOf(message)?.code !== CONTROL) this.end("a message of the stream has no number");
+    else if (headersOf(message)?.code !== CONTROL) this.end("a message of the stream has no sequence number");
     else if (message.reply?.startsWith(FLOW_CONTROL)) {
       this.#received.push({ flow: message });
       this.#flows++;
@@ -357,9 +357,9 @@ export class NatsSession implements StreamSession {
   }
 
   #store({ sequence, at, delivery, pending }: Stamp, data: Uint8Array): void {
-    if (this.#filtered && delivery > this.#delivered + 1) this.end("the consumer left a message out");
+    if (this.#filtered && delivery > this.#delivered + 1) this.end("the consumer skipped a message");
     else if (this.#received.length - this.#head >= MAX_BUFFERED_MESSAGES)
-      this.end("the stream sends faster than it is read");
+      this.end("the stream is read too slowly");
     else {
       this.#pending = pending;
       this.#delivered = Math.max(this.#delivered, delivery);
@@ -405,9 +405,9 @@ function proofOf(id: string): string {
 }
 
 /** Undefined for what is no answer of JetStream: the frame will be sent again. */
-function answerOf(message: Msg): Omit<PublishAnswer, "id"> | undefined {
+function answerOf(message: Msg): Omit<PublishAnswer, "key"> | undefined {
   if (message.data.length === 0)
-    return headersOf(message)?.code === NO_RESPONDERS ? { refused: "no stream takes commands" } : undefined;
+    return headersOf(message)?.code === NO_RESPONDERS ? { refused: "no stream accepts commands" } : undefined;
   let error: PublishError | undefined;
   let duplicate: unknown;
   try {

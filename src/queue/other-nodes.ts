@@ -32,5 +32,5 @@ export function nodeBeyond(
 
 /** Why a node must not go on. */
 export function beyondText({ node, sequence }: NodePosition, lastSequence: number): string {
-  return `node ${node} has logged commands up to message ${sequence}, but the stream ends at ${lastSequence}: it has lost what that node has. Start that node first and follow its refusal; if it is gone for good, coffer queue forget ${node} gives up what only it has`;
+  return `node ${node} has logged commands up to message ${sequence}, but the stream ends at ${lastSequence}: the stream has lost messages that the node has. Start that node first and follow its error message; if it is permanently lost, coffer queue forget ${node} gives up the commands that only it has`;
 }

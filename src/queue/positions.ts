@@ -136,7 +136,7 @@ export class Positions {
     const here = crc === undefined ? "no such command" : crcText(crc);
     if (here !== claim.crc) {
       this.diverged(
-        `node ${claim.node} has crc ${claim.crc} after command ${claim.command}, this one has ${here}: the logs differ`,
+        `node ${claim.node} has crc ${claim.crc} after command ${claim.command}, but this one has ${here}: the logs differ`,
       );
     }
   }

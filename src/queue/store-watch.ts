@@ -139,10 +139,10 @@ export class StoreWatch {
     if (this.#unstoredTicks > STALL_TICKS)
       this.#stalled =
         this.#refusal === undefined
-          ? `no answer to a frame for ${STALL_MS} ms`
-          : `no frame was stored for ${STALL_MS} ms; the last answer was: ${this.#refusal}`;
+          ? `no response to a frame for ${STALL_MS} ms`
+          : `no frame was stored for ${STALL_MS} ms; the last response was: ${this.#refusal}`;
     else if (this.#silentTicks > SILENT_TICKS)
-      this.#stalled = `no answer to a question about the stream for ${STALL_MS} ms`;
+      this.#stalled = `no response to a request for the state of the stream for ${STALL_MS} ms`;
     if (this.#stalled !== undefined) this.events.stalled(this.#stalled);
   }
 }

@@ -60,17 +60,17 @@ export function judgeStream({ stream, log, taken }: QueueFacts): Verdict {
   const known = lastKnown({ log, taken });
   const next = known + 1;
   if (!stream) {
-    return known === 0 ? { do: "create" } : { do: "lost", next, why: "the stream is gone" };
+    return known === 0 ? { do: "create" } : { do: "lost", next, why: "the stream does not exist" };
   }
   const { metadata, firstSequence, lastSequence, holdsLastKnown, firstAfterKnown } = stream;
   const ledgerId = metadata[METADATA.ledgerId];
   if (ledgerId === undefined)
-    return { do: "another", next, why: "the stream was not made by Coffer: it has no ledger_id" };
+    return { do: "another", next, why: "the stream was not created by Coffer: it has no ledger_id" };
   if (log.ledgerId !== undefined && ledgerId !== log.ledgerId) {
     return {
       do: "another",
       next,
-      why: `the stream belongs to ledger ${ledgerId}, this folder to ${log.ledgerId}`,
+      why: `the stream belongs to ledger ${ledgerId}, but this directory to ${log.ledgerId}`,
     };
   }
   const continuation = continuationOf(metadata, log);
@@ -89,19 +89,19 @@ export function judgeStream({ stream, log, taken }: QueueFacts): Verdict {
   if (known === 0) {
     return {
       do: "refuse",
-      why: `the stream begins at message ${firstSequence}, and this folder has none before: copy the log of another node`,
+      why: `the stream starts at message ${firstSequence}, and this directory has none of the earlier messages: copy the log of another node`,
     };
   }
   if (from !== undefined || (firstSequence > next && lastSequence >= next)) {
     const first = from ?? next;
-    const why = `message ${first} of the stream is gone, the next that it has is ${found}`;
+    const why = `message ${first} of the stream is missing, the next one is ${found}`;
     const missing = `${first}-${found - 1}`;
     return { do: "gap", next: holdsLastKnown && taken === undefined ? known : found, missing, why };
   }
   return {
     do: "lost",
     next,
-    why: `message ${known} of the stream is not the one that the log was made from`,
+    why: `message ${known} of the stream differs from the one that the log was written from`,
   };
 }
 

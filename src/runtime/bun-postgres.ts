@@ -39,7 +39,7 @@ export function connectTo(url: string): SqlConnect {
       const [row] = (await reserved.unsafe(openSession, [applicationName, String(timeoutMs)])) as {
         pid: number;
       }[];
-      if (!row) throw new Error("the server does not tell its process");
+      if (!row) throw new Error("the server does not report its process id");
       return new BunConnection(pool, reserved, row.pid, ended.promise, options);
     } catch (error) {
       await pool.close({ timeout: 0 });
@@ -67,7 +67,7 @@ function makePool(url: string, ended: (why: string) => void): SQL {
     });
   } catch (error) {
     throw new SqlError(
-      `the PostgreSQL URL has a wrong parameter: ${error instanceof Error ? error.message : error}`,
+      `the PostgreSQL URL has an invalid parameter: ${error instanceof Error ? error.message : error}`,
       undefined,
     );
   }

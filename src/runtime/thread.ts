@@ -26,7 +26,7 @@ export class Thread<In, Out> {
     });
     this.#worker.on("error", (error: Error) => this.#fail(error));
     this.#worker.on("messageerror", (error: Error) => this.#fail(error));
-    this.#worker.on("exit", (code) => this.#fail(new Error(`the thread of ${name} has ended with ${code}`)));
+    this.#worker.on("exit", (code) => this.#fail(new Error(`the thread ${name} exited with ${code}`)));
   }
 
   /** `handedOver` are buffers in the message that the caller gives away. Nothing is posted once it is over. */

@@ -54,17 +54,17 @@ export async function checkSeals(
     }
   } catch (error) {
     if (!(error instanceof BadSeal)) throw error;
-    const good = check.newest ? `up to event ${check.newest.seq} the log is as it was sealed` : "";
+    const good = check.newest ? `up to event ${check.newest.seq} the log matches its seals` : "";
     throw new BrokenSeals(
       `${path(SEALS_NAME)}: line ${line}: expected ${error.message}${good && `; ${good}`}`,
     );
   }
   const { newest, commands } = check;
-  if (!newest) throw new BrokenSeals(`${path(SEALS_NAME)}: there is no seal`);
+  if (!newest) throw new BrokenSeals(`${path(SEALS_NAME)} contains no seal`);
   if (!isKept)
     throw new BrokenSeals(
-      `${path(SEALS_NAME)}: no seal has the hash ${kept}: seals were cut, or made anew for a log that was altered, ` +
-        "or it is one of another ledger",
+      `${path(SEALS_NAME)}: no seal has the hash ${kept}: seals were removed, or recreated for an altered log, ` +
+        "or the hash belongs to another ledger",
     );
   return { newest, commands, torn };
 }
@@ -109,11 +109,11 @@ class SealCheck {
       throw this.#broken(
         firstLine,
         firstByte,
-        `lines up to ${this.#lines} as seal ${seal.seal} covers them, though each fits its digest`,
+        `lines up to ${this.#lines} as covered by seal ${seal.seal}, although each command matches its digest`,
       );
     const [, last] = lastCommands(this.log, seal.bytes);
     if (!last || last.seq !== seal.seq || last.at !== seal.at || commandText(last) !== seal.command)
-      throw new BadSeal("the seq, command and time of the command that it covers last");
+      throw new BadSeal("the seq, command and time of the last command that it covers");
     if (!this.newest && openingOf(this.log)?.ledger_id !== seal.ledger_id)
       throw new BadSeal("the ledger_id of the log");
     this.commands += seal.commands;
@@ -129,9 +129,9 @@ class SealCheck {
     return this.#broken(
       this.#lines + 1,
       this.#at,
-      `the command that seal ${seal.seal} covers here; what stands here says: seq ${said(/^\{"seq":([0-9]+),/)}, ` +
-        `transaction ${id}, command "${name}". It was altered or put in, or the one before it taken out; ` +
-        "everything before it is as it was sealed",
+      `the command that seal ${seal.seal} covers here, found seq ${said(/^\{"seq":([0-9]+),/)}, ` +
+        `transaction ${id}, command "${name}". It was altered or inserted, or the one before it was removed; ` +
+        "everything before it matches its seals",
     );
   }
 
@@ -139,7 +139,7 @@ class SealCheck {
     return this.#broken(
       this.#lines + 1,
       this.#at,
-      `a command that seal ${seal.seal} covers: no whole one begins here; from here on ${seal.bytes - this.#at} bytes were sealed`,
+      `a command that seal ${seal.seal} covers, but no complete one starts here; ${seal.bytes - this.#at} bytes from here on were sealed`,
     );
   }
 

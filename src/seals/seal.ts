@@ -103,11 +103,11 @@ export function parseSeal(line: string): SealLine {
 /** Whether a seal follows the one before, none before the first. Throws BadSeal. */
 export function checkChain({ seal, body }: SealLine, previous: Seal | undefined): void {
   const hash = chained(previous, body);
-  if (seal.hash !== hash) throw new BadSeal(`"hash":"${hash}", that of what stands here`);
+  if (seal.hash !== hash) throw new BadSeal(`"hash":"${hash}", as computed from this line`);
   const number = (previous?.seal ?? 0) + 1;
   if (seal.seal !== number) throw new BadSeal(`"seal":${number}`);
   if (previous && seal.ledger_id !== previous.ledger_id)
     throw new BadSeal(`"ledger_id":"${previous.ledger_id}"`);
   if (seal.bytes <= (previous?.bytes ?? 0) || seal.seq <= (previous?.seq ?? 0))
-    throw new BadSeal("a place behind the seal before");
+    throw new BadSeal("a position after that of the previous seal");
 }

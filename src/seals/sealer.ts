@@ -51,7 +51,7 @@ export class Sealer {
   static async open(folder: DataFolder, log: ReadableFile, sealCommands: number): Promise<Sealer> {
     const path = folder.path(SEALS_NAME);
     const file = folder.open(SEALS_NAME, true);
-    if (!file) throw new Error(`${path} could not be made`);
+    if (!file) throw new Error(`${path} could not be created`);
     try {
       const tail = readTail(file);
       checkLast(log, tail);
@@ -63,7 +63,7 @@ export class Sealer {
       return new Sealer(folder, log, sealCommands, tail, cut);
     } catch (error) {
       throw error instanceof BadSeal
-        ? new SealsDoNotFit(`${path}: its end is not as it was written: expected ${error.message}`)
+        ? new SealsDoNotFit(`${path}: its end is damaged: expected ${error.message}`)
         : error;
     } finally {
       file.close();
@@ -94,7 +94,8 @@ export class Sealer {
       this.#part.command(command);
       return !this.isFull;
     });
-    if (bytes.length === 0) throw new DamagedLog(`the log has no whole command at byte ${this.#commands.at}`);
+    if (bytes.length === 0)
+      throw new DamagedLog(`the log has no complete command at byte ${this.#commands.at}`);
     this.#part.bytes(bytes);
     return true;
   }
@@ -132,7 +133,7 @@ export class Sealer {
 
   #file(): AppendFile {
     const file = this.folder.open(SEALS_NAME, false);
-    if (!file) throw new SealsDoNotFit(`${this.#path} is gone`);
+    if (!file) throw new SealsDoNotFit(`${this.#path} was deleted`);
     return file;
   }
 
@@ -142,7 +143,7 @@ export class Sealer {
     if (this.#newest) {
       file.read(tail, this.#size - HASH_TAIL_LENGTH);
       if (HASH_TAIL.exec(tail.toString("latin1"))?.[1] !== this.#newest.hash)
-        throw new SealsDoNotFit(`${this.#path}: seal ${this.#newest.seal} is not there any more`);
+        throw new SealsDoNotFit(`${this.#path}: seal ${this.#newest.seal} is missing`);
     }
     return file.size() > this.#size;
   }
@@ -162,7 +163,7 @@ function checkLast(log: ReadableFile, { before, last }: SealTail): void {
   const size = log.size();
   if (size < last.bytes)
     throw new SealsDoNotFit(
-      `the log has ${size} bytes, but ${last.bytes} are sealed: commands that were sealed are missing`,
+      `the log has ${size} bytes, but ${last.bytes} are sealed: sealed commands are missing`,
     );
   const part = new SealedPart();
   const commands = new CommandBytes(log, before?.bytes ?? 0);
@@ -174,6 +175,6 @@ function checkLast(log: ReadableFile, { before, last }: SealTail): void {
   const { seal } = part.seal(last, before);
   if (seal.log !== last.log)
     throw new SealsDoNotFit(
-      `the log is not as seal ${last.seal} says: coffer verify --seals names the first command that was altered`,
+      `the log does not match seal ${last.seal}: coffer verify --seals reports the first altered command`,
     );
 }

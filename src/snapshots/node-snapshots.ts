@@ -128,6 +128,6 @@ export class NodeSnapshots {
     const opening = file && openingOf(file);
     file?.close();
     if (opening && !isDeepStrictEqual(opening, state.opened))
-      throw new DamagedLog(`the snapshot ${name} is of another ledger than the log`);
+      throw new DamagedLog(`the snapshot ${name} belongs to another ledger than the log`);
   }
 }

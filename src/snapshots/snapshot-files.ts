@@ -107,7 +107,7 @@ export function readSnapshot(folder: FileFolder, name: string): FoundSnapshot {
   const numbers = whole.subarray(end + 1);
   const { balances } = state.counts;
   if (numbers.length !== 2 * balances * Float64Array.BYTES_PER_ELEMENT || crc32(numbers) !== columns)
-    throw new BrokenSnapshot("its columns are not those that were written");
+    throw new BrokenSnapshot("its columns differ from those that were written");
   const doubles = new Float64Array(new Uint8Array(numbers).buffer);
   const parts = (of: (typeof FILES)[number]) =>
     withFile(folder, of, (file) => readParts(file, folder.path(of), files[of]));
@@ -121,7 +121,7 @@ export function readSnapshot(folder: FileFolder, name: string): FoundSnapshot {
     linesIn(found.balances) !== balances ||
     files.transactions.bytes !== state.counts.transactions * RECORD_BYTES
   )
-    throw new BrokenSnapshot("it does not have as much as it says");
+    throw new BrokenSnapshot("it is shorter than its header states");
   const columnsOf = { available: doubles.slice(0, balances), frozen: doubles.slice(balances) };
   return { name, files, state: { ...state, ...columnsOf }, ...found };
 }
@@ -134,7 +134,7 @@ function linesIn(text: string): number {
 
 function withFile<T>(folder: FileFolder, name: string, read: (file: AppendFile) => T): T {
   const file = folder.open(name, false);
-  if (!file) throw new BrokenSnapshot(`${folder.path(name)} is not there`);
+  if (!file) throw new BrokenSnapshot(`${folder.path(name)} does not exist`);
   try {
     return read(file);
   } finally {
@@ -146,7 +146,7 @@ function readBytes(file: AppendFile, length: number, at = 0): Buffer<ArrayBuffer
   const bytes = Buffer.from(new ArrayBuffer(length));
   for (let read = 0; read < length; ) {
     const more = file.read(bytes.subarray(read), at + read);
-    if (more === 0) throw new BrokenSnapshot(`a file ends ${length - read} bytes early`);
+    if (more === 0) throw new BrokenSnapshot(`a file is ${length - read} bytes too short`);
     read += more;
   }
   return bytes;
@@ -161,7 +161,7 @@ function readParts(file: AppendFile, path: string, { bytes, crc }: Extent): Buff
     found = crc32(part, found);
     parts.push(part);
   }
-  if (found !== crc) throw new BrokenSnapshot(`${path} is not what was written`);
+  if (found !== crc) throw new BrokenSnapshot(`${path} differs from what was written`);
   return parts;
 }
 
@@ -188,9 +188,10 @@ function readHead(text: string): Head {
   const match = CHECK.exec(text);
   const body = `${match?.[1]}}`;
   if (!match || crcText(crc32(body)) !== match[2])
-    throw new BrokenSnapshot("its first line is not the one that was written");
+    throw new BrokenSnapshot("its first line differs from the one that was written");
   const { snapshot, kinds, reasons, files, columns, large, ...plain } = JSON.parse(body);
-  if (snapshot !== VERSION) throw new BrokenSnapshot(`it has version ${snapshot}; this is ${VERSION}`);
+  if (snapshot !== VERSION)
+    throw new BrokenSnapshot(`it has version ${snapshot}; this program reads ${VERSION}`);
   if (!begins(KINDS, kinds) || !begins(REASONS, reasons))
     throw new BrokenSnapshot("its records have kinds or reasons of another version");
   const exact = (large as [number, string, string][]).map(([place, available, frozen]) => ({
@@ -208,7 +209,7 @@ function begins(list: readonly (string | undefined)[], beginning: readonly strin
 /** Notes what is wrong with the lines before a snapshot. Resolves when that is on disk. */
 export async function noteDamage(folder: FileFolder, damage: string): Promise<void> {
   const file = folder.open(DAMAGE, true);
-  if (!file) throw new Error(`${folder.path(DAMAGE)} could not be made`);
+  if (!file) throw new Error(`${folder.path(DAMAGE)} could not be created`);
   writeAll(file, Buffer.from(`${damage}\n`), 0);
   await file.sync();
   file.close();
@@ -243,7 +244,7 @@ export class SnapshotFiles implements SnapshotStore {
     this.#counted = { kept: this.#kept, extents: this.#extents };
     const open = (name: (typeof FILES)[number]) => {
       const file = folder.open(name, true);
-      if (!file) throw new Error(`${folder.path(name)} could not be made`);
+      if (!file) throw new Error(`${folder.path(name)} could not be created`);
       file.truncate(this.#extents[name].bytes);
       return file;
     };
@@ -273,7 +274,7 @@ export class SnapshotFiles implements SnapshotStore {
     const crc = columns.reduce((before, column) => crc32(column, before), 0);
     const head = Buffer.from(`${headText({ state, files: this.#extents, columns: crc })}\n`, "latin1");
     const file = folder.open(UNFINISHED, true);
-    if (!file) throw new Error(`${folder.path(UNFINISHED)} could not be made`);
+    if (!file) throw new Error(`${folder.path(UNFINISHED)} could not be created`);
     try {
       file.truncate(0);
       let at = 0;

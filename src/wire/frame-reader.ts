@@ -9,7 +9,7 @@ import type { Command } from "../domain/commands/commands.ts";
 import { KIND_NUMBERS, KINDS_BY_NUMBER } from "../domain/kinds.ts";
 import type { Currency } from "../domain/names.ts";
 import { commandOfValues } from "./command-values.ts";
-import { hex, readField } from "./field-bytes.ts";
+import { readField } from "./field-bytes.ts";
 import {
   AMOUNT_AT,
   COUNT_AT,
@@ -51,9 +51,8 @@ export interface KnownBalances {
   ): number | undefined;
 }
 
+/** What the engine needs of a frame; its origin stays in the message (frame-origins.ts). */
 export interface Frame<C = Command> {
-  /** 32 hex digits. */
-  readonly origin: string;
   readonly number: number;
   readonly commands: readonly C[];
 }
@@ -80,7 +79,7 @@ export function readFrame(
   if (view.getUint32(CRC_AT, true) !== frameCrc(message)) return undefined;
   const version = message[VERSION_AT] as number;
   if (version < 1 || version > FRAME_VERSION)
-    throw new UnknownCommand(`a frame of version ${version}; this node knows 1 to ${FRAME_VERSION}`);
+    throw new UnknownCommand(`a frame of version ${version}; this node reads 1 to ${FRAME_VERSION}`);
   const count = view.getUint32(COUNT_AT, true);
   if (count > MAX_FRAME_COMMANDS) return undefined;
   const commands =
@@ -88,7 +87,7 @@ export function readFrame(
       ? readCommandsV1(message, view, count, defaultCurrency)
       : readCommands(message, view, count, defaultCurrency, known);
   if (!commands) return undefined;
-  return { origin: hex(message, 4, false), number: Number(view.getBigUint64(20, true)), commands };
+  return { number: Number(view.getBigUint64(20, true)), commands };
 }
 
 function readCommands(

@@ -246,7 +246,7 @@ test("a node whose mark or lock is taken away stops, and the next start goes on"
       const { data, node, tellers } = await start();
       await way(data);
       expect(await node.process.exited).toBe(1);
-      expect(lineOf(node, event).error).toContain("while the node ran");
+      expect(lineOf(node, event).error).toContain("while the node was running");
       expect(rescuedIn(data)).toEqual([]);
       await expectAll(data, tellers);
     }),

@@ -106,7 +106,7 @@ test("seals that were begun anew do not go on behind those of an earlier backup"
   const before = contentsOf(to);
   const { code, stdout, stderr } = await coffer(["backup", "--data", data, "--to", to]);
   expect([code, stdout]).toEqual([1, ""]);
-  expect(stderr).toContain("events.seals is of another chain of seals than the ledger's");
+  expect(stderr).toContain("events.seals belongs to another chain of seals than that of the ledger");
   expect(contentsOf(to)).toEqual(before);
   renameSync(join(to, "events.seals"), join(temporaryFolder(), "kept"));
   await backUp(data, to);
@@ -329,10 +329,7 @@ describe("a damaged log", () => {
     const data = copyOf(small);
     truncateSync(logOf(data), 0);
     const { code, stderr } = await coffer(["backup", "--data", data, "--to", join(temporaryFolder(), "to")]);
-    expect([code, stderr]).toEqual([
-      1,
-      expect.stringContaining("commands that were acknowledged are missing"),
-    ]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("acknowledged commands are missing")]);
   });
 });
 
@@ -354,7 +351,7 @@ test("a mount point is refused before anything is copied, and a folder below it 
   const { code, stdout, stderr } = await coffer(["backup", "--data", small, "--to", disk.folder]);
   expect([code, stdout]).toEqual([1, ""]);
   expect(stderr).toStartWith(`coffer backup: ${disk.folder} `);
-  expect(stderr).toEndWith("name a folder below it");
+  expect(stderr).toEndWith("specify a directory below it");
   expect(readdirSync(dirname(disk.folder))).toEqual(["disk"]);
   await backUp(small, join(disk.folder, "to"));
 });
@@ -376,7 +373,7 @@ test("a folder that is mounted on itself is refused as well, before anything is 
     to,
   ]);
   expect(await child.exited).toBe(1);
-  expect(child.stderr).toEqual([`coffer backup: ${to} is where a disk is mounted: name a folder below it`]);
+  expect(child.stderr).toEqual([`coffer backup: ${to} is a mount point: specify a directory below it`]);
   expect(readdirSync(dirname(to))).toEqual([basename(to)]);
   await backUp(small, to);
 });
@@ -467,7 +464,7 @@ describe("what must not be written over is refused, and left as it is:", () => {
     const data = temporaryFolder();
     const to = join(temporaryFolder(), "to");
     const nothing = await coffer(["backup", "--data", data, "--to", to]);
-    expect([nothing.code, nothing.stderr]).toEqual([1, `coffer backup: ${logOf(data)} is not there`]);
+    expect([nothing.code, nothing.stderr]).toEqual([1, `coffer backup: ${logOf(data)} does not exist`]);
     writeFileSync(logOf(data), "");
     expect((await coffer(["backup", "--data", data, "--to", to])).code).toBe(1);
     expect(existsSync(to)).toBe(false);

@@ -92,7 +92,7 @@ test("of two with one name at once the second is refused", async () => {
   );
   expect(both.map(({ code }) => code).sort()).toEqual([0, 1]);
   const refused = both.find(({ code }) => code === 1);
-  expect(refused?.stderr).toContain("there is a key shop already");
+  expect(refused?.stderr).toContain("the key shop already exists");
   expect(refused?.stdout).toBe("");
   const node = await CofferNode.start(data);
   const key = both.find(({ code }) => code === 0)?.stdout as string;
@@ -101,10 +101,10 @@ test("of two with one name at once the second is refused", async () => {
 });
 
 const WRONG: readonly (readonly [args: readonly string[], told: string])[] = [
-  [[], "say add NAME"],
-  [["remove", "shop"], "say add NAME"],
-  [["add"], "say add NAME"],
-  [["add", "--scope", "read"], "say add NAME"],
+  [[], "expected add NAME"],
+  [["remove", "shop"], "expected add NAME"],
+  [["add"], "expected add NAME"],
+  [["add", "--scope", "read"], "expected add NAME"],
   [["add", "shop"], "--scope"],
   [["add", "shop", "till", "--scope", "read"], "till"],
   [["add", "shop", "--scope", "root"], "--scope"],
@@ -136,14 +136,14 @@ test("a key that there is not, and a folder without keys, are told, and nothing 
   for (const args of [["list"], ["revoke", "shop"]]) {
     const { code, stdout, stderr } = await coffer(["keys", ...args, "--data", none]);
     expect([code, stdout]).toEqual([1, ""]);
-    expect(stderr).toContain("there is no ");
+    expect(stderr).toContain("does not exist");
   }
   expect(contentsOf(none)).toEqual({});
   const data = temporaryFolder();
   await addKey(data, "till", "read");
   const before = contentsOf(data);
   const { code, stderr } = await coffer(["keys", "revoke", "shop", "--data", data]);
-  expect([code, stderr]).toEqual([1, `coffer keys: there is no key shop in ${data}`]);
+  expect([code, stderr]).toEqual([1, `coffer keys: ${data} has no key shop`]);
   expect(contentsOf(data)).toEqual(before);
 });
 

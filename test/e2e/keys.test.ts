@@ -260,7 +260,7 @@ test("a start without keys is warned of, and where there were some it is refused
   renameSync(join(data, "keys.json"), join(data, "away"));
   const { code, stdout, stderr } = await coffer(["serve", "--data", data, "--port", "0"]);
   expect([code, stdout]).toEqual([2, ""]);
-  expect(stderr).toContain("has had keys, or the making of its first one was interrupted");
+  expect(stderr).toContain("which has had keys, or whose first key was not completely created");
   renameSync(join(data, "away"), join(data, "keys.json"));
   const closed = await CofferNode.start(data);
   expect((await closed.client.get("/v1/ledger")).status).toBe(401);
@@ -280,8 +280,8 @@ test("a first key whose making was interrupted opens nothing; its refusal tells 
   const serve = ["serve", "--data", data, "--port", "0"];
   const { code, stdout, stderr } = await coffer(serve);
   expect([code, stdout]).toEqual([2, ""]);
-  expect(stderr).toContain("or the making of its first one was interrupted");
-  const [, told] = /make a key \(again\) with coffer (keys add NAME .*--data \S+);/.exec(stderr) ?? [];
+  expect(stderr).toContain("or whose first key was not completely created");
+  const [, told] = /create a key with coffer (keys add NAME .*--data \S+);/.exec(stderr) ?? [];
   rmSync(join(disk.folder, "filler"));
   const args = told?.replace("NAME", "till").replace("read|write|admin|metrics", "read").split(" ");
   expect(args).toEqual(add);

@@ -64,7 +64,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     let node = await CofferNode.start(data, { runtime, flags: FLAGS });
     const none = await node.client.get("/v1/seal");
     expect([none.status, none.body.code]).toEqual([404, "not_found"]);
-    expect(none.body.detail).toStartWith("This node knows no seal: nothing is sealed yet");
+    expect(none.body.detail).toStartWith("This node has no seal");
     await node.client.open("alice", 100_000);
     await transfers(node, 1, 12);
     await eventually(
@@ -89,7 +89,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     const kept = ["--seal", served.hash];
     const { code, stdout, stderr } = await coffer(["verify", "--data", data, "--seals", ...kept], runtime);
     expect([code, stderr]).toEqual([0, ""]);
-    expect(stdout).toContain("ok: 22 commands, up to event 42, as they were sealed\n");
+    expect(stdout).toContain("ok: 22 commands, up to event 42, match their seals\n");
   });
 
   test("coffer seal seals the rest beside a running node, which goes on behind it", async () => {
@@ -152,7 +152,7 @@ test("a node whose log is not as its last seal says tells it, seals no more, and
   await transfers(node, 41, 50);
   expect(await node.stop()).toBe(0);
   const told = await coffer(["seal", "--data", data]);
-  expect([told.code, told.stderr]).toEqual([1, expect.stringContaining("the log is not as seal")]);
+  expect([told.code, told.stderr]).toEqual([1, expect.stringContaining("the log does not match seal")]);
   expect(fileOf(data, "events.seals").equals(seals)).toBe(true);
   expect((await verify(data, "--seals")).code).toBe(1);
 });
@@ -258,12 +258,12 @@ describe("verify --seals", () => {
     rmSync(join(data, "events.seals"));
     const missing = await verify(data, "--seals");
     const told =
-      /events\.seals is not there: nothing was ever sealed here, or somebody has removed it\..*--seal HASH$/;
+      /events\.seals does not exist: nothing was ever sealed here, or the file was removed\..*--seal HASH\)?$/;
     expect([missing.code, missing.stdout, missing.stderr]).toEqual([1, "", expect.stringMatching(told)]);
     const kept = await verify(data, "--seal", hash as string);
     expect([kept.code, kept.stdout]).toEqual([1, ""]);
     expect(kept.stderr).toContain(
-      `events.seals is not there: if the seal ${hash} was made here, somebody has removed it`,
+      `events.seals does not exist: if the seal ${hash} was made here, the file was removed`,
     );
   });
 
@@ -273,7 +273,7 @@ describe("verify --seals", () => {
     truncateSync(join(data, "events.seals"), length - 1);
     const { code, stdout, stderr } = await verify(data, "--seals");
     expect(code).toBe(0);
-    expect(stdout).toMatch(/\n[1-9][0-9]* events behind it are not sealed yet$/);
+    expect(stdout).toMatch(/\n[1-9][0-9]* events after it are not sealed yet$/);
     expect(stderr).toMatch(/the last [0-9]+ bytes are a torn line/);
   });
 
@@ -306,7 +306,7 @@ test("a log that was never sealed is sealed from its first line, and that is tol
 test("coffer seal tells where there is nothing to seal", async () => {
   const empty = temporaryFolder();
   const { code, stderr } = await coffer(["seal", "--data", empty]);
-  expect([code, stderr]).toEqual([1, expect.stringContaining("events.log is not there")]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("events.log does not exist")]);
   const data = someLedger();
   rmSync(join(data, "events.mark"));
   const unmarked = await coffer(["seal", "--data", data]);

@@ -47,14 +47,14 @@ async function refused(data: string, flags: readonly string[] = [], runtime?: Ru
 test("a data folder that is a file is named", async () => {
   const file = join(temporaryFolder(), "file");
   writeFileSync(file, "");
-  expect(await refused(file)).toContain(`${file} is not a folder`);
+  expect(await refused(file)).toContain(`${file} is not a directory`);
 });
 
 describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
   test("two gateway threads serve on one port; under Deno they are refused", async () => {
     const flags = ["--gateway-threads", "2"];
     if (runtime === "Deno") {
-      expect(await refused(temporaryFolder(), flags, runtime)).toContain("needs Bun");
+      expect(await refused(temporaryFolder(), flags, runtime)).toContain("requires Bun");
       return;
     }
     const node = await CofferNode.start(temporaryFolder(), { runtime, flags });

@@ -132,7 +132,7 @@ test("during its drain delay a node is not ready and serves everything; a second
     const answers = await Promise.all(Array.from({ length: 8 }, ready));
     return answers.every(({ status }) => status === 503);
   });
-  expect((await ready()).body).toMatchObject({ code: "not_ready", detail: "the node is about to stop" });
+  expect((await ready()).body).toMatchObject({ code: "not_ready", detail: "the node is shutting down" });
   expect((await node.client.deposit("alice", 7)).status).toBe(200);
   expect(await node.client.balance("alice")).toBe(7);
   expect((await node.client.get("/health/live")).status).toBe(200);

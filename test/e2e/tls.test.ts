@@ -79,7 +79,7 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     writeFileSync(keyFile, readFileSync(certificate.keyFile));
     node.process.kill("SIGHUP");
     const [refused] = await node.process.line(/.*"certificate_refused".*/);
-    expect(JSON.parse(refused).error).toStartWith("--tls-key is not the key of the first certificate");
+    expect(JSON.parse(refused).error).toStartWith("--tls-key does not match the first certificate");
     expect(await connects(url)).toBe(true);
     install(other);
     node.process.kill("SIGHUP");
@@ -133,9 +133,9 @@ describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
     const { certFile, keyFile } = certificate;
     const secret = readFileSync(keyFile, "utf8").split("\n")[1] as string;
     const wrong: readonly (readonly [cert: string | undefined, key: string | undefined, told: string])[] = [
-      [certFile, undefined, "--tls-cert needs --tls-key"],
-      [undefined, keyFile, "--tls-key needs --tls-cert"],
-      [certFile, other.keyFile, "--tls-key is not the key of the first certificate in --tls-cert"],
+      [certFile, undefined, "--tls-cert requires --tls-key"],
+      [undefined, keyFile, "--tls-key requires --tls-cert"],
+      [certFile, other.keyFile, "--tls-key does not match the first certificate in --tls-cert"],
       [certFile, certFile, "--tls-key must be"],
       [keyFile, keyFile, "--tls-cert must be"],
       [file(""), keyFile, "--tls-cert must be"],

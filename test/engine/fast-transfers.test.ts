@@ -121,7 +121,9 @@ async function consumed(messages: readonly QueueMessage[]) {
     projection.apply(batch.changes);
   };
   const options = { batchBytes: 1 << 12, maxReadTimeoutMs: 1_000 };
-  const loop = new EngineLoop(log.engine, source, log.writer, committed, () => {}, log.clock, options);
+  const { engine, writer, clock } = log;
+  const hears = { gatewayOf: () => 1, committed, malformed: () => {} };
+  const loop = new EngineLoop({ engine, messages: source, log: writer, clock, ...hears }, options);
   for (const message of messages) source.put(message);
   const running = loop.run();
   await Promise.race([loop.settled(messages.length), running]);

@@ -108,7 +108,7 @@ describe("the mark", () => {
     const disk = new FaultyDisk(temporaryFolder());
     const mark = LogMark.open(disk);
     disk.takes = 0;
-    await expect(mark.write(position(1))).rejects.toThrow(/no bytes/);
+    await expect(mark.write(position(1))).rejects.toThrow(/no more bytes/);
     mark.close();
   });
 });

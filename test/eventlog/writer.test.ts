@@ -209,8 +209,8 @@ describe("the disk fails", () => {
     const { log, disk, decide } = await start();
     disk.takes = 0;
     decide(OPENING);
-    await expect(log.writer.commit()).rejects.toThrow(/no bytes/);
-    await expect(log.writer.commit()).rejects.toThrow(/no bytes/);
+    await expect(log.writer.commit()).rejects.toThrow(/no more bytes/);
+    await expect(log.writer.commit()).rejects.toThrow(/no more bytes/);
   });
 
   test("at the mark: the node is told, and nothing more is accepted", async () => {
@@ -240,7 +240,7 @@ describe("a file is lost", () => {
       decide(SECOND);
       await expect(log.writer.commit()).rejects.toBeInstanceOf(LostFile);
       expect(log.writer.durable.bytes).toBe(bytes);
-      await expect(log.close()).rejects.toThrow(/was cut/);
+      await expect(log.close()).rejects.toThrow(/was truncated/);
     }
   });
 
@@ -252,7 +252,7 @@ describe("a file is lost", () => {
       truncateSync(join(folder, LOG), log.writer.durable.bytes - 1);
       if (rests) log.writer.rest();
       expect(log.failures).toHaveLength(rests ? 1 : 0);
-      await expect(log.close()).rejects.toThrow(/was cut/);
+      await expect(log.close()).rejects.toThrow(/was truncated/);
     }
   });
 

@@ -78,8 +78,8 @@ test.each([
   ["halts", "so many are too many"],
   ["throws", "a bug"],
   ["throws later", "a bug"],
-  ["exits", "the thread of counting has ended with 3"],
-  ["finishes", "it has finished, though the node goes on"],
+  ["exits", "the thread counting exited with 3"],
+  ["finishes", "it finished while the node was running"],
 ] as const)("one that %s is reported once, with why, and is not waited for", async (does, why) => {
   const { thread, lines } = counting({ at: middle.seq, does }, { position: EMPTY_LOG });
   await eventually("it has begun", () => thread.progress.events === 0);
@@ -103,7 +103,7 @@ test.each([
 
 test.each([
   ["cannot begin", { begin: "throws" }, {}, "it cannot begin"],
-  ["finds no log", {}, { hasLog: false }, "events.log is not there"],
+  ["finds no log", {}, { hasLog: false }, "events.log does not exist"],
 ] as const)("one that %s is reported", async (_, settings, options, why) => {
   const { thread, lines } = counting(settings, options);
   await thread.finished;

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { readConfig } from "../../src/config.ts";
+import { readConfig } from "../../src/cli/read-config.ts";
 import { Followers } from "../../src/node/followers.ts";
 import { SERVE_SETTINGS } from "../../src/node/host.ts";
 import { temporaryFolder } from "../../tools/harness/folders.ts";
@@ -48,7 +48,7 @@ test("lines that are as they were written pass, and damage is reported with its 
 
 test.each([
   ["throws", 'throw new Error("a bug")', "a bug"],
-  ["exits", "process.exit(0)", "has ended with 0"],
+  ["exits", "process.exit(0)", "exited with 0"],
 ])(
   "one that %s does not pass as a good check: it is reported, and the node stops",
   async (_, script, why) => {

@@ -162,7 +162,7 @@ function expectPlace(said: string, path: string, text: string, now: string, fork
   const byte = Number(place?.[2]);
   expect([said, byte >= begin || byte >= at]).toEqual([said, true]);
   // What only the mark tells from the log that was written is told where the log ends, or at the mark.
-  const mayBeBehind = forked || said.endsWith("as its mark says") || byte === now.length;
+  const mayBeBehind = forked || said.endsWith("as recorded in the mark") || byte === now.length;
   expect([said, byte <= Math.max(end, endNow, at) || mayBeBehind]).toEqual([said, true]);
   expect(Number(place?.[1])).toBeGreaterThan(at >= text.length ? 0 : lines);
 }

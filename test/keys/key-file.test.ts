@@ -104,7 +104,7 @@ test.skipIf(!isRoot)("where it cannot be given to its owner nothing is changed",
   chmodSync(join(data, "keys.json"), 0o604);
   process.seteuid?.(NODE);
   try {
-    expect(() => writeKeys(data, [])).toThrow(/cannot be given to user 0.*nothing was changed/);
+    expect(() => writeKeys(data, [])).toThrow(/cannot change the owner of .* to user 0.*nothing was changed/);
     expect(() => makeKeysLock(data)).toThrow(NotTheOwner);
   } finally {
     process.seteuid?.(0);

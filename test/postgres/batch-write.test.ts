@@ -60,7 +60,7 @@ describe("topic ledger", () => {
   test("an account of another partition is not written", async () => {
     const partition = 1 - (crc32("alice") % 2);
     const database = await BalanceDatabase.create("ledger", { partitions: 2, partition });
-    await expect(database.write([change("alice", 1)])).rejects.toThrow("is not of partition");
+    await expect(database.write([change("alice", 1)])).rejects.toThrow("does not belong to partition");
   });
 });
 

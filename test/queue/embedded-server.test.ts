@@ -83,10 +83,10 @@ test("one that was killed is started again, after a longer pause each time", asy
 test("one that does not start says why, and is tried again after a pause that is bounded", async () => {
   const { server, pauses } = carry(undefined, script("echo no room >&2; exit 1"));
   for (let time = 1; time <= 4; time++)
-    await expect(server.endpoint()).rejects.toThrow("nats-server ended with 1: no room");
+    await expect(server.endpoint()).rejects.toThrow("nats-server exited with 1: no room");
   expect(pauses()).toEqual([100, 200, 400, 800]);
   const { server: silent } = carry(undefined, script("exit 7"));
-  await expect(silent.endpoint()).rejects.toThrow("nats-server ended with 7: it said nothing");
+  await expect(silent.endpoint()).rejects.toThrow("nats-server exited with 7: no output");
 });
 
 test("it is given the time that its node waits for its start", async () => {

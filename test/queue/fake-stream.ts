@@ -45,9 +45,11 @@ export class FakeStream {
   }
 }
 
+/** Frames go by their origins here: in these tests each has one of its own. */
 export class FakeSession implements StreamSession {
   readonly server = "nowhere";
   readonly published: string[] = [];
+  readonly #keys = new Map<string, number>();
   readonly ended: Promise<string>;
   over = false;
   next = 0;
@@ -109,19 +111,21 @@ export class FakeSession implements StreamSession {
     this.arrive();
   }
 
-  publish(id: string): void {
-    this.#ask(`publish ${id}`);
-    this.published.push(id);
+  publish(key: number, id: string): void {
+    const origin = id.slice(0, id.lastIndexOf("-"));
+    this.#ask(`publish ${origin}`);
+    this.published.push(origin);
+    this.#keys.set(origin, key);
   }
 
   /** What the server says to a frame. */
-  answer(id: string, refused?: string): void {
-    this.answered({ id, refused });
+  answer(origin: string, refused?: string, more: Pick<PublishAnswer, "unknown" | "duplicate"> = {}): void {
+    this.answered({ key: this.#keys.get(origin) ?? Number.NaN, refused, ...more });
   }
 
   /** An error that leaves open whether the stream has the frame. */
-  answerUnknown(id: string, unknown: string): void {
-    this.answered({ id, refused: undefined, unknown });
+  answerUnknown(origin: string, unknown: string): void {
+    this.answer(origin, undefined, { unknown });
   }
 
   async consume(sequence: number): Promise<void> {
@@ -134,7 +138,7 @@ export class FakeSession implements StreamSession {
     const message = this.fake.messages.get(this.next);
     if (!this.waiting) return undefined;
     if (!message) {
-      this.end(`message ${this.next} was left out`);
+      this.end(`message ${this.next} was skipped`);
       return undefined;
     }
     this.next++;
@@ -156,7 +160,7 @@ export class FakeSession implements StreamSession {
   }
 
   #ask(what: string): void {
-    if (this.over) throw new Error("the session is over");
+    if (this.over) throw new Error("the session has ended");
     this.fake.asked.push(what);
   }
 }

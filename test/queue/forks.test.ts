@@ -110,7 +110,9 @@ test.concurrent("a node that starts after the one with the longer log has stoppe
   const { stdout } = await setting.queue("nodes");
   const lineOf = (name: string) => stdout.split("\n").find((line) => line.startsWith(name)) ?? "";
   const [mark] = endOf(setting.ahead).command.split(".");
-  expect(lineOf(ahead)).toMatch(new RegExp(` ${mark} +silent +has logged what the stream has lost$`));
+  expect(lineOf(ahead)).toMatch(
+    new RegExp(` ${mark} +silent +has logged messages that the stream has lost$`),
+  );
   expect(lineOf(nameOf(setting.late))).toMatch(/ silent$/);
   expect(stdout.split("\n").at(-1)).toMatch(
     /^the stream COFFER_COMMANDS begins at .* ends at [0-9]+; copies: 1$/,

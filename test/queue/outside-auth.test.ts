@@ -12,7 +12,7 @@ test.concurrent("a node that is not let in at its start says so, without the pas
   const env = { NATS_URL: `nats://teller:wrong@127.0.0.1:${nats.port}` };
   const node = CofferNode.launch(temporaryFolder(), { env });
   expect(await node.process.exited).toBe(1);
-  expect(node.process.stderr.at(-1)).toContain("does not let us in");
+  expect(node.process.stderr.at(-1)).toContain("NATS authentication failed");
   expect(node.process.stderr.join("\n")).not.toContain("wrong");
   await nats.process.stop();
 });

@@ -192,7 +192,7 @@ test.concurrent("a stream that was cut back and filled again by others, beyond w
   await node.stop();
   await setting.restartServer(older);
   await setting.publishForeign(400);
-  await expectNoStart(setting, /message [0-9]+ of the stream is not the one/);
+  await expectNoStart(setting, /message [0-9]+ of the stream differs/);
 });
 
 test.concurrent("the stream of another ledger is refused by a node that runs and by one that starts, whatever it is told", async () => {
@@ -214,7 +214,7 @@ test.concurrent("the stream of another ledger is refused by a node that runs and
 test.concurrent("a stream that was not made for a ledger is refused", async () => {
   const setting = await Setting.start();
   await setting.manage((jsm) => jsm.streams.add({ name: STREAM, subjects: ["coffer.commands.*"] }));
-  await expectRefusal(setting.launch("--remake-lost-stream=0"), /not made by Coffer/);
+  await expectRefusal(setting.launch("--remake-lost-stream=0"), /not created by Coffer/);
 });
 
 const GAPS = [

@@ -153,7 +153,7 @@ describe("the first command is named", () => {
       const which = LOG.ends.findIndex(({ bytes }) => length < bytes);
       const said = await wrong(LOG.bytes.subarray(0, length));
       expect(said).toStartWith(placeOf(which));
-      expect(said).toContain("no whole one begins here");
+      expect(said).toContain("no complete one starts here");
     }
   });
 
@@ -165,7 +165,7 @@ describe("the first command is named", () => {
     const digests = /"digests":"[^"]*"/;
     const mixed = (second as string).replace(digests, digests.exec(other as string)?.[0] as string);
     const said = await wrong(forged, rechained([first as string, mixed, ...others]));
-    expect(said).toContain("though each fits its digest");
+    expect(said).toContain("although each command matches its digest");
     expect(said).toStartWith(placeOf(7));
   });
 });
@@ -216,12 +216,12 @@ describe("seals that were altered", () => {
     for (const [field, value, why] of [
       ["seal", "3", '"seal":2'],
       ["ledger_id", '"00000000-0000-7000-8000-000000000000"', '"ledger_id":"'],
-      ["seq", "1", "a place behind the seal before"],
-      ["bytes", "1", "a place behind the seal before"],
+      ["seq", "1", "a position after that of the previous seal"],
+      ["bytes", "1", "a position after that of the previous seal"],
       ["commands", "6", "digests of 6 commands"],
-      ["seq", "99999", "the seq, command and time of the command that it covers last"],
-      ["at", "5", "the seq, command and time of the command that it covers last"],
-      ["command", '"9.99"', "the seq, command and time of the command that it covers last"],
+      ["seq", "99999", "the seq, command and time of the last command that it covers"],
+      ["at", "5", "the seq, command and time of the last command that it covers"],
+      ["command", '"9.99"', "the seq, command and time of the last command that it covers"],
     ] as const) {
       const changed = (lines[1] as string).replace(
         new RegExp(`"${field}":("[^"]*"|[0-9]+)`),
@@ -229,15 +229,19 @@ describe("seals that were altered", () => {
       );
       const said = await wrong(LOG.bytes, rechained(lines.with(1, changed)));
       expect(said).toStartWith(`${SEALS_NAME}: line 2: expected ${why}`);
-      expect(said).toContain("the log is as it was sealed");
+      expect(said).toContain("the log matches its seals");
     }
     const sha = (lines[1] as string).replace(/"log":"../, '"log":"zz').replace("zz", "00");
-    expect(await wrong(LOG.bytes, rechained(lines.with(1, sha)))).toContain("though each fits its digest");
+    expect(await wrong(LOG.bytes, rechained(lines.with(1, sha)))).toContain(
+      "although each command matches its digest",
+    );
     const more = (lines[1] as string).replace(
       /"bytes":([0-9]+)/,
       (_, bytes) => `"bytes":${Number(bytes) + 1}`,
     );
-    expect(await wrong(LOG.bytes, rechained(lines.with(1, more)))).toContain("though each fits its digest");
+    expect(await wrong(LOG.bytes, rechained(lines.with(1, more)))).toContain(
+      "although each command matches its digest",
+    );
   });
 
   test("are found where they say that they are of another ledger", async () => {
@@ -251,7 +255,7 @@ describe("seals that were altered", () => {
   });
 
   test("or that are none are told", async () => {
-    expect(await wrong(LOG.bytes, Buffer.alloc(0))).toBe(`${SEALS_NAME}: there is no seal`);
+    expect(await wrong(LOG.bytes, Buffer.alloc(0))).toBe(`${SEALS_NAME} contains no seal`);
     const long = Buffer.alloc(3 << 20, "x");
     expect(await wrong(LOG.bytes, Buffer.concat([SEALS, long]))).toContain(
       `line ${hashes.length + 1}: expected a line end`,

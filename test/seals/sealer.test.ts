@@ -181,14 +181,14 @@ describe("it is told, and nothing is changed, where", () => {
   test("the log is shorter than what is sealed", async () => {
     const folder = await sealed(20);
     truncateSync(join(folder, LOG_NAME), END - 1);
-    await refused(folder, /commands that were sealed are missing/);
+    await refused(folder, /sealed commands are missing/);
   });
 
   test("the log is another one", async () => {
     const folder = await sealed(20);
     const other = await writeLog(place(someCommands(80, randomIntegers(draw(1_000)))));
     writeFileSync(join(folder, LOG_NAME), other.bytes);
-    await refused(folder, /not as seal [0-9]+ says|missing/);
+    await refused(folder, /does not match seal [0-9]+|missing/);
   });
 
   test("a command under the last seal was altered, and all crcs made to fit", async () => {
@@ -198,7 +198,7 @@ describe("it is told, and nothing is changed, where", () => {
     const forged = forge([...commands, last.replace('"at":1', '"at":2')]);
     expect(forged.length).toBe(END);
     writeFileSync(join(folder, LOG_NAME), forged);
-    await refused(folder, /coffer verify --seals names the first command that was altered/);
+    await refused(folder, /coffer verify --seals reports the first altered command/);
   });
 
   test("the last seal was altered, or does not follow the one before", async () => {
@@ -212,7 +212,7 @@ describe("it is told, and nothing is changed, where", () => {
     ]) {
       expect(altered).not.toBe(whole);
       writeFileSync(join(folder, SEALS_NAME), altered);
-      await refused(folder, /its end is not as it was written: expected/);
+      await refused(folder, /its end is damaged: expected/);
     }
   });
 
@@ -221,7 +221,7 @@ describe("it is told, and nothing is changed, where", () => {
     await sealUpTo(await open(folder, 1_000), END);
     const altered = bytesOf(folder).toString("latin1").replace('"at":1', '"at":2');
     writeFileSync(join(folder, SEALS_NAME), altered);
-    await refused(folder, /its end is not as it was written: expected/);
+    await refused(folder, /its end is damaged: expected/);
   });
 
   test("the seals are gone, shorter, or others, while a node runs", async () => {
@@ -261,5 +261,5 @@ test("a log that has no command where one is said to end is not sealed", async (
   const read = () => {
     while (sealer.read(END - 1));
   };
-  expect(read).toThrow("the log has no whole command at byte");
+  expect(read).toThrow("the log has no complete command at byte");
 });

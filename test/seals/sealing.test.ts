@@ -190,5 +190,5 @@ test("it ends where the seals are gone", async () => {
   await looks(clock);
   rmSync(join(folder, SEALS_NAME));
   await looks(clock);
-  await expect(running).rejects.toThrow("events.seals is gone");
+  await expect(running).rejects.toThrow("events.seals was deleted");
 });

@@ -73,7 +73,7 @@ export class SimulatedSession implements StreamSession {
 
   create(firstSequence: number, metadata: Readonly<Record<string, string>>): Promise<void> {
     return this.#ask(() => {
-      if (this.at.stream) throw new Error("another node made the stream at the same moment");
+      if (this.at.stream) throw new Error("another node created the stream at the same time");
       const lastSequence = firstSequence - 1;
       this.at.stream = {
         metadata,
@@ -98,7 +98,7 @@ export class SimulatedSession implements StreamSession {
     });
   }
 
-  publish(id: string, bytes: Uint8Array): void {
+  publish(key: number, id: string, bytes: Uint8Array): void {
     this.#alive();
     // Where it comes twice it is answered in the same way: refused, it is certainly not stored.
     let stored: Stored | "no stream" | undefined;
@@ -106,7 +106,7 @@ export class SimulatedSession implements StreamSession {
       if (!this.at.up || this.over) return;
       stored ??= this.at.publish(id, bytes);
       if (!stored) return;
-      const answer = { id, ...answerOf(stored) };
+      const answer = { key, ...answerOf(stored) };
       this.at.send(this.owner, () => {
         if (!this.over) this.answered(answer);
       });
@@ -141,7 +141,7 @@ export class SimulatedSession implements StreamSession {
       if (!message) return undefined;
       if (message.sequence < this.#next) continue;
       if (message.sequence > this.#next) {
-        this.end(`message ${this.#next} of the stream was left out`);
+        this.end(`message ${this.#next} of the stream was skipped`);
         return undefined;
       }
       this.#next++;
@@ -191,8 +191,8 @@ export class SimulatedSession implements StreamSession {
 }
 
 /** As the node hears it. */
-function answerOf(stored: Stored | "no stream"): Omit<PublishAnswer, "id"> {
-  if (stored === "no stream") return { refused: "no stream takes commands" };
+function answerOf(stored: Stored | "no stream"): Omit<PublishAnswer, "key"> {
+  if (stored === "no stream") return { refused: "no stream accepts commands" };
   if ("duplicate" in stored) return { refused: undefined, duplicate: stored.duplicate };
   const said = stored.description;
   return verdictOf(stored) === "refused" ? { refused: said } : { refused: undefined, unknown: said };

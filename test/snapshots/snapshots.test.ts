@@ -162,7 +162,7 @@ test("every flipped bit and every cut of what snapshots count is found; what sta
     rmSync(path);
     const { told, broken } = passedOver();
     expect(newestSnapshot(folder, broken)).toBeUndefined();
-    expect(told.join()).toContain("is not there");
+    expect(told.join()).toContain("does not exist");
     writeFileSync(path, bytes);
     appendFileSync(path, "the beginning of something that was never finished");
     expect(newestSnapshot(folder, () => {})?.name).toBe(name);
@@ -195,7 +195,7 @@ test("a log that is shorter than a snapshot, or another one there, is refused", 
     expect(await inspect()).toMatchObject({
       state: "damaged",
       break: {
-        expected: expect.stringContaining("as a snapshot says: commands that were acknowledged are missing"),
+        expected: expect.stringContaining("as recorded in a snapshot: acknowledged commands are missing"),
       },
     });
   }

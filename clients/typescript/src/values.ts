@@ -52,7 +52,7 @@ export function checkTransactionId(id: string): string {
 export function checkAccount(account: string, path: string): void {
   if (typeof account === "string" && ACCOUNT.test(account)) return;
   throw new InvalidRequest(
-    "must be an account: 1 to 64 of A-Z a-z 0-9 . _ : @ + -, beginning with a letter or digit",
+    "must be an account: 1 to 64 characters of A-Z a-z 0-9 . _ : @ + -, starting with a letter or digit",
     path,
   );
 }
@@ -79,5 +79,8 @@ export function currencyJson(currency: string | undefined): string {
 /** Throws InvalidRequest. */
 export function checkCurrency(currency: string): void {
   if (typeof currency === "string" && CURRENCY.test(currency)) return;
-  throw new InvalidRequest("must be a currency: 3 to 12 of A-Z 0-9, beginning with a letter", "/currency");
+  throw new InvalidRequest(
+    "must be a currency: 3 to 12 characters of A-Z 0-9, starting with a letter",
+    "/currency",
+  );
 }

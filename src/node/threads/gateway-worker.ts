@@ -14,7 +14,7 @@ import { systemClock } from "../../runtime/system-clock.ts";
 import { GatewayNode } from "../gateway-node.ts";
 import type { FromThread, GatewayThreadData, TlsStep, ToThread } from "./gateway-thread.ts";
 
-if (!parentPort) throw new TypeError("a gateway's thread is started by coffer serve");
+if (!parentPort) throw new TypeError("a gateway thread can only be started by coffer serve");
 const parent = parentPort;
 const { origin, answered, address, keys, bodies, settings, ...shared } = workerData as GatewayThreadData;
 const answeredSeq = new BigInt64Array(answered);
@@ -49,7 +49,7 @@ const http = createHttp(gateway.wallet, {
   callers: ring,
   secure: address.tls !== undefined,
   ...bodies,
-  unready: () => gateway.unready() ?? (isLeaving ? "the node is about to stop" : undefined),
+  unready: () => gateway.unready() ?? (isLeaving ? "the node is shutting down" : undefined),
   isHttp10: (request) => runtime.isHttp10(request),
   failed: (error) => gateway.failedRequest(error),
   read: (answer) => gateway.read(answer),
@@ -83,7 +83,7 @@ function isTlsStep(message: ToThread): message is TlsStep {
 }
 
 function takeTlsStep(step: TlsStep): { readonly besideOld: boolean; readonly why: string | undefined } {
-  if (!server) return { besideOld: false, why: "HTTP is not served yet" };
+  if (!server) return { besideOld: false, why: "HTTP is not being served yet" };
   const { tls } = server;
   const { besideOld } = tls;
   try {

@@ -58,7 +58,7 @@ async function writeLedger(
   { changes, isOurs, ours, staged }: Batch,
 ): Promise<WrittenChanges> {
   const stray = changes.length === ours.length ? undefined : changes.find((change) => !isOurs(change));
-  if (stray) throw new Error(`${stray.account} is not of partition ${tenure.partition}`);
+  if (stray) throw new Error(`${stray.account} does not belong to partition ${tenure.partition}`);
   let rows = NO_ROWS;
   const refused = await writeKeys(tx, tenure, staged, () => {
     rows = logRows(tenure, changes.map(applied));
@@ -67,7 +67,7 @@ async function writeLedger(
     const of = staged.keys.get(key)?.changes;
     const [first, last] = [of?.[0], of?.at(-1)];
     throw new Divergence(
-      `the database has ${available} available and ${frozen} frozen for ${key}; the ledger's events ${first?.offset} to ${last?.offset} do not fit that`,
+      `the database has ${available} available and ${frozen} frozen for ${key}; the ledger's events ${first?.offset} to ${last?.offset} do not match that`,
     );
   }
   await tx.copyIn(writeLogs, rows);
@@ -131,7 +131,7 @@ async function writeNew(
     }
   }
   const again = await writeKeys(tx, tenure, stage(accepted), () => {});
-  if (again.size > 0) throw new Error(`changes of ${[...again.keys()]} fit one by one, but not together`);
+  if (again.size > 0) throw new Error(`changes of ${[...again.keys()]} match one by one, but not together`);
   return reasons;
 }
 

@@ -79,7 +79,7 @@ async function record(
   if (repeated.length === 0) return new Map();
   const ids = repeated.map(({ event_id }) => event_id);
   const known = await tx.query<{ event_id: string; content_hash: string }>(knownEvents, [ids]);
-  if (known.length !== ids.length) throw new Error("events that are recorded cannot be read");
+  if (known.length !== ids.length) throw new Error("recorded events cannot be read");
   return new Map(known.map(({ event_id, content_hash }) => [event_id, content_hash]));
 }
 
