@@ -15,7 +15,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
-import { type BatchMeasures, NO_BATCH_MEASURES } from "../ports/measures.ts";
+import type { BatchMeasures, Observer } from "../ports/measures.ts";
 import type { SnapshotState } from "../ports/snapshots.ts";
 import type { FastTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
@@ -43,6 +43,9 @@ export interface EngineCounters {
   readonly rejected: Map<Rejection, number>;
   readonly refused: Map<Refused["reason"], number>;
 }
+
+const nobody: Observer = { observe: () => {} };
+const UNMEASURED: BatchMeasures = { commands: nobody, messages: nobody, seconds: nobody };
 
 export class EngineLoop {
   readonly counters: EngineCounters = {
@@ -78,7 +81,7 @@ export class EngineLoop {
     private readonly committed: (batch: Committed) => void,
     private readonly malformed: (message: QueueMessage, why: string) => void,
     private readonly clock: Clock,
-    { batchBytes, maxReadTimeoutMs, measures = NO_BATCH_MEASURES }: EngineOptions,
+    { batchBytes, maxReadTimeoutMs, measures = UNMEASURED }: EngineOptions,
     private readonly snapshots?: SnapshotTaker,
   ) {
     this.#start = log.position;
