@@ -47,6 +47,7 @@ describe("the simulator finds that", () => {
       const copy = temporaryFolder();
       cpSync(join(ROOT, "src"), join(copy, "src"), { recursive: true });
       cpSync(join(ROOT, "test", "simulation"), join(copy, "test", "simulation"), { recursive: true });
+      cpSync(join(ROOT, "tools", "harness"), join(copy, "tools", "harness"), { recursive: true });
       const path = join(copy, "src", file);
       const source = readFileSync(path, "utf8");
       expect(source.split(from).length).toBe(2); // the place is there, once
