@@ -15,7 +15,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
-import { type BatchMeasures, NO_BATCH_MEASURES } from "../ports/measures.ts";
+import type { BatchMeasures, Observer } from "../ports/measures.ts";
 import type { SnapshotState } from "../ports/snapshots.ts";
 import type { FastTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
@@ -62,6 +62,9 @@ export interface EngineCounters {
   readonly refused: Map<Refused["reason"], number>;
 }
 
+const nobody: Observer = { observe: () => {} };
+const UNMEASURED: BatchMeasures = { commands: nobody, messages: nobody, seconds: nobody };
+
 export class EngineLoop {
   readonly counters: EngineCounters = {
     malformed: 0,
@@ -94,7 +97,7 @@ export class EngineLoop {
 
   constructor(
     private readonly parts: EngineParts,
-    { batchBytes, maxReadTimeoutMs, measures = NO_BATCH_MEASURES }: EngineOptions,
+    { batchBytes, maxReadTimeoutMs, measures = UNMEASURED }: EngineOptions,
   ) {
     const { engine, log, messages, clock, snapshots } = parts;
     this.engine = engine;

@@ -8,7 +8,7 @@ import { moveFast } from "../domain/fast-transfer.ts";
 import { ImpossibleState } from "../domain/impossible-state.ts";
 import { type AccountId, type Currency, WORLD } from "../domain/names.ts";
 import type { BalancesView, BalanceView, LedgerView } from "../ports/balances.ts";
-import { type Change, Transfers } from "../ports/changes.ts";
+import type { Change, Transfers } from "../ports/changes.ts";
 import type { LedgerColumns } from "../ports/link.ts";
 
 const NOTHING: BalanceView = { available: ZERO, frozen: ZERO };
@@ -52,7 +52,7 @@ export class BalancesProjection implements BalancesView {
 
   apply(changes: readonly Change[]): void {
     for (const change of changes) {
-      if (change instanceof Transfers) this.#applyTransfers(change);
+      if ("payers" in change) this.#applyTransfers(change);
       else this.#applyCommand(change);
     }
   }

@@ -16,13 +16,11 @@ export interface BalanceName {
  * Committed transfers of amounts that are safe integers: two events each. Payers and receivers are numbers of
  * balances; the same number is the same balance for ever.
  */
-export class Transfers {
-  constructor(
-    readonly balanceOf: (number: number) => BalanceName,
-    readonly payers: ArrayLike<number>,
-    readonly receivers: ArrayLike<number>,
-    readonly amounts: ArrayLike<number>,
-  ) {}
+export interface Transfers {
+  readonly balanceOf: (number: number) => BalanceName;
+  readonly payers: ArrayLike<number>;
+  readonly receivers: ArrayLike<number>;
+  readonly amounts: ArrayLike<number>;
 }
 
 /** All events of a command, or transfers. */

@@ -7,7 +7,7 @@ import { GatewayLink } from "../../src/link/gateway-link.ts";
 import { LinkedQueue } from "../../src/link/linked-queue.ts";
 import { GatewayNode } from "../../src/node/gateway-node.ts";
 import type { Answer } from "../../src/ports/answer.ts";
-import { type Committed, Transfers } from "../../src/ports/changes.ts";
+import type { Committed, Transfers } from "../../src/ports/changes.ts";
 import type { CommandQueue, FrameName, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
 import type { Port, ToEngine, ToGateway } from "../../src/ports/link.ts";
 import { EMPTY_LOG } from "../../src/ports/log-position.ts";
@@ -72,12 +72,8 @@ function manyTransfers(): Transfers {
     new Int32Array(65_536),
     new Float64Array(65_536),
   ];
-  return new Transfers(
-    () => ({ account: "alice" as AccountId, currency: currency("USD") }),
-    payers,
-    receivers,
-    amounts,
-  );
+  const balanceOf = () => ({ account: "alice" as AccountId, currency: currency("USD") });
+  return { balanceOf, payers, receivers, amounts };
 }
 
 function engineEnd() {
