@@ -10,7 +10,7 @@ import { BatchConsumer } from "../batching/batch-consumer.ts";
 import type { Command } from "../domain/commands/commands.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { Rejection } from "../domain/rejections.ts";
-import type { Change, Committed } from "../ports/changes.ts";
+import type { Change, CommittedBatch } from "../ports/changes.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
@@ -38,15 +38,15 @@ export interface EngineParts {
   /** The number of the gateway that a frame names; undefined for none of this node's: its outcomes go to nobody. */
   gatewayOf(frame: Uint8Array): number | undefined;
   /** Hears of every batch, in order, once it is on disk. */
-  committed(batch: Committed): void;
+  committed(batch: CommittedBatch): void;
   /** Hears of messages that are passed over. */
   malformed(message: QueueMessage, why: string): void;
   readonly snapshots?: SnapshotTaker | undefined;
 }
 
 /** What executing a batch came to, before it is on disk. */
-type Executed = Omit<Committed, "position">;
-type Outcomes = Committed["outcomes"][number][];
+type Executed = Omit<CommittedBatch, "position">;
+type Outcomes = CommittedBatch["outcomes"][number][];
 
 /** What the engine has counted since its start. */
 export interface EngineCounters {

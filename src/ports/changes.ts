@@ -13,7 +13,7 @@ export interface BalanceName {
 }
 
 /**
- * Committed transfers of amounts that are safe integers: two events each. Payers and receivers are numbers of
+ * CommittedBatch transfers of amounts that are safe integers: two events each. Payers and receivers are numbers of
  * balances; the same number is the same balance for ever.
  */
 export interface Transfers {
@@ -34,7 +34,7 @@ export interface FrameOutcome {
 }
 
 /** What one batch did: told when it is on disk. */
-export interface Committed {
+export interface CommittedBatch {
   readonly position: LogPosition;
   readonly changes: readonly Change[];
   /** Of frames that name gateways of this node. */

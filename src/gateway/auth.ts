@@ -4,10 +4,10 @@
  */
 
 import { type Caller, type Callers, METRICS_SCOPE, SCOPES, type Scope } from "../ports/keys.ts";
-import { respond } from "./messages.ts";
 import { type NotableHeaders, notableHeaders } from "./notable-headers.ts";
 import type { DescribedRoute } from "./openapi.ts";
 import { problem } from "./problems.ts";
+import { respond } from "./responses.ts";
 
 /** One that takes GET answers HEAD too. */
 export interface Route extends DescribedRoute {
