@@ -75,6 +75,13 @@ export const serve: CliCommand = {
         await drain(await Promise.race([stop, host.failed]));
       }
       const forced = setTimeout(() => {
+        if (host.isRescuing) {
+          log.error(
+            { event: "rescue_continues", shutdownTimeoutMs: config.shutdownTimeoutMs },
+            "the shutdown is not forced: the only copy of the log is still being saved",
+          );
+          return; // the node ends by itself when it is
+        }
         log.error(
           { event: "stop_forced", shutdownTimeoutMs: config.shutdownTimeoutMs },
           "the shutdown timed out and is forced",

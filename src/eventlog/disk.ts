@@ -21,9 +21,9 @@ import {
 } from "node:fs";
 import { dirname, join, resolve as resolvePath } from "node:path";
 import process from "node:process";
-import type { AppendFile, FileFolder } from "../ports/append-file.ts";
+import type { AppendFile, DataFolder } from "../ports/append-file.ts";
 
-export class DiskFolder implements FileFolder {
+export class DiskFolder implements DataFolder {
   /** `writable: false` opens files for reading only. */
   constructor(
     private readonly folder: string,

@@ -7,7 +7,13 @@ const COPY_BYTES = 1 << 20;
 /** Others run between two syncs of a long copy. */
 const SYNC_BYTES = 64 << 20;
 
-/** Copies these bytes to a new file of the folder; its path when they are on disk. Leaves no file if that fails. */
+/** Of a copy that is not whole yet. */
+export const PART_SUFFIX = ".part";
+
+/**
+ * Copies these bytes to a new file of the folder; its path when they are on disk. The file has its name only when it
+ * is whole. Leaves no file if that fails.
+ */
 export async function keepBytes(
   folder: DataFolder,
   name: string,
@@ -15,15 +21,18 @@ export async function keepBytes(
   from: number,
   to: number,
 ): Promise<string> {
-  const kept = folder.open(name, true);
-  if (!kept) throw new Error(`${folder.path(name)} could not be created`);
+  const part = name + PART_SUFFIX;
+  const kept = folder.open(part, true);
+  if (!kept) throw new Error(`${folder.path(part)} could not be created`);
   try {
+    kept.truncate(0); // a crash may have left one
     for (let at = from; at < to; at += SYNC_BYTES) {
       copyBytes(file, at, Math.min(to, at + SYNC_BYTES), kept, at - from);
       await kept.sync();
     }
+    folder.rename(part, name);
   } catch (error) {
-    folder.remove(name);
+    folder.remove(part);
     throw error;
   } finally {
     kept.close();

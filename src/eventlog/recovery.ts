@@ -12,7 +12,7 @@
  * | no whole mark, and none | `torn` |
  * | a command whose crc fits, but that cannot be read, or cannot be | `damaged`: it is committed |
  * | a newer format | NewerFormat is thrown |
- * | a log that ends before an event that a node kept in events.log.rescued-N | DamagedLog is thrown |
+ * | a log that ends before an event that a node kept in events.log.rescued-N, or was copying there | DamagedLog is thrown |
  * | a log that is read behind a snapshot, but is shorter than it, or another one there | `damaged`: it lost commands that were acknowledged |
  *
  * Recovery ends by writing the bytes after the mark once more in place and syncing them: after a crash
@@ -166,12 +166,17 @@ export async function recoverLog(
     if (finding.state === "damaged")
       throw new DamagedLog(
         `the log is damaged; nothing was changed: ${damageText(folder.path(LOG_NAME), finding.break)}` +
-          (rescued ? `; ${rescued.path} has a copy that a node saved, up to event ${rescued.seq}` : ""),
+          (rescued?.isWhole
+            ? `; ${rescued.path} has a copy that a node saved, up to event ${rescued.seq}`
+            : ""),
       );
     if (rescued && rescued.seq > finding.position.seq)
       throw new DamagedLog(
-        `${folder.path(LOG_NAME)} ends at event ${finding.position.seq}, but ${rescued.path} has a copy that a node saved, ` +
-          `up to event ${rescued.seq}; nothing was changed: replace the log with that copy, or move the copy out of the directory`,
+        `${folder.path(LOG_NAME)} ends at event ${finding.position.seq}, but ${rescued.path} ${
+          rescued.isWhole
+            ? `has a copy that a node saved, up to event ${rescued.seq}; nothing was changed: replace the log with that copy, or move the copy out of the directory`
+            : `is a part of a copy up to event ${rescued.seq} that was interrupted; nothing was changed: use a backup, a replica or the queue, or move the part out of the directory`
+        }`,
       );
     file ??= folder.open(LOG_NAME, true);
     if (!file) throw new Error(`${folder.path(LOG_NAME)} could not be created`);
@@ -194,16 +199,25 @@ async function keepTornBytes(folder: DataFolder, file: AppendFile, position: Log
   return { path, bytes: size - position.bytes };
 }
 
-/** The copy with the highest seq; undefined if there is none. */
-function newestRescued(folder: DataFolder): { readonly path: string; readonly seq: number } | undefined {
-  const found = folder.names().flatMap((name) => {
-    const [, seq] = RESCUED.exec(name) ?? [];
-    return seq === undefined ? [] : [{ path: folder.path(name), seq: Number(seq) }];
-  });
-  return found.sort((a, b) => b.seq - a.seq)[0];
+interface Rescued {
+  readonly path: string;
+  readonly seq: number;
+  /** False for what an interrupted copy left. */
+  readonly isWhole: boolean;
 }
 
-const RESCUED = /^events\.log\.rescued-([0-9]+)(?:-[0-9]+)?$/;
+/** The copy with the highest seq, a whole one first; undefined if there is none. */
+function newestRescued(folder: DataFolder): Rescued | undefined {
+  const found = folder.names().flatMap((name): Rescued[] => {
+    const [, seq, part] = RESCUED.exec(name) ?? [];
+    return seq === undefined
+      ? []
+      : [{ path: folder.path(name), seq: Number(seq), isWhole: part === undefined }];
+  });
+  return found.sort((a, b) => b.seq - a.seq || Number(b.isWhole) - Number(a.isWhole))[0];
+}
+
+const RESCUED = /^events\.log\.rescued-([0-9]+)(?:-[0-9]+)?(\.part)?$/;
 
 function rewrite(file: AppendFile, from: number, to: number): void {
   copyBytes(file, from, to, file, from);

@@ -5,13 +5,13 @@ import type { LogPosition } from "../ports/log-position.ts";
 import type { NodeLog } from "../ports/node-log.ts";
 import { type LogFiles, LostFile } from "./log-files.ts";
 
-/** How often it is looked whether there is room for a copy that could not be made. */
-const ROOM_LOOK_MS = 1_000;
+/** After a copy that failed, the pause before the next; it doubles each time. */
+const FIRST_PAUSE_MS = 1_000;
+const MAX_PAUSE_MS = 60_000;
 
 export interface RescueParts {
   readonly clock: Clock;
   readonly log: NodeLog;
-  hasRoom(bytes: number): boolean;
 }
 
 /**
@@ -22,7 +22,7 @@ export async function rescueLog(
   lost: LostFile,
   files: LogFiles,
   end: LogPosition,
-  { clock, log, hasRoom }: RescueParts,
+  { clock, log }: RescueParts,
 ): Promise<LostFile> {
   const { event, message, rescue } = lost;
   if (!rescue) {
@@ -30,7 +30,7 @@ export async function rescueLog(
     return lost;
   }
   const { seq, bytes } = end;
-  for (;;) {
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
     try {
       const rescued = await files.rescue(end);
       log.error(
@@ -45,7 +45,6 @@ export async function rescueLog(
         "the log file was lost and its open file cannot be copied: the node keeps running until it can",
       );
     }
-    do await new Promise<void>((resolve) => clock.after(ROOM_LOOK_MS, resolve));
-    while (!hasRoom(bytes));
+    await new Promise<void>((resolve) => clock.after(pauseMs, resolve));
   }
 }

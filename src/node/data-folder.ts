@@ -95,10 +95,17 @@ export function snapshotFolder(data: string, log: NodeLog): DiskFolder | undefin
   }
 }
 
-/** On the folder's disk; if it is gone, on the disk that it would be made on again. */
-export function freeBytes(folder: string): number {
-  let there = resolve(folder);
-  while (!existsSync(there)) there = dirname(there);
-  const { bavail, bsize } = statfsSync(there);
-  return bavail * bsize;
+/**
+ * On the folder's disk; if it is gone, on the disk that it would be made on again. Undefined if the system cannot say
+ * just now (the folder is being removed, or its disk fails).
+ */
+export function freeBytes(folder: string): number | undefined {
+  try {
+    let there = resolve(folder);
+    while (!existsSync(there)) there = dirname(there);
+    const { bavail, bsize } = statfsSync(there);
+    return bavail * bsize;
+  } catch {
+    return undefined;
+  }
 }

@@ -129,7 +129,7 @@ export class Host {
         newUuid: () => crypto.randomUUID(),
         serverHangs: () => this.#server?.replace(),
         snapshots: snapshotFolder(config.data, log),
-        hasRoom: (bytes) => freeBytes(config.data) - bytes >= config.minFreeBytes,
+        hasRoom: (bytes) => (freeBytes(config.data) ?? 0) - bytes >= config.minFreeBytes,
         checkLines: (end) => this.#followers.checkLines(end),
       },
       { ...config, embedded: !outside },
@@ -247,6 +247,11 @@ export class Host {
     this.lock.release();
   }
 
+  /** Whether a file of the ledger is lost, and its bytes may be in this process alone. */
+  get isRescuing(): boolean {
+    return this.#node.isRescuing;
+  }
+
   /** The process is about to end without a stop: nothing of it may stay behind. */
   abandon(): void {
     this.#server?.kill();
@@ -352,6 +357,7 @@ export class Host {
     let wasFull = false;
     const look = () => {
       const free = freeBytes(data);
+      if (free === undefined) return; // what was seen last counts on
       this.#freeBytes = free;
       const full = free < minFreeBytes;
       this.#node.pause(

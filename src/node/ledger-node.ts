@@ -251,7 +251,7 @@ export class LedgerNode<S extends StreamSession> {
       },
       "log recovered",
     );
-    this.#snapshots.checkOlderLines().catch((error) => this.fail(error));
+    this.#snapshots.checkOlderLines().catch((error) => this.fail(error)); // damage alone rejects
   }
 
   /** Consumes and takes commands, until stop() or a failure. */
@@ -302,6 +302,11 @@ export class LedgerNode<S extends StreamSession> {
     }
   }
 
+  /** Whether a file of the ledger is lost, and its bytes may be in this process alone. */
+  get isRescuing(): boolean {
+    return this.#lost !== undefined;
+  }
+
   /** The node must stop at once, without an answer to whoever's outcome is not durable. */
   fail(error: unknown): void {
     if (error instanceof LostFile) this.#lose(error);
@@ -315,8 +320,7 @@ export class LedgerNode<S extends StreamSession> {
     const { loop, writer } = this.#part();
     loop.stop();
     this.#tellState();
-    const { clock, hasRoom } = this.parts;
-    rescueLog(lost, writer.files, writer.durable, { clock, hasRoom, log: this.log }).then(
+    rescueLog(lost, writer.files, writer.durable, { clock: this.parts.clock, log: this.log }).then(
       this.#failed.reject,
       this.#failed.reject,
     );

@@ -34,11 +34,7 @@ export interface DataFolder {
   /** The names of the files that are there. */
   names(): readonly string[];
   remove(name: string): void;
+  rename(from: string, to: string): void;
   /** Creates the folder if it is gone. Resolves when it is on disk. */
   make(): Promise<void>;
-}
-
-/** A folder whose files are replaced as a whole. */
-export interface FileFolder extends DataFolder {
-  rename(from: string, to: string): void;
 }

@@ -35,6 +35,7 @@ export const NODE_EVENTS = [
   "log_file_lost",
   "mark_file_lost",
   "lock_file_lost",
+  "rescue_continues",
   "snapshot_folder_failed",
   "snapshot_failed",
   "snapshot_skipped",

@@ -386,11 +386,11 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     const unsettled = this.#unsettled.answered(key, unknown !== undefined);
     if (unknown !== undefined) {
       // Whether it was taken is open: it is sent again.
-      this.#watch.refused(unknown);
+      this.#watch.refused(unknown, true);
       this.#doubted(unknown);
       return;
     }
-    if (refused !== undefined) this.#watch.refused(refused);
+    if (refused !== undefined) this.#watch.refused(refused, false);
     else if (!duplicate && this.#watch.stored()) this.#answersAgain();
     if (!unsettled) {
       if (refused !== undefined && this.options.embedded) this.#lookAgain(refused);

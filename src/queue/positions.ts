@@ -86,7 +86,8 @@ export class Positions {
         const claim = claimOf(message.data);
         const isAsking = message.reply !== undefined && message.reply !== "";
         if (isAsking && claim?.node !== this.node) this.#publish(connection);
-        if (claim && (!isAsking || this.isRegistered(claim.node))) this.#take(claim);
+        // Of others than registered nodes nothing counts: anyone may publish here.
+        if (claim && this.isRegistered(claim.node)) this.#take(claim);
       },
       (error) => this.diverged(`the positions of other nodes cannot be read: ${error.message}`),
     );

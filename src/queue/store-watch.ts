@@ -17,7 +17,7 @@ import { STALL_MS, type UnsettledFrames } from "./unsettled-frames.ts";
 const TICK_MS = 500;
 /** How often the stream's state is asked for, also when nothing else happens. */
 const ASK_MS = 1_000;
-/** A server that has not answered for so long hangs. */
+/** A server hangs that has not answered for so long, or whose store has only failed. */
 const HANG_MS = 10_000;
 
 const STALL_TICKS = STALL_MS / TICK_MS;
@@ -26,7 +26,7 @@ const SILENT_TICKS = (ASK_MS + STALL_MS) / TICK_MS;
 
 export interface StoreWatchEvents {
   stalled(reason: string): void;
-  /** The server has not answered for HANG_MS; called at each tick until it does. */
+  /** The server hangs, for HANG_MS now; called at each tick until it answers. */
   hangs(): void;
 }
 
@@ -41,6 +41,8 @@ export class StoreWatch {
   #ticks = 0;
   /** Ticks for which frames have waited and none was stored. */
   #unstoredTicks = 0;
+  /** Ticks for which frames have waited and none was answered for certain: stored, or refused by a working store. */
+  #unansweredTicks = 0;
   /** Ticks since the stream answered anything. */
   #silentTicks = 0;
   /** Ticks without a connection. */
@@ -77,6 +79,8 @@ export class StoreWatch {
   joined(session: StreamSession): void {
     this.#session = session;
     this.#silentTicks = 0;
+    this.#unstoredTicks = 0;
+    this.#unansweredTicks = 0;
   }
 
   /** Frames are sent from now on: those that were sent before first. */
@@ -88,6 +92,8 @@ export class StoreWatch {
   }
 
   left(): void {
+    // A server that hangs loses its session before HANG_MS: the silence goes on.
+    if (this.#sending) this.#awayTicks = this.#unanswered;
     this.#session = undefined;
     this.#sending = false;
     this.#stream = undefined;
@@ -100,13 +106,15 @@ export class StoreWatch {
     this.#stalled = undefined;
     this.#refusal = undefined;
     this.#unstoredTicks = 0;
+    this.#unansweredTicks = 0;
     this.#silentTicks = 0;
     return ended;
   }
 
-  /** The stream has answered a frame, and did not store it. */
-  refused(why: string): void {
+  /** The stream has answered a frame and did not store it, or, if `open`, may have: as a store that fails answers. */
+  refused(why: string, open: boolean): void {
     this.#refusal = why;
+    if (!open) this.#unansweredTicks = 0;
     this.#silentTicks = 0;
   }
 
@@ -115,8 +123,13 @@ export class StoreWatch {
     this.#awayTicks = session ? 0 : this.#awayTicks + 1;
     if (session && ++this.#ticks % (ASK_MS / TICK_MS) === 0) void this.#ask(session);
     if (session && this.#sending) this.#look(session);
-    const unanswered = Math.max(this.#unstoredTicks, this.#silentTicks - ASK_MS / TICK_MS) + this.#awayTicks;
-    if (unanswered * TICK_MS > HANG_MS) this.events.hangs();
+    const sendingTicks = this.#sending ? this.#unanswered : 0;
+    if ((session ? sendingTicks : this.#awayTicks) * TICK_MS > HANG_MS) this.events.hangs();
+  }
+
+  /** For how many ticks the server of this session has not answered. */
+  get #unanswered(): number {
+    return Math.max(this.#unansweredTicks, this.#silentTicks - ASK_MS / TICK_MS);
   }
 
   async #ask(session: StreamSession): Promise<void> {
@@ -127,8 +140,9 @@ export class StoreWatch {
   }
 
   #look(session: StreamSession): void {
-    const unproven = this.stalled || this.#refusal !== undefined;
-    this.#unstoredTicks = unproven || this.unsettled.waiting ? this.#unstoredTicks + 1 : 0;
+    const waits = this.stalled || this.#refusal !== undefined || this.unsettled.waiting;
+    this.#unstoredTicks = waits ? this.#unstoredTicks + 1 : 0;
+    this.#unansweredTicks = waits ? this.#unansweredTicks + 1 : 0;
     this.#silentTicks++;
     if (!this.stalled) this.#judge();
     if (!this.stalled) this.unsettled.resendLate(session);

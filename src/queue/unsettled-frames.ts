@@ -57,6 +57,7 @@ export class UnsettledFrames {
   /** An outcome of `count` commands has come; returns whether a frame of so many was under way by that name. */
   settle(name: FrameName, count: number): boolean {
     const key = keyOf(name);
+    if (this.#orphan && keyOf(this.#orphan.frame) === key) this.#orphan = undefined;
     return this.#frames.get(key)?.frame.count === count && this.#frames.delete(key);
   }
 
@@ -127,7 +128,8 @@ export class UnsettledFrames {
   #newestUnanswered(): Unsettled | undefined {
     let newest: Unsettled | undefined;
     for (const unsettled of this.#frames.values()) if (!unsettled.answered) newest = unsettled;
-    return newest ?? this.#orphan;
+    // One that is too large for this session cannot show anything: then an empty frame does.
+    return newest ?? (this.#orphan?.answered ? undefined : this.#orphan);
   }
 
   #send(session: StreamSession, unsettled: Unsettled): void {

@@ -7,7 +7,7 @@ import type { WalletEngine } from "../engine/wallet-engine.ts";
 import { openingOf } from "../eventlog/lookup.ts";
 import type { LogStart } from "../eventlog/reader.ts";
 import { DamagedLog, LOG_NAME } from "../eventlog/recovery.ts";
-import type { DataFolder, FileFolder } from "../ports/append-file.ts";
+import type { DataFolder } from "../ports/append-file.ts";
 import type { LogPosition } from "../ports/log-position.ts";
 import type { NodeLog } from "../ports/node-log.ts";
 import {
@@ -21,7 +21,7 @@ import {
 export interface SnapshotParts {
   readonly folder: DataFolder;
   /** Where snapshots are kept; undefined where there are none. */
-  readonly snapshots: FileFolder | undefined;
+  readonly snapshots: DataFolder | undefined;
   /** Checks the lines of the log up to `end`; resolves with what is wrong with them. */
   checkLines(end: LogPosition): Promise<string | undefined>;
   /** Whether so many bytes may be written beside the log. */
@@ -101,7 +101,18 @@ export class NodeSnapshots {
     const end = this.#found?.state.position;
     this.#found = undefined; // its parts are the engine's now
     if (!end) return;
-    const damage = await this.parts.checkLines(end);
+    let damage: string | undefined;
+    try {
+      damage = await this.parts.checkLines(end);
+    } catch (error) {
+      // The thread could not check, and has reported it. No snapshot is taken, and the node serves on.
+      this.log.warn(
+        { event: "snapshot_failed", error: String(error) },
+        "no more snapshots are taken: the lines before the newest could not be checked",
+      );
+      this.#failed = true;
+      return;
+    }
     this.#mayTake = damage === undefined;
     if (damage === undefined) return;
     if (this.parts.snapshots) await noteDamage(this.parts.snapshots, damage);

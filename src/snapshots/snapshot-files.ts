@@ -22,7 +22,7 @@ import { KINDS_BY_NUMBER } from "../domain/kinds.ts";
 import { REJECTIONS_BY_NUMBER } from "../domain/rejections.ts";
 import { RECORD_INTS, SEGMENT_RECORDS } from "../engine/transaction-records.ts";
 import { writeAll } from "../eventlog/write-all.ts";
-import type { AppendFile, FileFolder } from "../ports/append-file.ts";
+import type { AppendFile, DataFolder } from "../ports/append-file.ts";
 import { crcText } from "../ports/log-position.ts";
 import type {
   ReadSnapshot,
@@ -76,7 +76,7 @@ export interface FoundSnapshot extends ReadSnapshot {
 
 /** The newest snapshot that is whole. `broken` hears of those that are not. Changes nothing. */
 export function newestSnapshot(
-  folder: FileFolder,
+  folder: DataFolder,
   broken: (path: string, why: string) => void,
 ): FoundSnapshot | undefined {
   for (const name of snapshotNames(folder)) {
@@ -91,7 +91,7 @@ export function newestSnapshot(
 }
 
 /** The names of snapshots, newest first. */
-export function snapshotNames(folder: FileFolder): readonly string[] {
+export function snapshotNames(folder: DataFolder): readonly string[] {
   return folder
     .names()
     .filter((name) => NAME.test(name))
@@ -100,7 +100,7 @@ export function snapshotNames(folder: FileFolder): readonly string[] {
 }
 
 /** Throws BrokenSnapshot. */
-export function readSnapshot(folder: FileFolder, name: string): FoundSnapshot {
+export function readSnapshot(folder: DataFolder, name: string): FoundSnapshot {
   const whole = withFile(folder, name, (file) => readBytes(file, file.size()));
   const end = whole.indexOf(10);
   if (end < 0) throw new BrokenSnapshot("it has no first line");
@@ -133,7 +133,7 @@ function linesIn(text: string): number {
   return lines;
 }
 
-function withFile<T>(folder: FileFolder, name: string, read: (file: AppendFile) => T): T {
+function withFile<T>(folder: DataFolder, name: string, read: (file: AppendFile) => T): T {
   const file = folder.open(name, false);
   if (!file) throw new BrokenSnapshot(`${folder.path(name)} does not exist`);
   try {
@@ -208,7 +208,7 @@ function begins(list: readonly (string | undefined)[], beginning: readonly strin
 }
 
 /** Notes what is wrong with the lines before a snapshot. Resolves when that is on disk. */
-export async function noteDamage(folder: FileFolder, damage: string): Promise<void> {
+export async function noteDamage(folder: DataFolder, damage: string): Promise<void> {
   const file = folder.open(DAMAGE, true);
   if (!file) throw new Error(`${folder.path(DAMAGE)} could not be created`);
   writeAll(file, Buffer.from(`${damage}\n`), 0);
@@ -217,7 +217,7 @@ export async function noteDamage(folder: FileFolder, damage: string): Promise<vo
   await folder.sync();
 }
 
-export function isDamageNoted(folder: FileFolder): boolean {
+export function isDamageNoted(folder: DataFolder): boolean {
   return folder.names().includes(DAMAGE);
 }
 
@@ -230,7 +230,7 @@ export class SnapshotFiles implements SnapshotStore {
 
   /** Goes on behind `found`; what no snapshot counts is removed, and snapshots that are not whole. */
   constructor(
-    private readonly folder: FileFolder,
+    private readonly folder: DataFolder,
     found: FoundSnapshot | undefined,
   ) {
     this.#kept = found?.state.counts ?? { accounts: 0, balances: 0, transactions: 0 };

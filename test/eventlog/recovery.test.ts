@@ -275,16 +275,22 @@ test("recovery stops, cuts nothing and leaves no piece of a copy if there is no 
     const disk = new FaultyDisk(folder);
     disk.takes = 10;
     disk.before = (operation) => {
-      if (operation.do === "write" && operation.name === torn && operation.at >= takes) throw full;
+      if (operation.do === "write" && operation.name === `${torn}.part` && operation.at >= takes) throw full;
     };
     await expect(LogOnDisk.open(folder, disk)).rejects.toBe(full);
-    expect(disk.of("write", torn).length).toBeGreaterThan(0);
+    expect(disk.of("write", `${torn}.part`).length).toBeGreaterThan(0);
     expect(filesOf(folder)).toEqual(before);
   }
 });
 
 describe("a folder with what a node kept of a log that was taken away", () => {
   const nameOf = ({ seq }: LogPosition) => `events.log.rescued-${seq}`;
+
+  test("is refused if the copy was interrupted, and the part is not recommended", async () => {
+    putFiles(folder, { [`${nameOf(endBefore(1))}.part`]: log.bytes.subarray(0, 100) });
+    await expect(LogOnDisk.open(folder)).rejects.toThrow("is a part of a copy");
+    expect(Object.keys(filesOf(folder))).not.toContain("events.log");
+  });
 
   test("is refused while the log does not have all of it, and nothing is changed", async () => {
     const shorter = log.bytes.subarray(0, endBefore(1).bytes);

@@ -498,6 +498,44 @@ describe("a stream that stores nothing", () => {
     expect(hangs).toBeGreaterThan(0);
   });
 
+  test("is stalled, but does not hang, if it refuses every frame at once; a store that fails hangs", async () => {
+    await open();
+    let number = 0;
+    const answerFor = async (milliseconds: number, more: { refused?: string; unknown?: string }) => {
+      for (let passed = 0; passed < milliseconds; passed += 500) {
+        for (const id of stream.session.published.splice(0))
+          stream.session.answer(
+            id,
+            more.refused,
+            more.unknown === undefined ? {} : { unknown: more.unknown },
+          );
+        if (queue.state.open) queue.publish(frame(`frame-${++number}`));
+        await clock.advance(500);
+      }
+    };
+    await answerFor(30_000, { refused: "maximum bytes exceeded" });
+    expect([queue.state.open, hangs]).toEqual([false, 0]);
+    await answerFor(15_000, { unknown: "store is closed" });
+    expect(hangs).toBeGreaterThan(0);
+  });
+
+  test("shows with an empty frame that it stores again if the one under way is too large for the new server", async () => {
+    await open();
+    stream.maxFrameBytes = 2_000;
+    const large = { ...frame("large"), bytes: new Uint8Array(1_500) };
+    queue.publish(large);
+    await clock.advance(3_000);
+    expect(queue.state.open).toBe(false);
+    queue.abandon(large);
+    stream.maxFrameBytes = 1_000;
+    stream.session.end("the connection failed");
+    await settle();
+    await clock.advance(5_000);
+    expect(empties).toBeGreaterThan(0);
+    for (const id of stream.session.published.splice(0)) stream.session.answer(id);
+    expect(queue.state.open).toBe(true);
+  });
+
   test("does not hang while what it has is read to its end, however long that takes", async () => {
     await open();
     stream.session.end("the connection failed");

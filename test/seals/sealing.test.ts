@@ -31,6 +31,7 @@ function atOnce(disk: DataFolder): DataFolder {
     path: (name) => disk.path(name),
     names: () => disk.names(),
     remove: (name) => disk.remove(name),
+    rename: (from, to) => disk.rename(from, to),
     make: () => disk.make(),
   };
 }

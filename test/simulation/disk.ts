@@ -4,7 +4,7 @@
  * disk takes what overwrites, and nothing that makes a file longer.
  */
 
-import type { AppendFile, FileFolder } from "../../src/ports/append-file.ts";
+import type { AppendFile, DataFolder } from "../../src/ports/append-file.ts";
 import type { Random } from "./random.ts";
 import type { SimulatedTime } from "./time.ts";
 
@@ -123,7 +123,7 @@ export class SimulatedDisk {
   ) {}
 
   /** The folder as one process sees it, until it crashes; `inside` is that of a folder in it, with a slash. */
-  folder(owner: { readonly dead: boolean }, inside = ""): FileFolder {
+  folder(owner: { readonly dead: boolean }, inside = ""): DataFolder {
     const alive = () => {
       if (owner.dead) throw new Dead("the process has crashed");
     };

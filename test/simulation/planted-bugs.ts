@@ -180,8 +180,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "a server that hangs is not replaced",
     file: "queue/store-watch.ts",
-    from: "if (unanswered * TICK_MS > HANG_MS) this.events.hangs();",
-    to: "",
+    from: "* TICK_MS > HANG_MS) this.events.hangs();",
+    to: "* TICK_MS > HANG_MS) return;",
     firstSeed: 26,
   },
   {
@@ -213,7 +213,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "each start on a full disk leaves a piece of the log",
     file: "eventlog/keep-bytes.ts",
-    from: "    folder.remove(name);\n",
+    from: "    folder.remove(part);\n",
     to: "",
     firstSeed: 61,
   },

@@ -45,6 +45,10 @@ export class FaultyDisk implements DataFolder {
     this.#folder.remove(name);
   }
 
+  rename(from: string, to: string): void {
+    this.#folder.rename(from, to);
+  }
+
   make(): Promise<void> {
     return this.#folder.make();
   }
