@@ -1,12 +1,15 @@
 /** What docs/operations.md quotes is what the program says, and ARCHITECTURE.md's table of scopes what routes ask for. */
 
 import { expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import packageJson from "../package.json" with { type: "json" };
 import { settingsHelp } from "../src/cli/read-config.ts";
 import { SETTINGS, type SettingName } from "../src/config.ts";
 import { createRoutes } from "../src/gateway/routes.ts";
 
+/** The command that HACKING.md adds. */
+const EXAMPLE = "src/domain/commands/sweep.ts";
 const ROOT = join(import.meta.dir, "..");
 const SRC = join(ROOT, "src");
 const page = readFileSync(join(ROOT, "docs", "operations.md"), "utf8");
@@ -64,4 +67,19 @@ test("every flag", () => {
   const flags = [...settingsHelp(Object.keys(SETTINGS) as SettingName[]).matchAll(/^ {2}--([a-z-]+)/gm)];
   const there = flags.map(([, flag]) => flag);
   for (const [, flag] of page.matchAll(/`--([a-z-]+)/g)) expect(there).toContain(flag);
+});
+
+test("every dependency, with its reason", () => {
+  const listed = readFileSync(join(ROOT, "docs", "dependencies.md"), "utf8");
+  const names = [packageJson.dependencies, packageJson.devDependencies].flatMap(Object.keys);
+  expect(names.filter((name) => !listed.includes(`\`${name}\``))).toEqual([]);
+});
+
+test("every file that the pages for contributors name", () => {
+  const missing = ["HACKING.md", "docs/testing.md", "docs/dependencies.md"].flatMap((name) => {
+    const text = readFileSync(join(ROOT, name), "utf8");
+    const paths = [...text.matchAll(/\b(?:src|test|tools|bench|k6|docs)\/[\w./-]*\w/g)].map(([path]) => path);
+    return paths.filter((path) => path !== EXAMPLE && !existsSync(join(ROOT, path)));
+  });
+  expect(missing).toEqual([]);
 });
