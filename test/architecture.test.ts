@@ -106,6 +106,17 @@ test("random UUIDs have one source, and the package uuid makes those of version 
   expect(wrong).toEqual([]);
 });
 
+test("ports/ holds interfaces and values: no code but how a position is written, and an error", () => {
+  const code = sources.filter(
+    (path) =>
+      roomOf(path) === "ports" &&
+      /\bfunction\b|=>[^;]*\{\n|\bclass \w+ (?!extends Error\b)/.test(
+        readFileSync(join(SRC, path), "utf8").replace(/\/\*[\s\S]*?\*\//g, ""),
+      ),
+  );
+  expect(code).toEqual(["ports/log-position.ts"]);
+});
+
 test("threads are started in one place, which hears how they end", () => {
   const starts = sources.filter((path) => /\bnew Worker\(/.test(readFileSync(join(SRC, path), "utf8")));
   expect(starts).toEqual(["runtime/thread.ts"]);

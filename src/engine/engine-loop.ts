@@ -10,12 +10,12 @@ import { BatchConsumer } from "../batching/batch-consumer.ts";
 import type { Command } from "../domain/commands/commands.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { Rejection } from "../domain/rejections.ts";
-import type { Change, Committed } from "../ports/changes.ts";
+import type { Change, CommittedBatch } from "../ports/changes.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
-import { type BatchMeasures, NO_BATCH_MEASURES } from "../ports/measures.ts";
+import type { BatchMeasures, Observer } from "../ports/measures.ts";
 import type { SnapshotState } from "../ports/snapshots.ts";
 import type { FastTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
@@ -38,15 +38,15 @@ export interface EngineParts {
   /** The number of the gateway that a frame names; undefined for none of this node's: its outcomes go to nobody. */
   gatewayOf(frame: Uint8Array): number | undefined;
   /** Hears of every batch, in order, once it is on disk. */
-  committed(batch: Committed): void;
+  committed(batch: CommittedBatch): void;
   /** Hears of messages that are passed over. */
   malformed(message: QueueMessage, why: string): void;
   readonly snapshots?: SnapshotTaker | undefined;
 }
 
 /** What executing a batch came to, before it is on disk. */
-type Executed = Omit<Committed, "position">;
-type Outcomes = Committed["outcomes"][number][];
+type Executed = Omit<CommittedBatch, "position">;
+type Outcomes = CommittedBatch["outcomes"][number][];
 
 /** What the engine has counted since its start. */
 export interface EngineCounters {
@@ -61,6 +61,9 @@ export interface EngineCounters {
   readonly rejected: Map<Rejection, number>;
   readonly refused: Map<Refused["reason"], number>;
 }
+
+const nobody: Observer = { observe: () => {} };
+const UNMEASURED: BatchMeasures = { commands: nobody, messages: nobody, seconds: nobody };
 
 export class EngineLoop {
   readonly counters: EngineCounters = {
@@ -94,7 +97,7 @@ export class EngineLoop {
 
   constructor(
     private readonly parts: EngineParts,
-    { batchBytes, maxReadTimeoutMs, measures = NO_BATCH_MEASURES }: EngineOptions,
+    { batchBytes, maxReadTimeoutMs, measures = UNMEASURED }: EngineOptions,
   ) {
     const { engine, log, messages, clock, snapshots } = parts;
     this.engine = engine;

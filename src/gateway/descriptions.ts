@@ -10,10 +10,10 @@ import { answer, field, ref, requestName, type Schema } from "./schemas.ts";
  * Who may ask, where keys are asked for: everyone, or whoever has a key of this scope. A key that is bound to
  * accounts is let in only where `bound` says that they are looked at.
  */
-export type Admission = "everyone" | { readonly scope: Scope; readonly bound: boolean };
+export type RouteAccess = "everyone" | { readonly scope: Scope; readonly bound: boolean };
 
 export interface RouteDescription {
-  readonly admits: Admission;
+  readonly admits: RouteAccess;
   /** Unique, in camel case: generated clients name their functions so. */
   readonly operationId: string;
   readonly summary: string;

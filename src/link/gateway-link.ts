@@ -2,7 +2,7 @@
 
 import { unreachable } from "../domain/impossible-state.ts";
 import type { Answer } from "../ports/answer.ts";
-import type { Committed } from "../ports/changes.ts";
+import type { CommittedBatch } from "../ports/changes.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
 import type { LedgerColumns, NodeFacts, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import { frameCount } from "../wire/frame.ts";
@@ -55,7 +55,7 @@ export class GatewayLink {
   }
 
   /** Tells a batch that is on disk, with the outcomes of this gateway's frames. */
-  committed({ changes, outcomes }: Committed): void {
+  committed({ changes, outcomes }: CommittedBatch): void {
     // Any client that may publish may have copied our origin: a frame is ours only with our number and count.
     const { gateway, commands } = this.parts;
     const own = outcomes.filter(

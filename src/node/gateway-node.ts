@@ -7,7 +7,7 @@ import { unreachable } from "../domain/impossible-state.ts";
 import type { TransactionId } from "../domain/names.ts";
 import { CommandSender } from "../gateway/command-sender.ts";
 import { problem } from "../gateway/problems.ts";
-import { BalancesProjection } from "../gateway/read-model.ts";
+import { ReadModel } from "../gateway/read-model.ts";
 import { NOT_OPEN, WalletService } from "../gateway/wallet-service.ts";
 import { LinkedQueue } from "../link/linked-queue.ts";
 import type { Answer } from "../ports/answer.ts";
@@ -45,7 +45,7 @@ export class GatewayNode {
   readonly balances: BalancesView;
   /** Of the log; undefined where the node has told none. */
   newestSeal: Seal | undefined;
-  readonly #balances = new BalancesProjection();
+  readonly #balances = new ReadModel();
   readonly #queue: LinkedQueue;
   readonly #sender: CommandSender;
   /** Who waits for the node's metrics, in the order in which they were asked for. */

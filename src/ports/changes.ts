@@ -13,16 +13,14 @@ export interface BalanceName {
 }
 
 /**
- * Committed transfers of amounts that are safe integers: two events each. Payers and receivers are numbers of
+ * CommittedBatch transfers of amounts that are safe integers: two events each. Payers and receivers are numbers of
  * balances; the same number is the same balance for ever.
  */
-export class Transfers {
-  constructor(
-    readonly balanceOf: (number: number) => BalanceName,
-    readonly payers: ArrayLike<number>,
-    readonly receivers: ArrayLike<number>,
-    readonly amounts: ArrayLike<number>,
-  ) {}
+export interface Transfers {
+  readonly balanceOf: (number: number) => BalanceName;
+  readonly payers: ArrayLike<number>;
+  readonly receivers: ArrayLike<number>;
+  readonly amounts: ArrayLike<number>;
 }
 
 /** All events of a command, or transfers. */
@@ -36,7 +34,7 @@ export interface FrameOutcome {
 }
 
 /** What one batch did: told when it is on disk. */
-export interface Committed {
+export interface CommittedBatch {
   readonly position: LogPosition;
   readonly changes: readonly Change[];
   /** Of frames that name gateways of this node. */

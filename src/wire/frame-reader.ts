@@ -28,6 +28,9 @@ import {
 } from "./frame.ts";
 import { readCommandV1 } from "./frame-v1.ts";
 
+/** An error names so many unknown kinds, and counts all. */
+const MAX_NAMED_KINDS = 10;
+
 /** A transfer of an exact amount between two balances that are known, in a currency in which both are open. */
 export interface FastTransfer {
   readonly kind: "fast_transfer";
@@ -121,7 +124,7 @@ function readCommands(
   if (at !== message.length) return undefined;
   if (unknown.length > 0)
     throw new UnknownCommand(
-      `${unknown.length} of ${count} commands are of unknown kinds (${[...new Set(unknown)]})`,
+      `${unknown.length} of ${count} commands are of unknown kinds (${[...new Set(unknown)].slice(0, MAX_NAMED_KINDS)})`,
     );
   return commands;
 }

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "../../src/domain/commands/commands.ts";
 import { EngineLoop } from "../../src/engine/engine-loop.ts";
-import type { Committed, FrameOutcome } from "../../src/ports/changes.ts";
+import type { CommittedBatch, FrameOutcome } from "../../src/ports/changes.ts";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
 import { UnknownCommand } from "../../src/wire/frame.ts";
 import { FrameOrigins } from "../../src/wire/frame-origins.ts";
@@ -25,7 +25,7 @@ async function start(folder = temporaryFolder()) {
   const disk = new FaultyDisk(folder);
   const log = await LogOnDisk.open(folder, disk);
   const source = new ManualSource<QueueMessage>(log.clock);
-  const batches: Committed[] = [];
+  const batches: CommittedBatch[] = [];
   const malformed: { sequence: number; why: string }[] = [];
   const origins = new FrameOrigins();
   for (const byte of [7, 9]) origins.add(new Uint8Array(16).fill(byte));

@@ -10,7 +10,7 @@ import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import type { CommandSender, Sent } from "../../src/gateway/command-sender.ts";
 import { createHttp, type Http, type HttpOptions } from "../../src/gateway/http.ts";
 import { PROBLEM_CODES, problem } from "../../src/gateway/problems.ts";
-import { BalancesProjection } from "../../src/gateway/read-model.ts";
+import { ReadModel } from "../../src/gateway/read-model.ts";
 import { WalletService } from "../../src/gateway/wallet-service.ts";
 import type { Caller } from "../../src/ports/keys.ts";
 import { buildFrame, type EncodedCommands } from "../../src/wire/frame.ts";
@@ -36,7 +36,7 @@ interface Situation extends Partial<HttpOptions> {
 /** A gateway beside a ledger of its own, which decides at once. */
 function gateway({ strict = false, sent, ...options }: Situation = {}): Http {
   const engine = new WalletEngine();
-  const balances = new BalancesProjection();
+  const balances = new ReadModel();
   const decide = (command: Parameters<WalletEngine["execute"]>[0]) => {
     const events = engine.execute(command);
     if (events.length > 0) {

@@ -7,7 +7,7 @@ import { GatewayLink } from "../../src/link/gateway-link.ts";
 import { LinkedQueue } from "../../src/link/linked-queue.ts";
 import { GatewayNode } from "../../src/node/gateway-node.ts";
 import type { Answer } from "../../src/ports/answer.ts";
-import { type Committed, Transfers } from "../../src/ports/changes.ts";
+import type { CommittedBatch, Transfers } from "../../src/ports/changes.ts";
 import type { CommandQueue, FrameName, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
 import type { Port, ToEngine, ToGateway } from "../../src/ports/link.ts";
 import { EMPTY_LOG } from "../../src/ports/log-position.ts";
@@ -72,12 +72,8 @@ function manyTransfers(): Transfers {
     new Int32Array(65_536),
     new Float64Array(65_536),
   ];
-  return new Transfers(
-    () => ({ account: "alice" as AccountId, currency: currency("USD") }),
-    payers,
-    receivers,
-    amounts,
-  );
+  const balanceOf = () => ({ account: "alice" as AccountId, currency: currency("USD") });
+  return { balanceOf, payers, receivers, amounts };
 }
 
 function engineEnd() {
@@ -143,7 +139,7 @@ function takenBy<Message extends { readonly type: string }>(posted: readonly Mes
 
 test("a gateway that takes nothing is full at a bound, and empty again when it has taken it", () => {
   const { port, link } = engineEnd();
-  const batch: Committed = { position: EMPTY_LOG, changes: [manyTransfers()], outcomes: [] };
+  const batch: CommittedBatch = { position: EMPTY_LOG, changes: [manyTransfers()], outcomes: [] };
   let told = 0;
   for (; !link.full && told < MANY; told++) link.committed(batch);
   const weights = port.posted.map((message) => (message.type === "committed" ? message.weight : 0));

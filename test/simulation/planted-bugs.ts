@@ -30,7 +30,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: "a payer may lack one cent",
     file: "domain/commands/movements.ts",
     from: "availableOf(view.balance(from_account, currency)) < amount",
-    to: "subtract(availableOf(view.balance(from_account, currency)), amount) < -1",
+    to: "availableOf(view.balance(from_account, currency)) < subtract(amount, 1 as never)",
   },
   {
     name: "a payer may lack one cent, on the fast path",
@@ -65,7 +65,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "a short write is not completed",
-    file: "ports/append-file.ts",
+    file: "eventlog/write-all.ts",
     from: "written < bytes.length",
     to: "written === 0",
   },
@@ -110,8 +110,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "a repeat is told another seq",
     file: "domain/apply.ts",
-    from: "const seq = ledger.seq + events.length;",
-    to: "const seq = ledger.seq + events.length - 1;",
+    from: "    reason,\n    seq,\n",
+    to: "    reason,\n    seq: seq - 1,\n",
   },
   {
     name: "a stream that lost its tail is believed",
