@@ -1,5 +1,5 @@
 /**
- * The most memory that a node takes, as docs/overload.md states it under "Memory": what it takes at rest, which is
+ * The most memory that a node takes, as docs/overload.md states it: what it takes at rest, which is
  * measured, and beside it only what its settings and its ledger allow, while no accounts are opened.
  */
 

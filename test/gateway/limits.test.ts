@@ -72,6 +72,7 @@ test("if too much waits a request is refused at once, and those that wait get th
   await node.client.deposit("alice", REQUESTS * MAX_FRAME_COMMANDS);
   const sequence = await lastSequence(server);
   server.process.kill("SIGSTOP");
+  await eventually("the server stands still", () => stateOf(server.process.pid) === "T");
   let answered = 0;
   const answers = Array.from({ length: REQUESTS }, async () => {
     const transfers = Array.from({ length: MAX_FRAME_COMMANDS }, () => payment());
@@ -98,10 +99,16 @@ test("if too much waits a request is refused at once, and those that wait get th
   await end({ node, server });
 });
 
+/** A process's state: T if it was stopped. */
+function stateOf(pid: number): string | undefined {
+  return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.[0];
+}
+
 test("an outcome that does not come in time is unknown, and safe to ask for again", async () => {
   const { node, server, log } = await setting(["--outcome-timeout-ms", "300"]);
   const { client } = node;
   server.process.kill("SIGSTOP");
+  await eventually("the server stands still", () => stateOf(server.process.pid) === "T");
   const given = payment(7);
   const opening = newId();
   const { transaction_id: _, ...withoutId } = given;
