@@ -66,6 +66,19 @@ describe("docs/operations.md has", () => {
     expect(rows.flatMap(([events = ""]) => codes(events)).sort()).toEqual([...NODE_EVENTS].sort());
   });
 
+  test("the reasons for which a node is not ready", () => {
+    const reasons = tableOf("docs/operations.md", "| `detail` | meaning |").flatMap(([cell = ""]) =>
+      codes(cell),
+    );
+    expect(reasons.length).toBeGreaterThan(7);
+    const sources = readdirSync(SRC, { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith(".ts"))
+      .map((path) => readFileSync(join(SRC, path), "utf8").replace(/\$\{[^}]*\}/g, "?"))
+      .join("\n");
+    // The page has a capital letter for what a template puts in.
+    expect(reasons.filter((reason) => !sources.includes(reason.replace(/\b[A-Z]\b/g, "?")))).toEqual([]);
+  });
+
   test("every metric, and no others", () => {
     const metrics = readFileSync(join(SRC, "node", "node-metrics.ts"), "utf8");
     const there = new Set(

@@ -26,10 +26,10 @@ const CHANGES: readonly (readonly [target: string, body: string])[] = [
 /** The lines for nginx in a document, for a node at `url`. */
 function documentedLines(file: string, url: string): string {
   const text = readFileSync(join(ROOT, file), "utf8");
-  const [, block = ""] = /```nginx\n((?:location \/ \{\s*)?proxy_pass [^`]*)```/.exec(text) ?? [];
+  const [block = ""] = /proxy_pass [^`}]*/.exec(/```nginx\n[^`]*/.exec(text)?.[0] ?? "") ?? [];
   const lines = block.split("\n").filter((line) => line.includes(";"));
   expect(lines.length).toBeGreaterThan(3);
-  return lines.join("\n").replace("http://127.0.0.1:8080", url);
+  return lines.join("\n").replace(/http:\/\/(127\.0\.0\.1:8080|coffer)/, url);
 }
 
 describe.each(RUNTIME_NAMES)("under %s", (runtime) => {
