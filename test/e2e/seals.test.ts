@@ -310,5 +310,8 @@ test("coffer seal tells where there is nothing to seal", async () => {
   const data = someLedger();
   rmSync(join(data, "events.mark"));
   const unmarked = await coffer(["seal", "--data", data]);
-  expect([unmarked.code, unmarked.stderr]).toEqual([1, expect.stringContaining("events.mark has no position")]);
+  expect([unmarked.code, unmarked.stderr]).toEqual([
+    1,
+    expect.stringContaining("events.mark has no position"),
+  ]);
 });
