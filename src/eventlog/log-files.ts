@@ -44,10 +44,10 @@ export class LogFiles {
   /** Throws LostFile unless every path names the open file, and the log has the `written` bytes of this node. */
   look(written: number): void {
     const path = this.folder.path(LOG_NAME);
-    const how = this.log.lost();
     const size = this.log.size();
-    if (size < written) throw this.#cut(`has ${size} bytes, but ${written} were written`, how);
-    if (how) throw new LostFile("log_file_lost", `${path} ${how} while the node was running`, true);
+    if (size < written) throw this.#cut(`has ${size} bytes, but ${written} were written`, this.log.lost());
+    const lost = this.lostLog();
+    if (lost) throw lost;
     if (size > written)
       throw new LostFile(
         "log_file_lost",
@@ -55,6 +55,13 @@ export class LogFiles {
       );
     this.#expectInPlace("mark_file_lost", MARK_NAME, this.mark);
     if (this.#lock) this.#expectInPlace("lock_file_lost", LOCK_NAME, this.#lock);
+  }
+
+  /** Undefined while the log's path names the open file. */
+  lostLog(): LostFile | undefined {
+    const how = this.log.lost();
+    const path = this.folder.path(LOG_NAME);
+    return how ? new LostFile("log_file_lost", `${path} ${how} while the node was running`, true) : undefined;
   }
 
   /**

@@ -118,6 +118,8 @@ export class LedgerNode<S extends StreamSession> {
   #ending = false;
   #paused: string | undefined;
   #lost: LostFile | undefined;
+  /** Whether the log's files are closed. */
+  #closed = false;
   #marked = 0;
   #malformedMs = Number.NEGATIVE_INFINITY;
   /** Malformed messages since the last line about them. */
@@ -284,6 +286,7 @@ export class LedgerNode<S extends StreamSession> {
     running?.queue.stop();
     await this.#finished;
     await running?.writer.close().catch((error) => this.fail(error));
+    this.#closed = true;
     if (this.#lost) return await this.failed; // not before its bytes are safe
     if (running?.snapshots)
       await Promise.race([running.snapshots.finish(running.writer.durable), this.#after(patienceMs)]);
@@ -309,7 +312,11 @@ export class LedgerNode<S extends StreamSession> {
 
   /** The node must stop at once, without an answer to whoever's outcome is not durable. */
   fail(error: unknown): void {
-    if (error instanceof LostFile) this.#lose(error);
+    // Whatever it stops for: if the log's path no longer names the open file, its bytes would be gone with the process.
+    const lost = error instanceof LostFile ? error : this.#lostLog();
+    if (lost && lost !== error)
+      this.log.error({ event: "node_failed", error: String(error) }, "the node has failed");
+    if (lost) this.#lose(lost);
     else this.#failed.reject(error);
   }
 
@@ -324,6 +331,10 @@ export class LedgerNode<S extends StreamSession> {
       this.#failed.reject,
       this.#failed.reject,
     );
+  }
+
+  #lostLog(): LostFile | undefined {
+    return this.#closed ? undefined : this.#running?.writer.files.lostLog();
   }
 
   #part(): Running<S> {
