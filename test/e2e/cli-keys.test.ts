@@ -115,7 +115,7 @@ const WRONG: readonly (readonly [args: readonly string[], told: string])[] = [
   [["add", ".hidden", "--scope", "read"], "NAME"],
   [["add", "x".repeat(65), "--scope", "read"], "NAME"],
   [["add", "a\nb", "--scope", "read"], "NAME"],
-  [["revoke"], "say revoke NAME"],
+  [["revoke"], "expected revoke NAME"],
   [["revoke", "../shop"], "NAME"],
   [["revoke", "shop", "--scope", "read"], "--scope"],
   [["list", "shop"], "shop"],

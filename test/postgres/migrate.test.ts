@@ -59,9 +59,7 @@ test("where it is needed the lock is waited for, which is told, and a stop does 
   const fromMs = performance.now();
   await stopping.stop();
   expect(performance.now() - fromMs).toBeLessThan(1_000);
-  await eventually("it is told", () =>
-    reports.some((line) => line.includes("another node is migrating")),
-  );
+  await eventually("it is told", () => reports.some((line) => line.includes("another node is migrating")));
   await holder.close();
   await asking.reached(followed.seq);
   await waiting.stop();

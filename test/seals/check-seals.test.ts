@@ -232,12 +232,16 @@ describe("seals that were altered", () => {
       expect(said).toContain("the log matches its seals");
     }
     const sha = (lines[1] as string).replace(/"log":"../, '"log":"zz').replace("zz", "00");
-    expect(await wrong(LOG.bytes, rechained(lines.with(1, sha)))).toContain("although each command matches its digest");
+    expect(await wrong(LOG.bytes, rechained(lines.with(1, sha)))).toContain(
+      "although each command matches its digest",
+    );
     const more = (lines[1] as string).replace(
       /"bytes":([0-9]+)/,
       (_, bytes) => `"bytes":${Number(bytes) + 1}`,
     );
-    expect(await wrong(LOG.bytes, rechained(lines.with(1, more)))).toContain("although each command matches its digest");
+    expect(await wrong(LOG.bytes, rechained(lines.with(1, more)))).toContain(
+      "although each command matches its digest",
+    );
   });
 
   test("are found where they say that they are of another ledger", async () => {
