@@ -202,7 +202,7 @@ test("a node whose log is cut says that the bytes are gone and stops; the next s
       );
       const restore = await way(data);
       expect(await node.process.exited).toBe(1);
-      expect(lineOf(node, "log_file_lost").error).toMatch(/was cut .* backup, a replica .* queue/);
+      expect(lineOf(node, "log_file_lost").error).toMatch(/was truncated .* backup, a replica .* queue/);
       expect(rescuedIn(data)).toEqual([]);
       await expectRefused(data, /the log is damaged; nothing was changed/);
       restore();
@@ -220,7 +220,7 @@ test("a log that is cut under load never grows again over the hole: its copy and
   expect(await node.process.exited).toBe(1);
   tellers.stop();
   await working;
-  expect(lineOf(node, "log_file_lost").error).toMatch(/was cut/);
+  expect(lineOf(node, "log_file_lost").error).toMatch(/was truncated/);
   restore();
   await expectAll(data, tellers);
 });

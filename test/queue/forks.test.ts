@@ -115,7 +115,7 @@ test.concurrent("a node that starts after the one with the longer log has stoppe
   );
   expect(lineOf(nameOf(setting.late))).toMatch(/ silent$/);
   expect(stdout.split("\n").at(-1)).toMatch(
-    /^the stream COFFER_COMMANDS begins at .* ends at [0-9]+; copies: 1$/,
+    /^the stream COFFER_COMMANDS starts at .* ends at [0-9]+; replicas: 1$/,
   );
 
   expect(await setting.queue("forget", ahead)).toMatchObject({ code: 0 });
