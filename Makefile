@@ -49,9 +49,17 @@ run: build/coffer ## start a node; ARGS="--port 9000 …" are the flags of coffe
 	@exec build/coffer serve $(ARGS)
 
 .PHONY: test
-test: ## set up, build, check and run all tests; TEST=name takes the test files whose path has this name
+test: $(if $(TEST),test-some,test-all) ## set up, check and run all tests; TEST=name: only test files whose path has this name, and what they need
+
+.PHONY: test-all
+test-all:
 	@$(MAKE) --no-print-directory -j2 setup
 	@$(MAKE) --no-print-directory check
+	@$(BIN)/bun test/run.ts
+
+.PHONY: test-some
+test-some: $(INSTALLED)
+	@parts=$$($(BIN)/bun test/parts.ts $(TEST)); [ -z "$$parts" ] || $(MAKE) --no-print-directory $$parts
 	@$(BIN)/bun test/run.ts $(TEST)
 
 .PHONY: check
@@ -108,9 +116,12 @@ setup: build/coffer $(TOOLS) postgres proxies $(SCHEMATHESIS) $(GENERATORS) ## f
 postgres:
 	@$(need_postgres)
 
+# In the setup of everything some parts wait for others, which they do not need.
+after = $(if $(TEST),,$(1))
+
 # After PostgreSQL: two apt-get would be in each other's way.
 .PHONY: proxies
-proxies: postgres
+proxies: $(call after,postgres)
 	@$(need_proxies)
 
 .PHONY: clean
@@ -141,21 +152,21 @@ build/tools/coffer-nats: tools/go.mod tools/go.sum tools/nats/main.go
 	@echo "build $@"
 	@$(go_build) ./nats
 
-build/tools/nats-server: tools/go.mod tools/go.sum | build/tools/coffer-nats
+build/tools/nats-server: tools/go.mod tools/go.sum | $(call after,build/tools/coffer-nats)
 	@echo "build $@"
 	@$(go_build) github.com/nats-io/nats-server/v2
 
-build/tools/k6: tools/go.mod tools/go.sum | build/tools/nats-server
+build/tools/k6: tools/go.mod tools/go.sum | $(call after,build/tools/nats-server)
 	@echo "build $@"
 	@$(go_build) go.k6.io/k6
 
 # After the proxies, for the same reason.
-$(SCHEMATHESIS): test/fuzz/requirements.txt | proxies
+$(SCHEMATHESIS): test/fuzz/requirements.txt | $(call after,proxies)
 	@$(need_python)
 	@echo "pip install schemathesis"
 	@$(pip_install)
 
-build/generated-clients/python/.installed: test/generated-clients/requirements.txt | $(SCHEMATHESIS)
+build/generated-clients/python/.installed: test/generated-clients/requirements.txt | $(call after,$(SCHEMATHESIS))
 	@$(need_python)
 	@echo "pip install openapi-python-client"
 	@$(pip_install)

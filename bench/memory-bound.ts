@@ -1,9 +1,9 @@
 /**
- * The most memory that a node takes, as ARCHITECTURE.md states it under "Overload": what it takes at rest, which is
+ * The most memory that a node takes, as docs/overload.md states it: what it takes at rest, which is
  * measured, and beside it only what its settings and its ledger allow, while no accounts are opened.
  */
 
-import { SETTINGS } from "../src/config.ts";
+import { MAX_WAITING_COMMANDS } from "../src/gateway/admission.ts";
 import { SMALL_BODY_BYTES } from "../src/gateway/bodies.ts";
 import { MAX_UNTAKEN_BYTES } from "../src/link/backlog.ts";
 import { MAX_BODIES_BYTES } from "../src/node/gateways.ts";
@@ -31,7 +31,7 @@ export function memoryBound({ restBytes, transactions, connections }: MemoryUse)
     transactions * TRANSACTION_BYTES +
     TWICE * MAX_BODIES_BYTES +
     TWICE * MAX_UNTAKEN_BYTES +
-    Number(SETTINGS.maxWaitingCommands.default) * WAITING_BYTES +
+    MAX_WAITING_COMMANDS * WAITING_BYTES +
     connections * SMALL_BODY_BYTES
   );
 }

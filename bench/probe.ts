@@ -1,6 +1,5 @@
 /** Requests that come when they are due, whatever became of those before; each is timed from then. */
 
-import { v4 } from "uuid";
 import { ACCOUNTS } from "./settings.ts";
 
 export interface Probe {
@@ -87,7 +86,7 @@ export class Prober {
 
   #body(): string {
     const transfers = Array.from({ length: this.batch }, (_, place) => ({
-      transaction_id: v4(),
+      transaction_id: crypto.randomUUID(),
       from_account: `a${place % ACCOUNTS}`,
       to_account: `a${(place + 1) % ACCOUNTS}`,
       amount: 1,

@@ -1,18 +1,11 @@
 /** Every setting once: its flag, environment variable, unit, default and check. */
 
-import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { AccountPrefix } from "./domain/account-prefix.ts";
 import { type Currency, parseCurrency } from "./domain/names.ts";
 import { SCOPES } from "./ports/keys.ts";
 
-/** A setting is missing, unknown or out of its range; the message names it. */
-export class WrongSetting extends Error {
-  override readonly name = "WrongSetting";
-}
-
-interface Setting<T> {
+export interface Setting<T> {
   readonly flag: string;
   /** What `--help` says; the unit stands in the flag's name. */
   readonly help: string;
@@ -200,19 +193,11 @@ export const SETTINGS = {
     1,
     256,
   ),
-  postgresBatchSize: integer("postgres-batch-size", "balance changes written at a time", 200, 1, 100_000),
   postgresLeaseMs: integer(
     "postgres-lease-ms",
     "how long a leader may go without a heartbeat before another node takes over",
     1_500,
     100,
-    MAX_TIMER_MS,
-  ),
-  postgresHeartbeatMs: integer(
-    "postgres-heartbeat-ms",
-    "how often a leader gives that sign, and others look; at most half of the lease",
-    500,
-    10,
     MAX_TIMER_MS,
   ),
   gatewayThreads: {
@@ -231,13 +216,6 @@ export const SETTINGS = {
     10_000,
     1,
     MAX_TIMER_MS,
-  ),
-  maxWaitingCommands: integer(
-    "max-waiting-commands",
-    "commands that may wait for an outcome; each gateway thread takes a part of them",
-    262_144,
-    1,
-    1 << 30,
   ),
   maxBodyBytes: integer("max-body-bytes", "the maximum size of a request body", 4 << 20, 1 << 10, 64 << 20),
   maxConnections: integer(
@@ -304,6 +282,13 @@ export const SETTINGS = {
   },
 } as const;
 
+/** Settings of earlier versions, by their flags, and what decides now. */
+export const REMOVED_SETTINGS: Readonly<Record<string, string>> = {
+  "postgres-heartbeat-ms": "a leader renews its lease three times in --postgres-lease-ms",
+  "postgres-batch-size": "batches are as large as the writer's lag asks for",
+  "max-waiting-commands": "commands are admitted by how long they would wait",
+};
+
 export type SettingName = keyof typeof SETTINGS;
 
 type ValueOf<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
@@ -332,125 +317,9 @@ export type Config<N extends SettingName> = { readonly [K in N & WithDefault]: V
 
 /** The environment variable of a setting. */
 export function variableOf(name: SettingName): string {
-  return name === "natsUrl" ? "NATS_URL" : `COFFER_${SETTINGS[name].flag.toUpperCase().replaceAll("-", "_")}`;
+  return name === "natsUrl" ? "NATS_URL" : variableOfFlag(SETTINGS[name].flag);
 }
 
-/** Reads the settings `names` from flags and environment; a flag wins. Throws WrongSetting. */
-export function readConfig<N extends SettingName>(
-  names: readonly N[],
-  args: readonly string[],
-  env: Env,
-): Config<N> {
-  const options: ParseArgsOptionsConfig = {};
-  for (const name of names) {
-    const { flag, value, secret }: Setting<unknown> = SETTINGS[name];
-    options[flag] = { type: value === undefined ? "boolean" : "string" };
-    if (secret) options[fileFlagOf(flag)] = { type: "string" };
-  }
-  const flags = parseFlags(names, args, options);
-  const config: Record<string, unknown> = {};
-  for (const name of names) {
-    const setting: Setting<unknown> = SETTINGS[name];
-    const given = givenAs(setting.flag, variableOf(name), flags, env);
-    const inFile = setting.secret && givenInFile(name, given, flags, env);
-    const { source, text } = inFile ?? given ?? { source: `--${setting.flag}`, text: setting.default };
-    config[name] = text === undefined ? absent(name) : setting.parse(text);
-    if (text !== undefined && config[name] === undefined)
-      throw new WrongSetting(`${source} ${setting.must}${setting.secret ? "" : `, not "${text}"`}`);
-  }
-  return config as unknown as Config<N>;
-}
-
-/** A text, and what it came from, for messages. */
-interface Given {
-  readonly source: string;
-  readonly text: string;
-}
-
-type Flags = Readonly<Record<string, unknown>>;
-type Env = Readonly<Record<string, string | undefined>>;
-
-function givenAs(flag: string, variable: string, flags: Flags, env: Env): Given | undefined {
-  const byFlag = flags[flag];
-  if (byFlag !== undefined) return { source: `--${flag}`, text: String(byFlag) };
-  const text = env[variable];
-  return text ? { source: variable, text } : undefined;
-}
-
-/** A secret from a file: flags are visible in `ps`. Throws WrongSetting, which never shows what the file holds. */
-function givenInFile(
-  name: SettingName,
-  direct: Given | undefined,
-  flags: Flags,
-  env: Env,
-): Given | undefined {
-  const file = givenAs(fileFlagOf(SETTINGS[name].flag), `${variableOf(name)}_FILE`, flags, env);
-  if (!file) return undefined;
-  if (direct) throw new WrongSetting(`${direct.source} and ${file.source} are mutually exclusive`);
-  const named = `${file.source} "${file.text}"`;
-  let content: string;
-  try {
-    content = readFileSync(file.text, "utf8");
-  } catch (error) {
-    throw new WrongSetting(`${named} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
-  }
-  const text = content.replace(/[\r\n]+$/, "");
-  if (text === "") throw new WrongSetting(`${named} is empty`);
-  return { source: `the content of ${named}`, text };
-}
-
-/** The flag of the file that holds a secret. */
-function fileFlagOf(flag: string): string {
-  return `${flag}-file`;
-}
-
-/** Whether a leader can miss a heartbeat and still lead. Throws WrongSetting. */
-export function checkLease({
-  postgresLeaseMs,
-  postgresHeartbeatMs,
-}: Config<"postgresLeaseMs" | "postgresHeartbeatMs">): void {
-  if (postgresHeartbeatMs * 2 <= postgresLeaseMs) return;
-  throw new WrongSetting(
-    `--postgres-heartbeat-ms must be at most half of --postgres-lease-ms, ${postgresLeaseMs}, not "${postgresHeartbeatMs}"`,
-  );
-}
-
-function parseFlags(
-  names: readonly SettingName[],
-  args: readonly string[],
-  options: ParseArgsOptionsConfig,
-): Flags {
-  try {
-    return parseArgs({ args: [...args], options, strict: true, allowNegative: true, allowPositionals: false })
-      .values;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    const flagged = /^Option '--([a-z-]+)(?: <value>)?' argument/.exec(why)?.[1];
-    const missing = names.map((name) => SETTINGS[name]).find((setting) => setting.flag === flagged);
-    throw new WrongSetting(missing ? `--${missing.flag} ${missing.must}: the value is missing` : why);
-  }
-}
-
-function absent(name: SettingName): false | undefined {
-  return SETTINGS[name].value === undefined && name !== "strict" ? false : undefined;
-}
-
-/** The lines of `--help` about these settings. */
-export function settingsHelp(names: readonly SettingName[]): string {
-  return names
-    .flatMap((name) => {
-      const { flag: option, value, help, default: byDefault, secret }: Setting<unknown> = SETTINGS[name];
-      const left = `  --${option}${value === undefined ? "" : ` ${value}`}`;
-      const more = byDefault === undefined ? "" : ` (default ${byDefault})`;
-      const variable = variableOf(name);
-      return [
-        `${left}\n        ${help}${more}; ${variable}`,
-        ...(secret
-          ? [
-              `  --${fileFlagOf(option)} FILE\n        read the value from a file, since flags are visible to other users; ${variable}_FILE`,
-            ]
-          : []),
-      ];
-    })
-    .join("\n");
+export function variableOfFlag(flag: string): string {
+  return `COFFER_${flag.toUpperCase().replaceAll("-", "_")}`;
 }

@@ -97,6 +97,26 @@ test("what only Bun or only Deno has is named in runtime/ alone", () => {
   expect(wrong).toEqual([]);
 });
 
+test("random UUIDs have one source, and the package uuid makes those of version 7", () => {
+  const wrong = sources.filter((path) => {
+    const text = readFileSync(join(SRC, path), "utf8");
+    const fromPackage = /import \{([^}]*)\} from "uuid"/.exec(text)?.[1]?.trim() ?? "v7";
+    return fromPackage !== "v7" || /\brandomUUID\b/.test(text.replaceAll("crypto.randomUUID()", ""));
+  });
+  expect(wrong).toEqual([]);
+});
+
+test("ports/ holds interfaces and values: no code but how a position is written, and an error", () => {
+  const code = sources.filter(
+    (path) =>
+      roomOf(path) === "ports" &&
+      /\bfunction\b|=>[^;]*\{\n|\bclass \w+ (?!extends Error\b)/.test(
+        readFileSync(join(SRC, path), "utf8").replace(/\/\*[\s\S]*?\*\//g, ""),
+      ),
+  );
+  expect(code).toEqual(["ports/log-position.ts"]);
+});
+
 test("threads are started in one place, which hears how they end", () => {
   const starts = sources.filter((path) => /\bnew Worker\(/.test(readFileSync(join(SRC, path), "utf8")));
   expect(starts).toEqual(["runtime/thread.ts"]);

@@ -3,14 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  readConfig,
-  SETTINGS,
-  type SettingName,
-  settingsHelp,
-  variableOf,
-  WrongSetting,
-} from "../src/config.ts";
+import { readConfig, removedVariables, settingsHelp, WrongSetting } from "../src/cli/read-config.ts";
+import { REMOVED_SETTINGS, SETTINGS, type SettingName, variableOf } from "../src/config.ts";
 import { temporaryFolder } from "../tools/harness/folders.ts";
 
 /** They may hold passwords, which are not shown. */
@@ -164,12 +158,9 @@ const EXPECTED: Readonly<
     ],
   },
   postgresPartitions: integer("postgres-partitions", "COFFER_POSTGRES_PARTITIONS", 1, 1, 256),
-  postgresBatchSize: integer("postgres-batch-size", "COFFER_POSTGRES_BATCH_SIZE", 200, 1, 100_000),
   postgresLeaseMs: integer("postgres-lease-ms", "COFFER_POSTGRES_LEASE_MS", 1_500, 100, 2 ** 31 - 1),
-  postgresHeartbeatMs: integer("postgres-heartbeat-ms", "COFFER_POSTGRES_HEARTBEAT_MS", 500, 10, 2 ** 31 - 1),
   gatewayThreads: integer("gateway-threads", "COFFER_GATEWAY_THREADS", undefined, 1, 64),
   outcomeTimeoutMs: integer("outcome-timeout-ms", "COFFER_OUTCOME_TIMEOUT_MS", 10_000, 1, 2 ** 31 - 1),
-  maxWaitingCommands: integer("max-waiting-commands", "COFFER_MAX_WAITING_COMMANDS", 262_144, 1, 2 ** 30),
   maxBodyBytes: integer("max-body-bytes", "COFFER_MAX_BODY_BYTES", 4 * 2 ** 20, 1_024, 64 * 2 ** 20),
   maxConnections: integer("max-connections", "COFFER_MAX_CONNECTIONS", 10_000, 1, 1_000_000),
   minFreeBytes: integer("min-free-bytes", "COFFER_MIN_FREE_BYTES", 64 * 2 ** 20, 0, 2 ** 53 - 1),
@@ -408,6 +399,36 @@ test("a flag of another command, an unknown one, and a loose word are refused by
   expect(messageOf(() => readConfig(["port"], ["--no-port"], {}))).toContain("--no-port");
   expect(messageOf(() => readConfig(["port"], ["8080"], {}))).toContain("8080");
   expect(messageOf(() => readConfig(["port"], ["--", "8080"], {}))).toContain("8080");
+});
+
+describe("a setting that was removed", () => {
+  const removed = ["postgres-heartbeat-ms", "postgres-batch-size", "max-waiting-commands"];
+
+  test("is refused by name, with what decides now, whichever command is given it", () => {
+    expect(Object.keys(REMOVED_SETTINGS)).toEqual(removed);
+    for (const flag of removed)
+      for (const args of [[`--${flag}`, "5"], [`--${flag}=5`], ["--port", "1", `--${flag}`]])
+        expect(messageOf(() => readConfig(["port"], args, {}))).toBe(
+          `--${flag} was removed: ${REMOVED_SETTINGS[flag]}`,
+        );
+  });
+
+  test("is reported, and nothing more, if its variable is set", () => {
+    const env = { COFFER_POSTGRES_BATCH_SIZE: "200", COFFER_MAX_WAITING_COMMANDS: "", COFFER_PORT: "1" };
+    expect(readConfig(["port"], [], env)).toEqual({ port: 1 });
+    expect(removedVariables(env)).toEqual([
+      { variable: "COFFER_POSTGRES_BATCH_SIZE", decides: expect.stringContaining("lag") },
+    ]);
+    expect(
+      removedVariables({ COFFER_POSTGRES_HEARTBEAT_MS: "5", COFFER_MAX_WAITING_COMMANDS: "5" }),
+    ).toHaveLength(2);
+    expect(removedVariables({})).toEqual([]);
+  });
+
+  test("has a name that no setting has again", () => {
+    for (const flag of removed)
+      expect(NAMES.map((name) => SETTINGS[name].flag as string)).not.toContain(flag);
+  });
 });
 
 test("what counts for a tail that a refusal names is refused without it, and says where to find it", () => {

@@ -17,18 +17,18 @@ const ANYWHERE: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/\b(?:is|are|was|were|be|been) told\b|\bto tell\b|\btells?\b(?!\()/i, "report, notify, return"],
   [/\banew\b/i, "again, recreate"],
   [/\bwhoever\b/i, "a client, anyone who"],
-  [/\bnobody\b/i, "no client, no one"],
   [/\b(?:lets?|letting) (?:\w+ )?in\b/i, "admit, authorize"],
   [/\bshort way\b/i, "fast path"],
   [/\boutside (?:a |an |the )?NATS\b/i, "external NATS"],
   [/\bmend(?:s|ed|ing)?\b/i, "fix"],
-  [/\b(?:leads|is there|takes) no more\b/i, "lost leadership, does not exist, refuses"],
+  [/\b(?:leads|is there|waits) no more\b/i, "lost leadership, does not exist, is done"],
   [/\b(?:stands|stood) (?:here|there|in|at|behind|where|beside)\b/i, "is, is stored"],
 ];
 
 /** Wrong in a message too, though a longer text may have good uses of them. */
 const IN_MESSAGES: typeof ANYWHERE = [
   ...ANYWHERE,
+  [/\bnobody\b/i, "no client, no one"],
   [/\btold\b/i, "reported, returned"],
   [/\bstands?\b/i, "is, is stored"],
   [/\bbehind\b/i, "after"],

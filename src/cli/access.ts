@@ -3,13 +3,14 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { isLoopback, WrongSetting } from "../config.ts";
+import { isLoopback } from "../config.ts";
 import { KEYS_LOCK_NAME, KEYS_NAME } from "../keys/key-file.ts";
 import { KeyWatch } from "../keys/key-watch.ts";
 import type { Access } from "../node/gateways.ts";
 import type { ServeConfig } from "../node/host.ts";
 import type { NodeLog } from "../ports/node-log.ts";
 import type { TlsPair } from "../runtime/runtime.ts";
+import { WrongSetting } from "./read-config.ts";
 
 /** Throws WrongSetting, and BrokenKeyFile. */
 export function readAccess(config: ServeConfig): Access {

@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { readConfig, WrongSetting } from "../config.ts";
 import { type BackedUp, backUp, NotABackup } from "../eventlog/backup.ts";
 import { DiskFolder, syncFolder } from "../eventlog/disk.ts";
 import { NewerFormat } from "../eventlog/line.ts";
@@ -13,6 +12,7 @@ import { crcText } from "../ports/log-position.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { type Progress, showProgress } from "./progress.ts";
+import { readConfig, WrongSetting } from "./read-config.ts";
 
 const SETTINGS = ["data", "to", "json"] as const;
 /** What is mounted where, a line each, the place in its fifth field (proc(5)). */

@@ -1,7 +1,7 @@
 /** The commands of coffer: what each is called, takes and says. */
 
-import { settingsHelp, WrongSetting } from "../config.ts";
 import { type CliCommand, type Env, isExplained, type Program } from "./command.ts";
+import { settingsHelp, WrongSetting } from "./read-config.ts";
 
 /** Loaded only when it is asked for, so that `version` does not load a server. */
 const COMMANDS: Readonly<Record<string, () => Promise<CliCommand>>> = {

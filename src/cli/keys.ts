@@ -1,6 +1,5 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { readConfig, WrongSetting } from "../config.ts";
 import { makeKey } from "../keys/key.ts";
 import {
   isKeyName,
@@ -15,6 +14,7 @@ import {
 import { type KeyRecord, METRICS_SCOPE, SCOPES } from "../ports/keys.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
+import { readConfig, WrongSetting } from "./read-config.ts";
 
 const SETTINGS = ["data", "scope", "account", "json"] as const;
 /** For how long other commands may hold the file. */

@@ -1,4 +1,4 @@
-import { type Config, checkLease, readConfig, WrongSetting } from "../config.ts";
+import type { Config } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { DurableLogFeed } from "../eventlog/feed.ts";
 import { LogMark } from "../eventlog/mark.ts";
@@ -12,21 +12,15 @@ import { compareBalances } from "../postgres/compare.ts";
 import { PostgresLeaderLock } from "../postgres/leader-lock.ts";
 import { LedgerSource } from "../postgres/ledger-source.ts";
 import { migrateWith, SchemaRefused } from "../postgres/migrate.ts";
-import { CATCH_UP_BATCH_SIZE } from "../postgres/pace.ts";
 import { PostgresWriter } from "../postgres/postgres-writer.ts";
 import { emptyLedger, partitionStates } from "../postgres/state.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
+import { readConfig, WrongSetting } from "./read-config.ts";
 
-const SETTINGS = [
-  "data",
-  "postgresUrl",
-  "postgresPartitions",
-  "postgresLeaseMs",
-  "postgresHeartbeatMs",
-] as const;
+const SETTINGS = ["data", "postgresUrl", "postgresPartitions", "postgresLeaseMs"] as const;
 const LOOK_INTERVAL_MS = 100;
 /** The SQLSTATE of a table that is not there. */
 const UNDEFINED_TABLE = "42P01";
@@ -57,7 +51,6 @@ export const postgres: CliCommand = {
     const action = name !== undefined && Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
     if (!action) throw new WrongSetting("expected migrate, status, rebuild or check");
     const settings = readConfig(SETTINGS, rest, env);
-    checkLease(settings);
     if (settings.postgresUrl === undefined)
       throw new WrongSetting("--postgres-url or --postgres-url-file is required");
     const runtime = await loadRuntime();
@@ -122,7 +115,7 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
   const file = openLog(settings.data);
   const feed = wholeLog(settings.data, file);
   const target = feed.durable.seq;
-  const { postgresPartitions, postgresLeaseMs: leaseMs, postgresHeartbeatMs: heartbeatMs } = settings;
+  const { postgresPartitions, postgresLeaseMs: leaseMs } = settings;
   await migrateWith(connect, postgresPartitions);
   const halted: string[] = [];
   const writer = new PostgresWriter(
@@ -135,7 +128,6 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
           partition,
           serviceId,
           leaseMs,
-          heartbeatMs,
         });
       },
       source: (topic, partition) =>
@@ -146,7 +138,7 @@ async function rebuild(connect: SqlConnect, settings: Settings): Promise<number>
         else if (level === "warn") console.error(`coffer postgres rebuild: ${message}: ${reason}`);
       },
     },
-    { ...settings, postgresBatchSize: CATCH_UP_BATCH_SIZE },
+    settings,
   );
   const progress = showProgress("filling", target);
   try {

@@ -1,11 +1,11 @@
 import { jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { readConfig, WrongSetting } from "../config.ts";
 import { endpointOf } from "../queue/nats-endpoint.ts";
 import { STREAM, SUBJECT } from "../queue/nats-session.ts";
 import { NodeRegistry } from "../queue/node-registry.ts";
 import { hearPositions } from "../queue/positions.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
+import { readConfig, WrongSetting } from "./read-config.ts";
 
 const SETTINGS = ["natsUrl"] as const;
 /** What NATS takes as a key. */

@@ -1,6 +1,6 @@
-import { readConfig } from "../config.ts";
 import { damageText } from "../eventlog/recovery.ts";
 import type { CliCommand } from "./command.ts";
+import { readConfig } from "./read-config.ts";
 import { digestOf, readBehindSnapshot, readWholeLog, totalsOf } from "./read-log.ts";
 
 const SETTINGS = ["data", "fromSnapshot", "json"] as const;

@@ -1,14 +1,16 @@
-import { readConfig, SETTINGS } from "../config.ts";
+import { SETTINGS } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { lastCommands } from "../eventlog/lookup.ts";
 import { LogMark } from "../eventlog/mark.ts";
 import { DamagedLog, LOG_NAME } from "../eventlog/recovery.ts";
-import { SEALS_NAME, type Seal, sealText } from "../ports/seals.ts";
+import { sealText } from "../gateway/seal-text.ts";
+import { SEALS_NAME, type Seal } from "../ports/seals.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import type { FileLock } from "../runtime/runtime.ts";
 import { Sealer, SealsDoNotFit } from "../seals/sealer.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
+import { readConfig } from "./read-config.ts";
 
 const OPTIONS = ["data", "json"] as const;
 

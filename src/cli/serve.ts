@@ -1,7 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import process from "node:process";
 import pino from "pino";
-import { checkLease, readConfig, WrongSetting } from "../config.ts";
 import { NewerFormat } from "../eventlog/line.ts";
 import { LostFile } from "../eventlog/log-files.ts";
 import { DamagedLog } from "../eventlog/recovery.ts";
@@ -13,6 +12,7 @@ import { loadRuntime } from "../runtime/load.ts";
 import { CannotListen } from "../runtime/runtime.ts";
 import { readAccess, readTls, warnOf } from "./access.ts";
 import { type CliCommand, isExplained } from "./command.ts";
+import { readConfig, removedVariables, WrongSetting } from "./read-config.ts";
 import { VERSION } from "./version.ts";
 
 export const serve: CliCommand = {
@@ -22,7 +22,6 @@ export const serve: CliCommand = {
   settings: SERVE_SETTINGS,
   async run(args, env, { script }) {
     const config = readConfig(SERVE_SETTINGS, args, env);
-    checkLease(config);
     const access = readAccess(config);
     const stderr = pino.destination({ fd: 2, sync: true });
     const log: NodeLog & { fatal: NodeLog["error"] } = pino(
@@ -34,6 +33,11 @@ export const serve: CliCommand = {
       { event: "started", version: VERSION, pid: process.pid, runtime: `${runtime.name} ${runtime.version}` },
       "started",
     );
+    for (const { variable, decides } of removedVariables(env))
+      log.warn(
+        { event: "setting_removed", variable, decides },
+        "this setting was removed: its variable has no effect",
+      );
     warnOf(access, config, log);
     const nextSignal = stopSignals();
     const stop = nextSignal();

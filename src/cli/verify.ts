@@ -1,13 +1,14 @@
 import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import { readConfig } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { damageText, LOG_NAME } from "../eventlog/recovery.ts";
-import { SEALS_NAME, sealText } from "../ports/seals.ts";
+import { sealText } from "../gateway/seal-text.ts";
+import { SEALS_NAME } from "../ports/seals.ts";
 import { BrokenSeals, type CheckedSeals, checkSeals } from "../seals/check-seals.ts";
 import { BrokenSnapshot, readSnapshot, snapshotNames } from "../snapshots/snapshot-files.ts";
 import { type CliCommand, CommandFailed } from "./command.ts";
 import { showProgress } from "./progress.ts";
+import { readConfig } from "./read-config.ts";
 import { type LogSummary, readBehindSnapshot, readWholeLog, snapshotFolder, totalsOf } from "./read-log.ts";
 
 const SETTINGS = ["data", "seals", "seal"] as const;

@@ -1,8 +1,8 @@
 import packageJson from "../../package.json" with { type: "json" };
-import { readConfig } from "../config.ts";
 import { LOG_FORMAT } from "../domain/commands/commands.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import type { CliCommand } from "./command.ts";
+import { readConfig } from "./read-config.ts";
 
 export const VERSION = packageJson.version;
 

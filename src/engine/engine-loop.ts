@@ -10,12 +10,12 @@ import { BatchConsumer } from "../batching/batch-consumer.ts";
 import type { Command } from "../domain/commands/commands.ts";
 import type { Outcome, Refused } from "../domain/outcomes.ts";
 import type { Rejection } from "../domain/rejections.ts";
-import type { Change, Committed, FrameOutcome } from "../ports/changes.ts";
+import type { Change, CommittedBatch } from "../ports/changes.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CommandMessages, QueueMessage } from "../ports/command-queue.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
-import { type BatchMeasures, NO_BATCH_MEASURES } from "../ports/measures.ts";
+import type { BatchMeasures, Observer } from "../ports/measures.ts";
 import type { SnapshotState } from "../ports/snapshots.ts";
 import type { FastTransfer } from "../wire/frame-reader.ts";
 import { readMessage } from "../wire/messages.ts";
@@ -30,6 +30,24 @@ export interface EngineOptions {
   readonly measures?: BatchMeasures;
 }
 
+export interface EngineParts {
+  readonly engine: WalletEngine;
+  readonly messages: CommandMessages;
+  readonly log: EventLog;
+  readonly clock: Clock;
+  /** The number of the gateway that a frame names; undefined for none of this node's: its outcomes go to nobody. */
+  gatewayOf(frame: Uint8Array): number | undefined;
+  /** Hears of every batch, in order, once it is on disk. */
+  committed(batch: CommittedBatch): void;
+  /** Hears of messages that are passed over. */
+  malformed(message: QueueMessage, why: string): void;
+  readonly snapshots?: SnapshotTaker | undefined;
+}
+
+/** What executing a batch came to, before it is on disk. */
+type Executed = Omit<CommittedBatch, "position">;
+type Outcomes = CommittedBatch["outcomes"][number][];
+
 /** What the engine has counted since its start. */
 export interface EngineCounters {
   /** Messages that were neither a frame nor a valid command of an outside client. */
@@ -43,6 +61,9 @@ export interface EngineCounters {
   readonly rejected: Map<Rejection, number>;
   readonly refused: Map<Refused["reason"], number>;
 }
+
+const nobody: Observer = { observe: () => {} };
+const UNMEASURED: BatchMeasures = { commands: nobody, messages: nobody, seconds: nobody };
 
 export class EngineLoop {
   readonly counters: EngineCounters = {
@@ -70,17 +91,18 @@ export class EngineLoop {
   #transfers: TransfersBuilder | undefined;
   readonly #balanceOf = (number: number) => this.engine.balances.balance(number);
 
-  /** `committed` hears of every batch, in order, once it is on disk; `malformed` of messages that are passed over. */
+  private readonly engine: WalletEngine;
+  private readonly log: EventLog;
+  private readonly snapshots: SnapshotTaker | undefined;
+
   constructor(
-    private readonly engine: WalletEngine,
-    messages: CommandMessages,
-    private readonly log: EventLog,
-    private readonly committed: (batch: Committed) => void,
-    private readonly malformed: (message: QueueMessage, why: string) => void,
-    private readonly clock: Clock,
-    { batchBytes, maxReadTimeoutMs, measures = NO_BATCH_MEASURES }: EngineOptions,
-    private readonly snapshots?: SnapshotTaker,
+    private readonly parts: EngineParts,
+    { batchBytes, maxReadTimeoutMs, measures = UNMEASURED }: EngineOptions,
   ) {
+    const { engine, log, messages, clock, snapshots } = parts;
+    this.engine = engine;
+    this.log = log;
+    this.snapshots = snapshots;
     this.#start = log.position;
     this.#measures = measures;
     this.#consumer = new BatchConsumer(
@@ -130,31 +152,33 @@ export class EngineLoop {
     await this.#committing;
   }
 
-  #execute(batch: readonly QueueMessage[]): Omit<Committed, "position"> {
+  #execute(batch: readonly QueueMessage[]): Executed {
     this.#transfers = undefined;
-    const outcomes: FrameOutcome[] = [];
+    const outcomes: Outcomes = [];
     const changes: Change[] = [];
-    const startedMs = this.clock.nowMs();
+    const { clock } = this.parts;
+    const startedMs = clock.nowMs();
     let commands = 0;
     for (const message of batch) commands += this.#message(message, changes, outcomes);
     this.#measures.messages.observe(batch.length);
     this.#measures.commands.observe(commands);
-    this.#measures.seconds.observe((this.clock.nowMs() - startedMs) / 1_000);
+    this.#measures.seconds.observe((clock.nowMs() - startedMs) / 1_000);
     return { changes, outcomes };
   }
 
   /** Returns how many commands of the message were decided. */
-  #message(message: QueueMessage, changes: Change[], outcomes: FrameOutcome[]): number {
+  #message(message: QueueMessage, changes: Change[], outcomes: Outcomes): number {
     const { engine } = this;
     const content = readMessage(message.data, engine.ledger.opened?.currency, engine.balances);
     if (content.from === "nobody") {
       this.counters.malformed++;
-      this.malformed(message, content.why);
+      this.parts.malformed(message, content.why);
       return 0;
     }
     const { commands, from } = content;
     if (from === "outside") this.counters.foreign += commands.length;
     const first = message.sequence === this.#start.sequence ? this.#start.index + 1 : 0;
+    const gateway = from === "gateway" && first === 0 ? this.parts.gatewayOf(message.data) : undefined;
     const of: Outcome[] = [];
     for (let index = first; index < commands.length; index++) {
       const prepared = (index - first) % PREPARED_TRANSFERS;
@@ -165,11 +189,10 @@ export class EngineLoop {
         command.kind === "fast_transfer"
           ? this.#fastTransfer(command, prepared, message, index, changes)
           : this.#command(command, message, index, changes);
-      if (from === "gateway") of.push(outcome);
+      if (gateway !== undefined) of.push(outcome);
     }
-    if (from === "gateway" && first === 0) {
-      outcomes.push({ origin: content.origin, number: content.number, outcomes: of });
-    }
+    if (from === "gateway" && gateway !== undefined)
+      outcomes.push({ gateway, number: content.number, outcomes: of });
     return Math.max(0, commands.length - first);
   }
 
@@ -233,14 +256,14 @@ export class EngineLoop {
   }
 
   async #commit(
-    { changes, outcomes }: Omit<Committed, "position">,
+    { changes, outcomes }: Executed,
     sequence: number,
     snapshot: SnapshotState | undefined,
   ): Promise<void> {
     this.log.look(); // also before answers that write nothing
     if (changes.length > 0) await this.log.commit();
     if (snapshot) this.snapshots?.write(snapshot);
-    this.committed({ position: this.log.durable, changes, outcomes });
+    this.parts.committed({ position: this.log.durable, changes, outcomes });
     this.#settledSequence = sequence;
     const waiting = this.#settling;
     this.#settling = [];

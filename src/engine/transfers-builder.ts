@@ -1,4 +1,4 @@
-import { type BalanceName, Transfers } from "../ports/changes.ts";
+import type { BalanceName, Transfers } from "../ports/changes.ts";
 
 /** Transfers that are still being decided. */
 export class TransfersBuilder {
@@ -8,7 +8,12 @@ export class TransfersBuilder {
   readonly transfers: Transfers;
 
   constructor(balanceOf: (number: number) => BalanceName) {
-    this.transfers = new Transfers(balanceOf, this.#payers, this.#receivers, this.#amounts);
+    this.transfers = {
+      balanceOf,
+      payers: this.#payers,
+      receivers: this.#receivers,
+      amounts: this.#amounts,
+    };
   }
 
   add(payer: number, receiver: number, amount: number): void {

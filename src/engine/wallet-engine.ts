@@ -75,10 +75,12 @@ export class WalletEngine {
    */
   prepare(message: Uint8Array, commands: readonly (Command | FastTransfer)[], first: number): void {
     const ids = this.#ids;
-    const count = Math.min(PREPARED_TRANSFERS, commands.length - first);
-    for (let i = 0; i < count; i++) {
+    const most = Math.min(PREPARED_TRANSFERS, commands.length - first);
+    let count = 0;
+    for (let i = 0; i < most; i++) {
       const command = commands[first + i];
       if (command?.kind !== "fast_transfer") continue;
+      count = i + 1;
       for (let part = 0; part < 4; part++) {
         const at = command.at + ID_AT + 4 * part;
         ids[4 * i + part] =

@@ -13,13 +13,14 @@
  * another one, which must not go on behind it: each seal has the hash of the one before, so the last tells of all.
  */
 
-import { type AppendFile, type DataFolder, type ReadableFile, writeAll } from "../ports/append-file.ts";
+import type { AppendFile, DataFolder, ReadableFile } from "../ports/append-file.ts";
 import { EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { SEALS_NAME } from "../ports/seals.ts";
 import { upTo } from "./check-lines.ts";
 import { lastCommands, openingOf } from "./lookup.ts";
 import { LogMark } from "./mark.ts";
 import { inspectLog, LOG_NAME, type LogFinding } from "./recovery.ts";
+import { writeAll } from "./write-all.ts";
 
 const CHUNK_BYTES = 1 << 20;
 const NEWLINE = 10;

@@ -1,6 +1,7 @@
 /** Copies of a part of the log beside it. */
 
-import { type AppendFile, type DataFolder, type ReadableFile, writeAll } from "../ports/append-file.ts";
+import type { AppendFile, DataFolder, ReadableFile } from "../ports/append-file.ts";
+import { writeAll } from "./write-all.ts";
 
 const COPY_BYTES = 1 << 20;
 /** Others run between two syncs of a long copy. */

@@ -13,7 +13,7 @@ const COMMAND_END = /"at":([0-9]+),"command":"([0-9]+)\.([0-9]+)","crc":"([0-9a-
 const SEQ = /^\{"seq":([0-9]+),/;
 
 /** What a command's last line says. */
-export interface CommandEnd {
+export interface LoggedEnd {
   readonly seq: number;
   readonly at: number;
   readonly sequence: number;
@@ -37,7 +37,7 @@ export function crcAt(
 }
 
 /** The command whose last event is `seq`, within the log's first `bytes`; undefined where none ends there. */
-export function commandEndingAt(file: ReadableFile, bytes: number, seq: number): CommandEnd | undefined {
+export function commandEndingAt(file: ReadableFile, bytes: number, seq: number): LoggedEnd | undefined {
   return find(file, bytes, (end) => end.seq - seq);
 }
 
@@ -45,9 +45,9 @@ export function commandEndingAt(file: ReadableFile, bytes: number, seq: number):
 export function lastCommands(
   file: ReadableFile,
   bytes: number,
-): readonly [before: CommandEnd | undefined, last: CommandEnd | undefined] {
-  let before: CommandEnd | undefined;
-  let last: CommandEnd | undefined;
+): readonly [before: LoggedEnd | undefined, last: LoggedEnd | undefined] {
+  let before: LoggedEnd | undefined;
+  let last: LoggedEnd | undefined;
   for (const end of ends(file, Math.max(0, bytes - WINDOW_BYTES), bytes)) {
     before = last;
     last = end;
@@ -88,11 +88,7 @@ export function eventsEndingAt(
 }
 
 /** `compare` says whether a command comes before (below 0) or after (above 0) the wanted one. */
-function find(
-  file: ReadableFile,
-  bytes: number,
-  compare: (end: CommandEnd) => number,
-): CommandEnd | undefined {
+function find(file: ReadableFile, bytes: number, compare: (end: LoggedEnd) => number): LoggedEnd | undefined {
   let low = 0;
   let high = bytes;
   while (high - low > WINDOW_BYTES) {
@@ -108,7 +104,7 @@ function find(
 }
 
 /** The commands whose last line stands in this part of the file, from its beginning to its end. */
-function* ends(file: ReadableFile, from: number, to: number): Generator<CommandEnd, undefined> {
+function* ends(file: ReadableFile, from: number, to: number): Generator<LoggedEnd, undefined> {
   const window = Buffer.allocUnsafe(to - from);
   const text = window.toString("latin1", 0, file.read(window, from));
   for (const match of text.matchAll(COMMAND_END)) {

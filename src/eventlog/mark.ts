@@ -7,8 +7,9 @@
 
 import { crc32 } from "node:zlib";
 import { parseTransactionId } from "../domain/names.ts";
-import { type AppendFile, type DataFolder, writeAll } from "../ports/append-file.ts";
+import type { AppendFile, DataFolder } from "../ports/append-file.ts";
 import { crcText, type LogPosition } from "../ports/log-position.ts";
+import { writeAll } from "./write-all.ts";
 
 export const MARK_NAME = "events.mark";
 const SLOT_BYTES = 512;

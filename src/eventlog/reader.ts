@@ -13,8 +13,8 @@ import type { ReadableFile } from "../ports/append-file.ts";
 import type { LoggedCommand } from "../ports/log-feed.ts";
 import { commandText, crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import type { LoggedTransfers } from "../ports/logged-transfers.ts";
+import { readFastLine } from "./fast-line.ts";
 import { BadLine, type Line, type LineEnd, parseLine } from "./line.ts";
-import { readPlainLine } from "./plain-line.ts";
 import { TransferLines } from "./transfer-lines.ts";
 
 /** Hears of every committed command, in order: each in one of two ways. */
@@ -174,7 +174,7 @@ export class LogScan {
   take(buffer: Buffer, length: number): number | undefined {
     let commandAt = 0;
     for (;;) {
-      if (this.#scanned === 0) commandAt = this.#plainTransfers(buffer, commandAt, length);
+      if (this.#scanned === 0) commandAt = this.#fastTransfers(buffer, commandAt, length);
       const lineAt = commandAt + this.#scanned;
       const newline = newlineIn(buffer, Math.max(lineAt, commandAt + this.#searched), length);
       if (newline < 0) {
@@ -207,7 +207,7 @@ export class LogScan {
   }
 
   /** Takes the transfers that begin at `at` and go the short way; returns the place behind them. */
-  #plainTransfers(buffer: Buffer, at: number, length: number): number {
+  #fastTransfers(buffer: Buffer, at: number, length: number): number {
     if (!this.#transfers || !this.#currency) return at;
     const { bytes } = this.position;
     this.position = this.#transfers.take(buffer, at, length, this.position);
@@ -232,7 +232,7 @@ export class LogScan {
 
   /** Throws BadLine, NewerFormat. */
   #parse(text: string): Line {
-    const plain = this.#transfers && readPlainLine(text, this.#currency);
+    const plain = this.#transfers && readFastLine(text, this.#currency);
     return plain ?? parseLine(text, this.#currency);
   }
 

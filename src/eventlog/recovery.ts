@@ -24,7 +24,7 @@ import type { AppendFile, DataFolder, ReadableFile } from "../ports/append-file.
 import { crcText, EMPTY_LOG, type LogPosition } from "../ports/log-position.ts";
 import { copyBytes, keepBytes, unusedName } from "./keep-bytes.ts";
 import { BadLine } from "./line.ts";
-import { type CommandEnd, lastCommands } from "./lookup.ts";
+import { type LoggedEnd, lastCommands } from "./lookup.ts";
 import {
   hasCommandAfter,
   LOG_BEGIN,
@@ -135,7 +135,7 @@ function missingAt(file: ReadableFile | undefined, position: LogPosition): LogBr
   return { line: position.seq, offset: Math.min(size, position.bytes), expected };
 }
 
-function isSameEnd(a: CommandEnd, b: LogPosition): boolean {
+function isSameEnd(a: LoggedEnd, b: LogPosition): boolean {
   const { seq, bytes, crc, sequence, index, at } = a;
   const same = seq === b.seq && bytes === b.bytes && crc === b.crc;
   return same && sequence === b.sequence && index === b.index && at === b.at;

@@ -9,16 +9,19 @@
 
 import type { WalletEvent } from "../domain/events.ts";
 import type { Currency } from "../domain/names.ts";
-import { writeAll } from "../ports/append-file.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import type { LogPosition } from "../ports/log-position.ts";
-import { type LogMeasures, NO_LOG_MEASURES } from "../ports/measures.ts";
+import type { LogMeasures, Observer } from "../ports/measures.ts";
 import { type EncodedBatch, LogEncoder } from "./encoder.ts";
 import { type LogFiles, LostFile } from "./log-files.ts";
+import { writeAll } from "./write-all.ts";
 
 /** How long the mark may stay behind a log that grows, and the files unseen; at rest it comes up to its end. */
 const MARK_INTERVAL_MS = 1_000;
+
+const nobody: Observer = { observe: () => {} };
+const UNMEASURED: LogMeasures = { bytes: nobody, seconds: nobody };
 
 export class EventLogWriter implements EventLog {
   readonly #encoder: LogEncoder;
@@ -44,7 +47,7 @@ export class EventLogWriter implements EventLog {
     private readonly clock: Clock,
     private readonly marked: (position: LogPosition) => void,
     private readonly failed: (error: Error) => void,
-    private readonly measures: LogMeasures = NO_LOG_MEASURES,
+    private readonly measures: LogMeasures = UNMEASURED,
   ) {
     this.#encoder = new LogEncoder(position, currency);
     this.#durable = position;

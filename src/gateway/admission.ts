@@ -1,5 +1,5 @@
 /**
- * Whether one more request may wait: by how long it would wait, not by how many do.
+ * Whether one more request may wait: by how long it would wait, and at most as much as there is memory for.
  *
  * What waits is weighed, and each outcome tells how fast weight goes through: as much is let in as goes
  * through in MAX_WAIT_MS. Where nothing comes back any more, only now and then one is let in behind those who
@@ -14,10 +14,20 @@ export const MAX_WAIT_MS = 150;
 export const STANDSTILL_MS = 500;
 /** What a request weighs beside its commands, which weigh 1 each: as measured, one alone costs as much as nine of a batch. */
 export const REQUEST_WEIGHT = 8;
+const WHOLE_BATCH = MAX_FRAME_COMMANDS + REQUEST_WEIGHT;
 /** What is always let in, eight whole batches: a queue that is far away is slow without being busy. */
-export const LEAST_ROOM = 8 * (MAX_FRAME_COMMANDS + REQUEST_WEIGHT);
+export const LEAST_ROOM = 8 * WHOLE_BATCH;
+/** However fast it goes, all gateways of a node hold no more whole batches: each command takes memory while it waits. */
+const MOST_BATCHES = 32;
+/** So many commands at most wait in a node with up to MOST_BATCHES gateways; a gateway more adds a whole batch. */
+export const MAX_WAITING_COMMANDS = MOST_BATCHES * MAX_FRAME_COMMANDS;
 /** How much of the room each outcome decides. */
 const SHARE_OF_ONE = 1 / 4;
+
+/** The most weight that may wait at each of `gateways`: its part, in whole batches, and one at least. */
+export function mostWaiting(gateways: number): number {
+  return Math.max(1, Math.floor(MOST_BATCHES / gateways)) * WHOLE_BATCH;
+}
 
 export class Admission {
   #waiting = 0;
@@ -27,6 +37,9 @@ export class Admission {
   /** When somebody was last let in. */
   #enteredMs = 0;
 
+  /** `most`: the most weight that may wait, whatever goes through; every request fits in it. */
+  constructor(private readonly most: number) {}
+
   /** The weight of what waits. */
   get waiting(): number {
     return this.#waiting;
@@ -34,6 +47,7 @@ export class Admission {
 
   /** Why a request of this weight cannot wait now; undefined where it can. Whoever is alone always can. */
   refusal(weight: number, nowMs: number): string | undefined {
+    if (this.#waiting + weight > this.most) return "as much waits as may wait at this gateway";
     if (this.#waiting === 0) return undefined;
     if (nowMs - this.#movedMs > STANDSTILL_MS && nowMs - this.#enteredMs <= STANDSTILL_MS)
       return `The server is saturated: no command has completed for ${STANDSTILL_MS} ms`;

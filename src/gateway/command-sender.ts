@@ -2,14 +2,14 @@
  * Sends commands to the queue and brings each caller its outcomes.
  *
  * Commands that arrive in one turn of the event loop travel as one frame; what does not fit is split, and
- * joined again. What waits is bounded in number (maxWaitingCommands) and in time (admission.ts). An outcome counts only for a frame of this
- * origin, with its number and its count.
+ * joined again. What waits is bounded by admission.ts. #frames is the only registry of frames under way on the
+ * gateway's side; an outcome counts only for the frame with its number and count.
  */
 
 import type { Outcome } from "../domain/outcomes.ts";
-import type { FrameOutcome, Outcomes } from "../ports/changes.ts";
+import type { FrameOutcome } from "../ports/changes.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { CommandQueue } from "../ports/command-queue.ts";
+import type { GatewayQueue } from "../ports/command-queue.ts";
 import {
   buildFrame,
   type EncodedCommands,
@@ -34,7 +34,8 @@ const HOLD_MS = 2;
 export interface SenderOptions {
   /** 128 random bits, drawn at every start. */
   readonly origin: Uint8Array;
-  readonly maxWaitingCommands: number;
+  /** The most that may wait here, weighed as admission.ts does. */
+  readonly mostWaiting: number;
   readonly outcomeTimeoutMs: number;
 }
 
@@ -42,7 +43,7 @@ export interface SenderOptions {
 export type Sent =
   | { readonly state: "done"; readonly outcomes: readonly Outcome[] }
   /** None of it entered the queue. */
-  | { readonly state: "unavailable" | "overloaded" | "too_large"; readonly why: string }
+  | { readonly state: "unavailable" | "overloaded"; readonly why: string }
   /** Nobody knows yet: it is safe to send it again under the same ids. */
   | { readonly state: "unknown"; readonly why: string };
 
@@ -64,7 +65,6 @@ interface Part {
 }
 
 interface WaitingFrame {
-  readonly id: string;
   readonly parts: readonly Part[];
   readonly count: number;
   readonly sentMs: number;
@@ -73,10 +73,9 @@ interface WaitingFrame {
 }
 
 export class CommandSender {
-  readonly #originText: string;
   #number = 0;
   #waiting = 0;
-  readonly #admission = new Admission();
+  readonly #admission: Admission;
   readonly #frames = new Map<number, WaitingFrame>();
   #turn: Part[] = [];
   /** Takes back the end of the time for which the turn is held; undefined where it is not. */
@@ -85,13 +84,15 @@ export class CommandSender {
   #idle: (() => void) | undefined;
 
   constructor(
-    private readonly queue: CommandQueue,
-    outcomes: Outcomes,
+    private readonly queue: GatewayQueue,
     private readonly clock: Clock,
     private readonly options: SenderOptions,
   ) {
-    this.#originText = Buffer.from(options.origin).toString("hex");
-    outcomes.subscribe((outcome) => this.#arrived(outcome));
+    this.#admission = new Admission(options.mostWaiting);
+    queue.subscribe({
+      decided: (outcome) => this.#arrived(outcome),
+      refused: (number, why) => this.#fail(number, { state: "unavailable", why }),
+    });
   }
 
   /** How many commands wait for an outcome. */
@@ -99,9 +100,8 @@ export class CommandSender {
     return this.#waiting;
   }
 
-  /** Why about so many commands would be refused behind `others`; undefined where not, or where they always are. */
+  /** Why about so many commands would be refused behind `others`; undefined where not. */
   busy(count: number, others = 0): string | undefined {
-    if (count > this.options.maxWaitingCommands) return undefined;
     return this.#refusal(count + others, this.clock.nowMs());
   }
 
@@ -109,13 +109,6 @@ export class CommandSender {
   send(commands: EncodedCommands): Promise<Sent> {
     const { state } = this.queue;
     if (!state.open) return Promise.resolve({ state: "unavailable", why: state.reason });
-    const { maxWaitingCommands } = this.options;
-    if (commands.count > maxWaitingCommands) {
-      return Promise.resolve({
-        state: "too_large",
-        why: `The batch exceeds the limit of ${maxWaitingCommands} waiting commands.`,
-      });
-    }
     const nowMs = this.clock.nowMs();
     const busy = this.#refusal(commands.count, nowMs);
     if (busy !== undefined) return Promise.resolve({ state: "overloaded", why: busy });
@@ -152,15 +145,11 @@ export class CommandSender {
   /** Answers whoever still waits: nobody will know any more. */
   close(): void {
     this.#flush();
-    for (const [number, frame] of this.#frames)
-      this.#fail(number, frame, { state: "unknown", why: "the node stopped" });
+    for (const number of this.#frames.keys()) this.#giveUp(number, "the node stopped");
   }
 
   /** Why so many commands more cannot wait. */
   #refusal(count: number, nowMs: number): string | undefined {
-    const { maxWaitingCommands } = this.options;
-    if (this.#waiting + count > maxWaitingCommands)
-      return `${this.#waiting} of at most ${maxWaitingCommands} commands are waiting`;
     return this.#admission.refusal(count + REQUEST_WEIGHT, nowMs);
   }
 
@@ -200,35 +189,18 @@ export class CommandSender {
 
   #publish(parts: readonly Part[], count: number): void {
     const number = ++this.#number;
-    const id = `${this.#originText}-${number}`;
-    const sentMs = this.clock.nowMs();
-    const frame: WaitingFrame = {
-      id,
-      parts,
-      count,
-      sentMs,
-      waited: this.#admission.waiting,
-    };
     if (this.#frames.size === 0) this.#sweepLater();
-    this.#frames.set(number, frame);
-    this.queue.publish({
-      id,
-      bytes: buildFrame(
-        this.options.origin,
-        number,
-        parts.map((part) => part.commands),
-      ),
-      refused: (why) => this.#fail(number, frame, { state: "unavailable", why }),
-    });
+    const sentMs = this.clock.nowMs();
+    this.#frames.set(number, { parts, count, sentMs, waited: this.#admission.waiting });
+    const commands = parts.map((part) => part.commands);
+    this.queue.publish(number, buildFrame(this.options.origin, number, commands));
   }
 
-  #arrived({ origin, number, outcomes }: FrameOutcome): void {
-    if (origin !== this.#originText) return;
+  #arrived({ number, outcomes }: FrameOutcome): void {
     const frame = this.#frames.get(number);
     if (!frame || frame.count !== outcomes.length) return;
     this.#admission.came(frame.waited, frame.sentMs, this.clock.nowMs());
     this.#forget(number, frame);
-    this.queue.settle(frame.id);
     let from = 0;
     for (const { ticket, commands, at } of frame.parts) {
       for (let i = 0; i < commands.count; i++) {
@@ -240,10 +212,16 @@ export class CommandSender {
     if (this.#waiting === 0) this.#idle?.();
   }
 
-  #fail(number: number, frame: WaitingFrame, failure: Exclude<Sent, { state: "done" }>): void {
-    if (this.#frames.get(number) !== frame) return;
+  /** Nobody waits for the frame's outcome any more. */
+  #giveUp(number: number, why: string): void {
+    this.queue.abandon(number);
+    this.#fail(number, { state: "unknown", why });
+  }
+
+  #fail(number: number, failure: Exclude<Sent, { state: "done" }>): void {
+    const frame = this.#frames.get(number);
+    if (!frame) return;
     this.#forget(number, frame);
-    this.queue.abandon(frame.id);
     for (const { ticket, commands } of frame.parts) {
       if (!ticket.failure || failure.state === "unknown") ticket.failure = failure;
       this.#finish(ticket, commands.count);
@@ -274,10 +252,7 @@ export class CommandSender {
       const before = this.clock.nowMs() - this.options.outcomeTimeoutMs;
       for (const [number, frame] of this.#frames) {
         if (frame.sentMs > before) break;
-        this.#fail(number, frame, {
-          state: "unknown",
-          why: `no outcome within ${this.options.outcomeTimeoutMs} ms`,
-        });
+        this.#giveUp(number, `no outcome within ${this.options.outcomeTimeoutMs} ms`);
       }
       if (this.#frames.size > 0) this.#sweepLater();
     });

@@ -1,5 +1,6 @@
 /** What each route takes and answers, as it is published. */
 
+import { moduleOf } from "../domain/commands/commands.ts";
 import type { Rejection } from "../domain/rejections.ts";
 import { METRICS_SCOPE, type Scope } from "../ports/keys.ts";
 import type { ProblemCode } from "./problems.ts";
@@ -9,10 +10,10 @@ import { answer, field, ref, requestName, type Schema } from "./schemas.ts";
  * Who may ask, where keys are asked for: everyone, or whoever has a key of this scope. A key that is bound to
  * accounts is let in only where `bound` says that they are looked at.
  */
-export type Admission = "everyone" | { readonly scope: Scope; readonly bound: boolean };
+export type RouteAccess = "everyone" | { readonly scope: Scope; readonly bound: boolean };
 
 export interface RouteDescription {
-  readonly admits: Admission;
+  readonly admits: RouteAccess;
   /** Unique, in camel case: generated clients name their functions so. */
   readonly operationId: string;
   readonly summary: string;
@@ -71,7 +72,7 @@ export const TRANSFER: RouteDescription = {
   body: { schema: ref(requestName("transfer")), example: A_TRANSFER },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
-  rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],
+  rejections: moduleOf("transfer").rejections,
 };
 
 export const TRANSFERS: RouteDescription = {
@@ -82,7 +83,7 @@ export const TRANSFERS: RouteDescription = {
   answers: {
     200: { description: "The counts of the outcomes, and each failure.", schema: ref("BatchAnswer") },
   },
-  problems: [...COMMANDING, "batch_too_large"],
+  problems: COMMANDING,
 };
 
 export const ACCOUNTS: RouteDescription = {
@@ -99,7 +100,7 @@ export const ACCOUNTS: RouteDescription = {
     201: { description: "The account was opened.", schema: ref("AccountAnswer"), repeats: true },
   },
   problems: [...COMMANDING, CONFLICT, "account_exists"],
-  rejections: ["balance_overflow"],
+  rejections: moduleOf("open_account").rejections,
 };
 
 export const DEPOSIT: RouteDescription = {
@@ -109,7 +110,7 @@ export const DEPOSIT: RouteDescription = {
   body: { schema: ref(requestName("deposit")), example: A_MOVE },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
-  rejections: ["account_not_found", "balance_overflow"],
+  rejections: moduleOf("deposit").rejections,
 };
 
 export const WITHDRAW: RouteDescription = {
@@ -119,7 +120,7 @@ export const WITHDRAW: RouteDescription = {
   body: { schema: ref(requestName("withdraw")), example: A_MOVE },
   answers: { 200: MOVED },
   problems: [...COMMANDING, CONFLICT],
-  rejections: ["account_not_found", "insufficient_funds", "balance_overflow"],
+  rejections: moduleOf("withdraw").rejections,
 };
 
 export const BALANCE: RouteDescription = {

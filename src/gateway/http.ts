@@ -2,9 +2,9 @@
 
 import { Elysia } from "elysia";
 import type { Answered } from "../ports/measures.ts";
-import { createDoor, type Route } from "./door.ts";
-import { respond, targetOf } from "./messages.ts";
+import { createDoor, type Route } from "./auth.ts";
 import { problem } from "./problems.ts";
+import { respond, targetOf } from "./responses.ts";
 import { createRoutes, type RouteOptions } from "./routes.ts";
 import type { WalletService } from "./wallet-service.ts";
 

@@ -7,13 +7,13 @@ import type { LedgerOpened } from "../domain/events.ts";
 import { moveFast } from "../domain/fast-transfer.ts";
 import { ImpossibleState } from "../domain/impossible-state.ts";
 import { type AccountId, type Currency, WORLD } from "../domain/names.ts";
-import type { BalancesView, BalanceView, LedgerView } from "../ports/balances.ts";
-import { type Change, Transfers } from "../ports/changes.ts";
+import type { BalancesView, BalanceView, LedgerSummary } from "../ports/balances.ts";
+import type { Change, Transfers } from "../ports/changes.ts";
 import type { LedgerColumns } from "../ports/link.ts";
 
 const NOTHING: BalanceView = { available: ZERO, frozen: ZERO };
 
-export class BalancesProjection implements BalancesView {
+export class ReadModel implements BalancesView {
   readonly #balances = new Balances();
   /** By their numbers. */
   readonly #numbered: (Balance | undefined)[] = [];
@@ -52,7 +52,7 @@ export class BalancesProjection implements BalancesView {
 
   apply(changes: readonly Change[]): void {
     for (const change of changes) {
-      if (change instanceof Transfers) this.#applyTransfers(change);
+      if ("payers" in change) this.#applyTransfers(change);
       else this.#applyCommand(change);
     }
   }
@@ -62,7 +62,7 @@ export class BalancesProjection implements BalancesView {
     return balance ?? (account === WORLD ? NOTHING : undefined);
   }
 
-  ledger(): LedgerView | undefined {
+  ledger(): LedgerSummary | undefined {
     if (!this.#opened) return undefined;
     const totals = this.#balances.currencies().map((currency) => ({
       currency,

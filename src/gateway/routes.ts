@@ -3,16 +3,17 @@
 import type { AccountPrefix } from "../domain/account-prefix.ts";
 import type { Answer } from "../ports/answer.ts";
 import type { Callers } from "../ports/keys.ts";
-import { type Seal, sealText } from "../ports/seals.ts";
+import type { Seal } from "../ports/seals.ts";
 import { pointer } from "../wire/strict-json.ts";
+import { type Route, unauthorized } from "./auth.ts";
 import { Bodies, type BodyLimits } from "./bodies.ts";
 import type { RouteDescription } from "./descriptions.ts";
 import * as describe from "./descriptions.ts";
-import { type Route, unauthorized } from "./door.ts";
-import { headersOf, isIdentity, isJson, respond, targetOf } from "./messages.ts";
 import type { IdempotencyHeader } from "./notable-headers.ts";
 import { openApi } from "./openapi.ts";
 import { ok, problem } from "./problems.ts";
+import { headersOf, isIdentity, isJson, respond, targetOf } from "./responses.ts";
+import { sealText } from "./seal-text.ts";
 import type { WalletService } from "./wallet-service.ts";
 
 export interface RouteOptions extends BodyLimits {

@@ -18,7 +18,6 @@ import {
 } from "../domain/fields.ts";
 import { TRANSACTION_KINDS, type TransactionKind } from "../domain/kinds.ts";
 import { ACCOUNT, CURRENCY, UUID, WORLD } from "../domain/names.ts";
-import { REJECTIONS } from "../domain/rejections.ts";
 import { MAX_BATCH_TRANSFERS } from "../wire/requests.ts";
 
 /** As JSON; a bigint stands for all its digits. */
@@ -212,7 +211,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
             index: field(COUNT, "The index of the transfer in the request, from 0.", 1),
             transaction_id: ref("TransactionId"),
             code: field(
-              { type: "string", enum: [...REJECTIONS, "transaction_id_conflict", "account_exists"] },
+              { type: "string", enum: [...moduleOf("transfer").rejections, "transaction_id_conflict"] },
               "The reason of the failure.",
               "insufficient_funds",
             ),

@@ -62,10 +62,10 @@ export class WalletService {
     const plain = scanTransfer(body);
     if (!plain)
       return this.#read((defaults) => this.#command(parseCommand("transfer", body, defaults), within));
-    if (!within) return this.#plainTransfer(body, plain, true);
+    if (!within) return this.#scannedTransfer(body, plain, true);
     const { source, fromAt, fromLength, toAt, toLength } = plain;
     if (!within.hasBytes(source, fromAt, fromLength)) return Promise.resolve(forbidden("/from_account"));
-    return this.#plainTransfer(body, plain, within.hasBytes(source, toAt, toLength));
+    return this.#scannedTransfer(body, plain, within.hasBytes(source, toAt, toLength));
   }
 
   transfers(body: Uint8Array, within?: AccountPrefix): Promise<Answer> {
@@ -160,7 +160,7 @@ export class WalletService {
   }
 
   /** `transfer` was scanned in `body`, and is valid until another scan. */
-  async #plainTransfer(
+  async #scannedTransfer(
     body: Uint8Array,
     transfer: Readonly<TransferBytes>,
     showsReceiver: boolean,
@@ -258,8 +258,8 @@ export class WalletService {
     for (let index = 0; index < sent.outcomes.length; index++) {
       const outcome = sent.outcomes[index] as Outcome;
       if (outcome.seq > seq) seq = outcome.seq;
-      if (outcome.status !== "committed")
-        failures.push({ index, code: outcome.status === "opened" ? "account_exists" : outcome.reason });
+      if (outcome.status === "opened") throw new TypeError("only an opening opens an account");
+      if (outcome.status !== "committed") failures.push({ index, code: outcome.reason });
       else if (outcome.replayed) replayed++;
       else committedCount++;
     }
@@ -270,11 +270,13 @@ export class WalletService {
   }
 }
 
-/** The field of a request in which a command is not for whoever is bound to `within`. */
+/** The field of a request that debits an account outside of `within`; the whole request if no field does. */
 function fieldOutside(within: AccountPrefix, command: TransactionCommand): string | undefined {
   const module = moduleOf(command.kind);
   const outside = module.debits(command).find(({ account }) => !within.has(account));
-  return outside && pointer("", requestNameOf(module, outside.field));
+  if (!outside) return undefined;
+  const name = requestNameOf(module, outside.field);
+  return name === undefined ? "" : pointer("", name);
 }
 
 function payerForbidden(index: number): Answer {
@@ -318,7 +320,6 @@ const REFUSALS: Record<"transaction_id_conflict" | "account_exists", string> = {
 const FAILURES = {
   unavailable: "queue_unavailable",
   overloaded: "overloaded",
-  too_large: "batch_too_large",
 } as const;
 
 function failed(

@@ -6,7 +6,7 @@ import type { WalletEvent } from "../domain/events.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { AccountId, Currency } from "../domain/names.ts";
 import type { Outcome } from "../domain/outcomes.ts";
-import { type BalanceName, type Change, type FrameOutcome, Transfers } from "../ports/changes.ts";
+import type { BalanceName, Change, FrameOutcome, Transfers } from "../ports/changes.ts";
 import type { LedgerColumns, OutcomeColumns, TransferColumns } from "../ports/link.ts";
 
 /** Of a committed command: its seq, the payer's balance, the receiver's. */
@@ -23,7 +23,7 @@ export class ChangeEncoder {
   readonly #told: boolean[] = [];
 
   encode(changes: readonly Change[]): ChangeColumns[] {
-    return changes.map((change) => (change instanceof Transfers ? this.#columns(change) : change));
+    return changes.map((change) => ("payers" in change ? this.#columns(change) : change));
   }
 
   #columns({ balanceOf, payers, receivers, amounts }: Transfers): TransferColumns {
@@ -60,11 +60,12 @@ export class ChangeDecoder {
   decode(changes: readonly ChangeColumns[]): Change[] {
     return changes.map((change) => {
       if (!("payers" in change)) return change;
-      for (const named of change.named) {
+      const { named: names, payers, receivers, amounts } = change;
+      for (const named of names) {
         while (this.#names.length <= named.number) this.#names.push(undefined);
         this.#names[named.number] = named;
       }
-      return new Transfers(this.#balanceOf, change.payers, change.receivers, change.amounts);
+      return { balanceOf: this.#balanceOf, payers, receivers, amounts };
     });
   }
 }
@@ -89,10 +90,7 @@ export function encodeOutcome({ number, outcomes }: FrameOutcome): OutcomeColumn
   return { number, count: outcomes.length, committed, others };
 }
 
-export function decodeOutcome(
-  origin: string,
-  { number, count, committed, others }: OutcomeColumns,
-): FrameOutcome {
+export function decodeOutcome({ number, count, committed, others }: OutcomeColumns): FrameOutcome {
   const outcomes: Outcome[] = new Array(count);
   for (const { place, outcome } of others) outcomes[place] = outcome;
   for (let place = 0; place < count; place++) {
@@ -106,7 +104,7 @@ export function decodeOutcome(
       to_balance: committed[at + 2] as Money,
     };
   }
-  return { origin, number, outcomes };
+  return { number, outcomes };
 }
 
 /** What the read model of a gateway has to start with. */

@@ -2,7 +2,7 @@
 
 import { unreachable } from "../domain/impossible-state.ts";
 import type { Answer } from "../ports/answer.ts";
-import type { Committed, FrameOutcome } from "../ports/changes.ts";
+import type { CommittedBatch } from "../ports/changes.ts";
 import type { CommandQueue } from "../ports/command-queue.ts";
 import type { LedgerColumns, NodeFacts, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import { frameCount } from "../wire/frame.ts";
@@ -17,60 +17,56 @@ export interface LinkNode {
   metrics(): Promise<string>;
 }
 
+export interface LinkParts {
+  /** The gateway's number on this node, and its origin, 32 hex digits. */
+  readonly gateway: number;
+  readonly origin: string;
+  readonly port: Port<ToGateway, ToEngine>;
+  readonly commands: CommandQueue;
+  readonly node: LinkNode;
+}
+
 type Call = Extract<ToGateway, { readonly call: number }>["type"];
 
 export class GatewayLink {
   readonly #changes = new ChangeEncoder();
   readonly #calls = new Map<number, () => void>();
-  /** The counts of frames that were published and have neither an outcome nor been abandoned, by their ids. */
-  readonly #counts = new Map<string, number>();
   readonly #asked = new Map<number, (answer: Answer) => void>();
-  readonly #backlog = new Backlog((bytes) => this.port.post({ type: "taken", bytes }));
+  readonly #backlog = new Backlog((bytes) => this.parts.port.post({ type: "taken", bytes }));
   #number = 0;
 
-  /** `origin` is the gateway's, 32 hex digits. */
-  constructor(
-    private readonly origin: string,
-    private readonly port: Port<ToGateway, ToEngine>,
-    private readonly commands: CommandQueue,
-    private readonly node: LinkNode,
-  ) {
-    port.onMessage((message) => this.#receive(message));
+  constructor(private readonly parts: LinkParts) {
+    parts.port.onMessage((message) => this.#receive(message));
   }
 
   recovered(ledger: LedgerColumns): void {
-    this.port.post({ type: "recovered", ledger });
+    this.parts.port.post({ type: "recovered", ledger });
   }
 
   /** Tells what has changed of the node. */
   tell(facts: NodeFacts): void {
-    this.port.post({ type: "facts", facts });
+    this.parts.port.post({ type: "facts", facts });
   }
 
   /** Tells what the queue's state is now. */
   tellState(): void {
-    const { state, maxFrameBytes } = this.commands;
+    const { state, maxFrameBytes } = this.parts.commands;
     this.tell({ queue: { state, maxFrameBytes } });
   }
 
   /** Tells a batch that is on disk, with the outcomes of this gateway's frames. */
-  committed({ changes, outcomes }: Committed): void {
-    // Whoever may publish may have copied our origin: it is ours only with our number and count.
+  committed({ changes, outcomes }: CommittedBatch): void {
+    // Any client that may publish may have copied our origin: a frame is ours only with our number and count.
+    const { gateway, commands } = this.parts;
     const own = outcomes.filter(
-      (outcome) =>
-        outcome.origin === this.origin && this.#counts.get(idOf(outcome)) === outcome.outcomes.length,
+      (outcome) => outcome.gateway === gateway && commands.settle(outcome, outcome.outcomes.length),
     );
     if (changes.length === 0 && own.length === 0) return;
-    for (const outcome of own) {
-      const id = idOf(outcome);
-      this.#counts.delete(id);
-      this.commands.settle(id);
-    }
     const columns = { changes: this.#changes.encode(changes), outcomes: own.map(encodeOutcome) };
     const buffers = buffersOf(columns.changes, columns.outcomes);
     const weight = weightOf(columns.changes, columns.outcomes, buffers);
     this.#backlog.tell(weight);
-    this.port.post({ type: "committed", ...columns, weight }, buffers);
+    this.parts.port.post({ type: "committed", ...columns, weight }, buffers);
   }
 
   /** Whether the gateway has so much to take that it must not be told of more batches. */
@@ -89,7 +85,7 @@ export class GatewayLink {
       const ask = ++this.#number;
       this.#asked.set(ask, resolve);
       const copy = new Uint8Array(body); // it may be a part of a large buffer, all of which would travel
-      this.port.post({ type: "ask", ask, body: copy, maxAnswerBytes }, [copy.buffer]);
+      this.parts.port.post({ type: "ask", ask, body: copy, maxAnswerBytes }, [copy.buffer]);
     });
   }
 
@@ -98,7 +94,7 @@ export class GatewayLink {
     return new Promise((resolve) => {
       const call = ++this.#number;
       this.#calls.set(call, resolve);
-      this.port.post({ type, call });
+      this.parts.port.post({ type, call });
     });
   }
 
@@ -106,14 +102,13 @@ export class GatewayLink {
     switch (message.type) {
       case "publish":
         this.#backlog.take(message.bytes.length);
-        this.#publish(message.id, message.bytes);
+        this.#publish(message.number, message.bytes);
         return;
       case "taken":
         this.#backlog.said(message.bytes);
         return;
       case "abandon":
-        this.#counts.delete(message.id);
-        this.commands.abandon(message.id);
+        this.parts.commands.abandon({ gateway: this.parts.gateway, number: message.number });
         return;
       case "answer":
         this.#asked.get(message.ask)?.(message.answer);
@@ -124,14 +119,14 @@ export class GatewayLink {
         this.#calls.delete(message.call);
         return;
       case "failed_request":
-        this.node.failedRequest(message.error);
+        this.parts.node.failedRequest(message.error);
         return;
       case "metrics":
-        this.node.metrics().then(
-          (text) => this.port.post({ type: "metrics", text }),
+        this.parts.node.metrics().then(
+          (text) => this.parts.port.post({ type: "metrics", text }),
           (error) => {
-            this.node.failedRequest(String(error));
-            this.port.post({ type: "metrics", text: undefined });
+            this.parts.node.failedRequest(String(error));
+            this.parts.port.post({ type: "metrics", text: undefined });
           },
         );
         return;
@@ -140,19 +135,15 @@ export class GatewayLink {
     }
   }
 
-  #publish(id: string, bytes: Uint8Array): void {
-    this.#counts.set(id, frameCount(bytes));
-    this.commands.publish({
-      id,
+  #publish(number: number, bytes: Uint8Array): void {
+    const { gateway, origin, commands, port } = this.parts;
+    commands.publish({
+      gateway,
+      origin,
+      number,
+      count: frameCount(bytes),
       bytes,
-      refused: (why) => {
-        this.#counts.delete(id);
-        this.port.post({ type: "refused", id, why });
-      },
+      refused: (why) => port.post({ type: "refused", number, why }),
     });
   }
-}
-
-function idOf({ origin, number }: FrameOutcome): string {
-  return `${origin}-${number}`;
 }

@@ -1,7 +1,7 @@
 /** The gateway's end of the link: the command queue, its outcomes, and what happened, as the gateway sees them. */
 
-import type { Change, FrameOutcome, Outcomes } from "../ports/changes.ts";
-import type { CommandQueue, OutgoingFrame, QueueState } from "../ports/command-queue.ts";
+import type { Change } from "../ports/changes.ts";
+import type { FrameListener, GatewayQueue, QueueState } from "../ports/command-queue.ts";
 import type { LedgerColumns, NodeFacts, Port, ToEngine, ToGateway } from "../ports/link.ts";
 import { Backlog } from "./backlog.ts";
 import { ChangeDecoder, decodeOutcome } from "./columns.ts";
@@ -18,17 +18,14 @@ export interface LinkListener {
 
 const ENGINE_IS_LATE: QueueState = { open: false, reason: "the engine is not accepting commands" };
 
-export class LinkedQueue implements CommandQueue, Outcomes {
+export class LinkedQueue implements GatewayQueue {
   #state: QueueState = { open: false, reason: "the node is recovering" };
   #maxFrameBytes = 0;
   readonly #changes = new ChangeDecoder();
   readonly #backlog = new Backlog((bytes) => this.port.post({ type: "taken", bytes }));
-  readonly #frames = new Map<string, OutgoingFrame>();
-  #outcome: (outcome: FrameOutcome) => void = () => {};
+  #frames: FrameListener = { decided: () => {}, refused: () => {} };
 
-  /** `origin` is the gateway's, 32 hex digits. */
   constructor(
-    private readonly origin: string,
     private readonly port: Port<ToEngine, ToGateway>,
     private readonly listener: LinkListener,
   ) {
@@ -43,23 +40,18 @@ export class LinkedQueue implements CommandQueue, Outcomes {
     return this.#maxFrameBytes;
   }
 
-  publish(frame: OutgoingFrame): void {
-    this.#frames.set(frame.id, frame);
-    const bytes = frame.bytes as Uint8Array<ArrayBuffer>;
+  publish(number: number, frame: Uint8Array): void {
+    const bytes = frame as Uint8Array<ArrayBuffer>;
     this.#backlog.tell(bytes.length);
-    this.port.post({ type: "publish", id: frame.id, bytes }, [bytes.buffer]);
+    this.port.post({ type: "publish", number, bytes }, [bytes.buffer]);
   }
 
-  settle(id: string): void {
-    this.#frames.delete(id); // the engine's end has settled it when it reported the outcome
+  abandon(number: number): void {
+    this.port.post({ type: "abandon", number });
   }
 
-  abandon(id: string): void {
-    if (this.#frames.delete(id)) this.port.post({ type: "abandon", id });
-  }
-
-  subscribe(listener: (outcome: FrameOutcome) => void): void {
-    this.#outcome = listener;
+  subscribe(listener: FrameListener): void {
+    this.#frames = listener;
   }
 
   #receive(message: ToGateway): void {
@@ -72,17 +64,14 @@ export class LinkedQueue implements CommandQueue, Outcomes {
         return;
       case "committed":
         this.listener.changed(this.#changes.decode(message.changes));
-        for (const columns of message.outcomes) {
-          this.#frames.delete(`${this.origin}-${columns.number}`);
-          this.#outcome(decodeOutcome(this.origin, columns));
-        }
+        for (const columns of message.outcomes) this.#frames.decided(decodeOutcome(columns));
         this.#backlog.take(message.weight);
         return;
       case "taken":
         this.#backlog.said(message.bytes);
         return;
       case "refused":
-        this.#take(message.id)?.refused(message.why);
+        this.#frames.refused(message.number, message.why);
         return;
       case "metrics":
         this.listener.metrics(message.text);
@@ -101,11 +90,5 @@ export class LinkedQueue implements CommandQueue, Outcomes {
       this.#maxFrameBytes = facts.queue.maxFrameBytes;
     }
     this.listener.facts(facts);
-  }
-
-  #take(id: string): OutgoingFrame | undefined {
-    const frame = this.#frames.get(id);
-    this.#frames.delete(id);
-    return frame;
   }
 }

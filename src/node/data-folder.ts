@@ -12,7 +12,6 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { v4 } from "uuid";
 import { parseTransactionId } from "../domain/names.ts";
 import { DiskFolder, makeFolders, syncFolder } from "../eventlog/disk.ts";
 import { LOCK_NAME } from "../eventlog/log-files.ts";
@@ -68,7 +67,7 @@ export function nodeName(data: string): string {
 
 /** On disk before it is used: a node that forgets its name stays registered under it. */
 function newNodeName(data: string, path: string): string {
-  const name = v4();
+  const name = crypto.randomUUID();
   const fd = openSync(`${path}.new`, "w", 0o640);
   try {
     writeFileSync(fd, `${name}\n`);

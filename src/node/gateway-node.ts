@@ -7,7 +7,7 @@ import { unreachable } from "../domain/impossible-state.ts";
 import type { TransactionId } from "../domain/names.ts";
 import { CommandSender } from "../gateway/command-sender.ts";
 import { problem } from "../gateway/problems.ts";
-import { BalancesProjection } from "../gateway/read-model.ts";
+import { ReadModel } from "../gateway/read-model.ts";
 import { NOT_OPEN, WalletService } from "../gateway/wallet-service.ts";
 import { LinkedQueue } from "../link/linked-queue.ts";
 import type { Answer } from "../ports/answer.ts";
@@ -35,7 +35,8 @@ export interface GatewayParts {
 
 export interface GatewaySettings {
   readonly outcomeTimeoutMs: number;
-  readonly maxWaitingCommands: number;
+  /** The most that may wait here, weighed as admission.ts does. */
+  readonly mostWaiting: number;
 }
 
 export class GatewayNode {
@@ -44,7 +45,7 @@ export class GatewayNode {
   readonly balances: BalancesView;
   /** Of the log; undefined where the node has told none. */
   newestSeal: Seal | undefined;
-  readonly #balances = new BalancesProjection();
+  readonly #balances = new ReadModel();
   readonly #queue: LinkedQueue;
   readonly #sender: CommandSender;
   /** Who waits for the node's metrics, in the order in which they were asked for. */
@@ -57,7 +58,7 @@ export class GatewayNode {
   ) {
     const { port, clock, origin, newTransactionId } = parts;
     this.balances = this.#balances;
-    this.#queue = new LinkedQueue(Buffer.from(origin).toString("hex"), port, {
+    this.#queue = new LinkedQueue(port, {
       recovered: (ledger) => this.#balances.restore(ledger),
       changed: (changes) => {
         this.#balances.apply(changes);
@@ -76,7 +77,7 @@ export class GatewayNode {
         );
       },
     });
-    this.#sender = new CommandSender(this.#queue, this.#queue, clock, { ...settings, origin });
+    this.#sender = new CommandSender(this.#queue, clock, { ...settings, origin });
     this.wallet = new WalletService(this.#sender, this.#balances, newTransactionId, () => this.unready());
   }
 

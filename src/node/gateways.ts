@@ -1,6 +1,7 @@
 /** The gateways of a node, each on a thread of its own, as the engine's side has them. */
 
 import type { Config } from "../config.ts";
+import { mostWaiting } from "../gateway/admission.ts";
 import { problem } from "../gateway/problems.ts";
 import type { KeyWatch } from "../keys/key-watch.ts";
 import type { GatewayLink, LinkNode } from "../link/gateway-link.ts";
@@ -9,7 +10,6 @@ import type { Answer } from "../ports/answer.ts";
 import type { NodeFacts } from "../ports/link.ts";
 import type { NatsSession } from "../queue/nats-session.ts";
 import type { Runtime, TlsPair } from "../runtime/runtime.ts";
-import { MAX_FRAME_COMMANDS } from "../wire/frame.ts";
 import type { LedgerNode } from "./ledger-node.ts";
 import { GatewayThread } from "./threads/gateway-thread.ts";
 
@@ -30,14 +30,17 @@ export interface Access {
 }
 
 export type GatewayConfig = Config<
-  | "host"
-  | "port"
-  | "gatewayThreads"
-  | "outcomeTimeoutMs"
-  | "maxWaitingCommands"
-  | "maxBodyBytes"
-  | "maxConnections"
+  "host" | "port" | "gatewayThreads" | "outcomeTimeoutMs" | "maxBodyBytes" | "maxConnections"
 >;
+
+export interface GatewaysParts {
+  readonly access: Access;
+  readonly runtime: Runtime;
+  /** The program of a gateway's thread. */
+  readonly script: URL;
+  readonly node: LedgerNode<NatsSession>;
+  readonly linkNode: LinkNode;
+}
 
 export class Gateways {
   /** Of each. */
@@ -53,29 +56,25 @@ export class Gateways {
 
   constructor(
     private readonly config: GatewayConfig,
-    private readonly access: Access,
-    private readonly runtime: Runtime,
-    private readonly script: URL,
-    private readonly node: LedgerNode<NatsSession>,
-    private readonly linkNode: LinkNode,
+    private readonly parts: GatewaysParts,
   ) {}
 
   /** Starts the threads that serve HTTP; resolves with the port. */
   async start(): Promise<number> {
-    const { host, maxBodyBytes, maxConnections, outcomeTimeoutMs, maxWaitingCommands } = this.config;
-    const threads = this.config.gatewayThreads ?? this.runtime.gatewayThreads.byDefault;
+    const { host, maxBodyBytes, maxConnections, outcomeTimeoutMs } = this.config;
+    const { access, runtime, script, node, linkNode } = this.parts;
+    const threads = this.config.gatewayThreads ?? runtime.gatewayThreads.byDefault;
     let { port } = this.config;
-    const { keys, tls } = this.access;
+    const { keys, tls } = access;
     // A listener with a new certificate takes the old one's place while that still serves.
     const shared = threads > 1 || tls !== undefined;
-    const share = Math.ceil(maxWaitingCommands / threads);
     if (shared && port > 0) await this.#refuseOthers(port);
     for (let number = 0; number < threads; number++) {
       const origin = crypto.getRandomValues(new Uint8Array(16));
       const measures = new GatewayMeasures();
       this.measures.push(measures);
       const thread = new GatewayThread(
-        this.script,
+        script,
         {
           origin,
           answered: this.#answered.buffer,
@@ -83,16 +82,13 @@ export class Gateways {
           address: { host, port, shared, maxConnections, tls },
           keys: keys.inForce,
           bodies: { maxBodyBytes, maxBodiesBytes: Math.max(maxBodyBytes, MAX_BODIES_BYTES / threads) },
-          settings: {
-            outcomeTimeoutMs,
-            maxWaitingCommands: Math.max(share, Math.min(maxWaitingCommands, MAX_FRAME_COMMANDS)),
-          },
+          settings: { outcomeTimeoutMs, mostWaiting: mostWaiting(threads) },
         },
-        (error) => this.node.fail(error),
+        (error) => node.fail(error),
       );
-      const link = this.node.join(Buffer.from(origin).toString("hex"), thread, this.linkNode);
+      const link = node.join(origin, thread, linkNode);
       this.#all.push({ thread, link });
-      port = await Promise.race([thread.listening, this.node.failed]);
+      port = await Promise.race([thread.listening, node.failed]);
     }
     return port;
   }
@@ -144,7 +140,7 @@ export class Gateways {
       if (!besideOld) return retired.resolve();
       await threads[0]?.tls({ type: "tls_steer", first: count, count });
       this.#retireLater(threads)
-        .catch((error) => this.linkNode.failedRequest(String(error)))
+        .catch((error) => this.parts.linkNode.failedRequest(String(error)))
         .finally(retired.resolve);
     } catch (error) {
       retired.resolve();
@@ -178,6 +174,6 @@ export class Gateways {
     const { host, maxConnections } = this.config;
     const address = { host, port, shared: false, maxConnections, tls: undefined };
     const nobody = { fetch: () => new Response(null, { status: 503 }) };
-    await (await this.runtime.serve(nobody, address)).cut();
+    await (await this.parts.runtime.serve(nobody, address)).cut();
   }
 }

@@ -1,9 +1,7 @@
 /** A node on this machine: its folder and lock, its nats-server or an outside one, HTTP, and what else goes over NATS. */
 
-import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { v4 } from "uuid";
 import type { Config } from "../config.ts";
 import { DiskFolder } from "../eventlog/disk.ts";
 import { watchLoop } from "../metrics/loop-lag.ts";
@@ -41,12 +39,9 @@ export const SERVE_SETTINGS = [
   "remakeLostChanges",
   "postgresUrl",
   "postgresPartitions",
-  "postgresBatchSize",
   "postgresLeaseMs",
-  "postgresHeartbeatMs",
   "gatewayThreads",
   "outcomeTimeoutMs",
-  "maxWaitingCommands",
   "maxBodyBytes",
   "maxConnections",
   "minFreeBytes",
@@ -131,7 +126,7 @@ export class Host {
           this.#serveNats(session);
         },
         hashKey: [randomInt32(), randomInt32()],
-        newUuid: () => v4(),
+        newUuid: () => crypto.randomUUID(),
         serverHangs: () => this.#server?.replace(),
         snapshots: snapshotFolder(config.data, log),
         hasRoom: (bytes) => freeBytes(config.data) - bytes >= config.minFreeBytes,
@@ -139,12 +134,14 @@ export class Host {
       },
       { ...config, embedded: !outside },
       log,
-      (sequence) => this.#purge.marked(sequence),
-      (position) => {
-        this.#gateways.mayAnswer(position.seq);
-        this.#followers.grown(position);
+      {
+        marked: (sequence) => this.#purge.marked(sequence),
+        committed: (position) => {
+          this.#gateways.mayAnswer(position.seq);
+          this.#followers.grown(position);
+        },
+        takingChanged: () => this.#followers.taking(this.#node.taking),
       },
-      () => this.#followers.taking(this.#node.taking),
     );
     this.#followers = new Followers(config, {
       name: this.#name,
@@ -152,9 +149,15 @@ export class Host {
       script,
       sealed: (newestSeal) => this.#gateways.tell({ newestSeal }),
     });
-    this.#gateways = new Gateways(config, access, runtime, script(GATEWAY_WORKER), this.#node, {
-      failedRequest: (error) => log.error({ event: "request_failed", error }, "a request failed"),
-      metrics: () => this.#metrics.text(),
+    this.#gateways = new Gateways(config, {
+      access,
+      runtime,
+      script: script(GATEWAY_WORKER),
+      node: this.#node,
+      linkNode: {
+        failedRequest: (error) => log.error({ event: "request_failed", error }, "a request failed"),
+        metrics: async () => this.#metrics.text(),
+      },
     });
     this.#metrics = new NodeMetrics({
       runtime,
@@ -253,7 +256,7 @@ export class Host {
     const folder = join(this.config.data, "nats");
     mkdirSync(folder, { recursive: true, mode: 0o750 });
     const places = this.runtime.natsServer(folder);
-    return new EmbeddedServer(places, folder, randomUUID(), (level, message, facts) =>
+    return new EmbeddedServer(places, folder, crypto.randomUUID(), (level, message, facts) =>
       this.log[level](facts, message),
     );
   }

@@ -34,6 +34,7 @@ import type { NodePosition } from "../queue/other-nodes.ts";
 import type { PublishAnswer, StreamSession, StreamState } from "../queue/stream-session.ts";
 import { NodeSnapshots, type SnapshotParts, type SnapshotProgress } from "../snapshots/node-snapshots.ts";
 import { buildFrame, CommandWriter } from "../wire/frame.ts";
+import { FrameOrigins } from "../wire/frame-origins.ts";
 
 /** What a node stands on. */
 export interface NodeParts<S extends StreamSession> extends SnapshotParts {
@@ -67,6 +68,16 @@ export interface NodeSettings {
   readonly snapshotCommands: number;
 }
 
+/** What hears of the node's progress. */
+export interface NodeListener {
+  /** The message of each command that the log's mark has reached. */
+  marked?(sequence: number): void;
+  /** Each batch that is on disk, before any gateway hears of it. */
+  committed?(position: LogPosition): void;
+  /** Commands may be taken now, or no more. */
+  takingChanged?(): void;
+}
+
 /** The node cannot start, or must not go on; the message says why. */
 export class NodeRefused extends Error {
   override readonly name = "NodeRefused";
@@ -98,6 +109,7 @@ export class LedgerNode<S extends StreamSession> {
   readonly #snapshots: NodeSnapshots;
   readonly #commands: CommandQueue;
   readonly #links: GatewayLink[] = [];
+  readonly #origins = new FrameOrigins();
   readonly #failed = Promise.withResolvers<never>();
   readonly #opened = Promise.withResolvers<void>();
   #running: Running<S> | undefined;
@@ -111,17 +123,11 @@ export class LedgerNode<S extends StreamSession> {
   /** Malformed messages since the last line about them. */
   #malformedSince = 0;
 
-  /**
-   * `marked` hears of the message of each command that the log's mark has reached; `committed` of each batch
-   * that is on disk, before any gateway does; `takingChanged` where commands may be taken now, or no more.
-   */
   constructor(
     private readonly parts: NodeParts<S>,
     private readonly settings: NodeSettings,
     private readonly log: NodeLog,
-    private readonly marked: (sequence: number) => void = () => {},
-    private readonly committed: (position: LogPosition) => void = () => {},
-    private readonly takingChanged: () => void = () => {},
+    private readonly listener: NodeListener = {},
   ) {
     this.#engine = new WalletEngine(parts.hashKey);
     this.#snapshots = new NodeSnapshots(parts, this.#engine, log);
@@ -139,9 +145,15 @@ export class LedgerNode<S extends StreamSession> {
     return this.#opened.promise;
   }
 
-  /** Joins a gateway, whose origin is 32 hex digits, before recover(). */
-  join(origin: string, port: Port<ToGateway, ToEngine>, node: LinkNode): GatewayLink {
-    const link = new GatewayLink(origin, port, this.#commands, node);
+  /** Joins a gateway before recover(). */
+  join(origin: Uint8Array, port: Port<ToGateway, ToEngine>, node: LinkNode): GatewayLink {
+    const link = new GatewayLink({
+      gateway: this.#origins.add(origin),
+      origin: Buffer.from(origin).toString("hex"),
+      port,
+      commands: this.#commands,
+      node,
+    });
     this.#links.push(link);
     return link;
   }
@@ -216,7 +228,7 @@ export class LedgerNode<S extends StreamSession> {
       clock,
       ({ sequence }) => {
         this.#marked = sequence;
-        this.marked(sequence);
+        this.listener.marked?.(sequence);
       },
       (error) => this.fail(error),
       this.measures.log,
@@ -317,7 +329,7 @@ export class LedgerNode<S extends StreamSession> {
 
   #tellState(): void {
     for (const link of this.#links) link.tellState();
-    this.takingChanged();
+    this.listener.takingChanged?.();
   }
 
   /** The queue as gateways see it: closed until it is there, and while the node is paused. */
@@ -342,8 +354,8 @@ export class LedgerNode<S extends StreamSession> {
         if (opened) opened.publish(frame);
         else frame.refused(starting.reason);
       },
-      settle: (id) => queue()?.settle(id),
-      abandon: (id) => queue()?.abandon(id),
+      settle: (frame, count) => queue()?.settle(frame, count) ?? false,
+      abandon: (frame) => queue()?.abandon(frame),
     };
   }
 
@@ -363,7 +375,7 @@ export class LedgerNode<S extends StreamSession> {
         openingFrame: (ledgerId) => this.#openingFrame(ledgerId),
         nodePositions: (session) => this.parts.nodePositions(session),
         lost: (session, log) => this.parts.lost(session, log),
-        emptyFrame: () => ({ id: this.parts.newUuid(), bytes: buildFrame(new Uint8Array(16), 0, []) }),
+        emptyFrame: () => ({ origin: this.parts.newUuid(), bytes: buildFrame(new Uint8Array(16), 0, []) }),
         hangs: () => this.parts.serverHangs(),
         joined: (session) => this.parts.joined(session),
         stateChanged: () => this.#tellState(),
@@ -388,21 +400,24 @@ export class LedgerNode<S extends StreamSession> {
       },
     };
     return new EngineLoop(
-      this.#engine,
-      messages,
-      writer,
-      (batch) => {
-        this.committed(batch.position);
-        for (const link of this.#links) link.committed(batch);
+      {
+        engine: this.#engine,
+        messages,
+        log: writer,
+        clock: this.parts.clock,
+        gatewayOf: (frame) => this.#origins.gatewayOf(frame),
+        committed: (batch) => {
+          this.listener.committed?.(batch.position);
+          for (const link of this.#links) link.committed(batch);
+        },
+        malformed: ({ sequence }, why) => this.#malformed(sequence, why),
+        snapshots,
       },
-      ({ sequence }, why) => this.#malformed(sequence, why),
-      this.parts.clock,
       {
         batchBytes: ENGINE_BATCH_BYTES,
         maxReadTimeoutMs: ENGINE_LONG_POLL_MS,
         measures: this.measures.batch,
       },
-      snapshots,
     );
   }
 

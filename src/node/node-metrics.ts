@@ -4,15 +4,13 @@
  */
 
 import process from "node:process";
-import { Registry } from "prom-client";
 import packageJson from "../../package.json" with { type: "json" };
-import { LOG_FORMAT } from "../domain/commands/commands.ts";
-import { REJECTIONS } from "../domain/rejections.ts";
+import { GIVEN_REJECTIONS, LOG_FORMAT } from "../domain/commands/commands.ts";
 import type { EngineCounters } from "../engine/engine-loop.ts";
 import type { EngineMeasures } from "../metrics/engine-measures.ts";
+import { type Labels, Metrics, only, type Sample } from "../metrics/exposition.ts";
 import { GatewayMeasures, KINDS } from "../metrics/gateway-measures.ts";
 import type { Histogram } from "../metrics/histogram.ts";
-import { type Labels, LookedUpMetrics, only, type Sample } from "../metrics/looked-up-metric.ts";
 import type { LogPosition } from "../ports/log-position.ts";
 import type { PartitionProgress } from "../postgres/partition-writer.ts";
 import type { StreamState } from "../queue/stream-session.ts";
@@ -55,9 +53,8 @@ const FRESH_MS = 50;
 const REFUSALS = ["transaction_id_conflict", "account_exists"] as const;
 
 export class NodeMetrics {
-  readonly #registry = new Registry();
-  readonly #metrics = new LookedUpMetrics(this.#registry);
-  #text: Promise<string> | undefined;
+  readonly #metrics = new Metrics();
+  #text: string | undefined;
   #madeMs = 0;
 
   constructor(private readonly node: MeasuredNode) {
@@ -70,11 +67,11 @@ export class NodeMetrics {
   }
 
   /** In Prometheus' text format, version 0.0.4; at most some milliseconds old. */
-  text(): Promise<string> {
+  text(): string {
     const nowMs = performance.now();
-    if (!this.#text || nowMs - this.#madeMs > FRESH_MS) {
+    if (this.#text === undefined || nowMs - this.#madeMs > FRESH_MS) {
       this.#madeMs = nowMs;
-      this.#text = this.#registry.metrics();
+      this.#text = this.#metrics.text();
     }
     return this.#text;
   }
@@ -165,7 +162,7 @@ export class NodeMetrics {
           [{ outcome: "opened" }, opened],
           [{ outcome: "repeated" }, repeated],
         ]),
-        ...REJECTIONS.map((reason) => ({
+        ...GIVEN_REJECTIONS.map((reason) => ({
           labels: { outcome: "rejected", reason },
           value: rejected.get(reason) ?? 0,
         })),

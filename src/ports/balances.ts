@@ -6,7 +6,7 @@ export interface BalanceView {
   readonly frozen: Money;
 }
 
-export interface LedgerView {
+export interface LedgerSummary {
   readonly ledger_id: string;
   readonly seq: number;
   /** (account, currency) pairs that are open, without @world's. */
@@ -27,7 +27,7 @@ export interface BalancesView {
   /** Undefined where the account was never opened in that currency. */
   balance(account: AccountId, currency: Currency): BalanceView | undefined;
   /** Undefined until the ledger is open. */
-  ledger(): LedgerView | undefined;
+  ledger(): LedgerSummary | undefined;
   /** The ledger's default currency; undefined until it is open. */
   readonly defaultCurrency: Currency | undefined;
 }

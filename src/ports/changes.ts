@@ -3,6 +3,7 @@
 import type { WalletEvent } from "../domain/events.ts";
 import type { AccountId, Currency } from "../domain/names.ts";
 import type { Outcome } from "../domain/outcomes.ts";
+import type { FrameName } from "./command-queue.ts";
 import type { LogPosition } from "./log-position.ts";
 
 /** What a balance's number stands for. */
@@ -12,16 +13,14 @@ export interface BalanceName {
 }
 
 /**
- * Committed transfers of amounts that are safe integers: two events each. Payers and receivers are numbers of
+ * CommittedBatch transfers of amounts that are safe integers: two events each. Payers and receivers are numbers of
  * balances; the same number is the same balance for ever.
  */
-export class Transfers {
-  constructor(
-    readonly balanceOf: (number: number) => BalanceName,
-    readonly payers: ArrayLike<number>,
-    readonly receivers: ArrayLike<number>,
-    readonly amounts: ArrayLike<number>,
-  ) {}
+export interface Transfers {
+  readonly balanceOf: (number: number) => BalanceName;
+  readonly payers: ArrayLike<number>;
+  readonly receivers: ArrayLike<number>;
+  readonly amounts: ArrayLike<number>;
 }
 
 /** All events of a command, or transfers. */
@@ -29,20 +28,15 @@ export type Change = readonly WalletEvent[] | Transfers;
 
 /** What a frame's commands came to, in their order. */
 export interface FrameOutcome {
-  /** Of the gateway that wrote the frame, 32 hex digits. */
-  readonly origin: string;
+  /** The frame's, at its gateway. */
   readonly number: number;
   readonly outcomes: readonly Outcome[];
 }
 
-/** What a gateway hears of its frames. */
-export interface Outcomes {
-  subscribe(listener: (outcome: FrameOutcome) => void): void;
-}
-
 /** What one batch did: told when it is on disk. */
-export interface Committed {
+export interface CommittedBatch {
   readonly position: LogPosition;
   readonly changes: readonly Change[];
-  readonly outcomes: readonly FrameOutcome[];
+  /** Of frames that name gateways of this node. */
+  readonly outcomes: readonly (FrameOutcome & FrameName)[];
 }

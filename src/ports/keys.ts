@@ -2,18 +2,11 @@
 
 import type { AccountPrefix } from "../domain/account-prefix.ts";
 
-/** What a key is good for; each of them includes those before it. */
-const CHAIN = ["read", "write", "admin"] as const;
-/** Outside of the chain: good for the metrics alone. `admin` is good for them too. */
+/** Good for the metrics alone, and included in `admin`. */
 export const METRICS_SCOPE = "metrics";
-export const SCOPES = [...CHAIN, METRICS_SCOPE] as const;
+/** What a key is good for: of the first three each includes those before it. */
+export const SCOPES = ["read", "write", "admin", METRICS_SCOPE] as const;
 export type Scope = (typeof SCOPES)[number];
-
-/** Whether a key of `scope` is good for what needs `needed`. */
-export function includes(scope: Scope, needed: Scope): boolean {
-  if (scope === METRICS_SCOPE || needed === METRICS_SCOPE) return scope === needed || scope === "admin";
-  return CHAIN.indexOf(scope) >= CHAIN.indexOf(needed);
-}
 
 /** A key as it is kept: not the key itself. */
 export interface KeyRecord {

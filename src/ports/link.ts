@@ -75,6 +75,7 @@ export interface NodeFacts {
   readonly newestSeal?: Seal;
 }
 
+/** Frames go by the numbers that the gateway gave them: the engine knows whose end of a link it is. */
 export type ToGateway =
   /** The log is recovered: what it came to. */
   | { readonly type: "recovered"; readonly ledger: LedgerColumns }
@@ -88,7 +89,7 @@ export type ToGateway =
       readonly weight: number;
     }
   | Taken
-  | { readonly type: "refused"; readonly id: string; readonly why: string }
+  | { readonly type: "refused"; readonly number: number; readonly why: string }
   /** A request that came another way than HTTP; answered by "answer". */
   | { readonly type: "ask"; readonly ask: number; readonly body: Uint8Array; readonly maxAnswerBytes: number }
   /** The answer to "metrics"; undefined where they could not be had. */
@@ -97,9 +98,9 @@ export type ToGateway =
   | { readonly type: "sync" | "drain" | "stop_accepting" | "cut" | "close"; readonly call: number };
 
 export type ToEngine =
-  | { readonly type: "publish"; readonly id: string; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: "publish"; readonly number: number; readonly bytes: Uint8Array<ArrayBuffer> }
   | Taken
-  | { readonly type: "abandon"; readonly id: string }
+  | { readonly type: "abandon"; readonly number: number }
   | { readonly type: "answer"; readonly ask: number; readonly answer: Answer }
   | { readonly type: "done"; readonly call: number }
   /** Answered by "metrics", in order. */

@@ -23,9 +23,3 @@ export interface LogMeasures {
   /** Write and sync together, until the engine's thread hears that they are done. */
   readonly seconds: Observer;
 }
-
-const nobody: Observer = { observe: () => {} };
-
-/** Where nobody asks. */
-export const NO_BATCH_MEASURES: BatchMeasures = { commands: nobody, messages: nobody, seconds: nobody };
-export const NO_LOG_MEASURES: LogMeasures = { bytes: nobody, seconds: nobody };

@@ -13,6 +13,7 @@ export const NODE_EVENTS = [
   "stopped",
   "stop_forced",
   "node_failed",
+  "setting_removed",
   // access
   "no_keys",
   "keys_in_clear_text",

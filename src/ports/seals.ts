@@ -19,8 +19,3 @@ export interface Seal {
   /** SHA-256 of the seal before and of everything that this one says, 64 hex digits. */
   readonly hash: string;
 }
-
-/** As it is printed and served: a line of JSON. */
-export function sealText({ seal, ledger_id, seq, command, at, bytes, commands, log, hash }: Seal): string {
-  return JSON.stringify({ seal, ledger_id, seq, command, at, bytes, commands, log, hash });
-}

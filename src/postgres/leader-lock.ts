@@ -11,7 +11,14 @@ import type { Clock } from "../ports/clock.ts";
 import { type SqlConnection, SqlError } from "../ports/sql-connection.ts";
 import type { Topic } from "./balance-changes.ts";
 import commitUnderFence from "./commit.sql" with { type: "text" };
-import { type CommitPosition, Deposed, type LeaderLock, type Lease, type LockState } from "./leadership.ts";
+import {
+  type CommitPosition,
+  Deposed,
+  heartbeatMs,
+  type LeaderLock,
+  type Lease,
+  type LockState,
+} from "./leadership.ts";
 import look from "./look.sql" with { type: "text" };
 import release from "./release.sql" with { type: "text" };
 import renew from "./renew.sql" with { type: "text" };
@@ -23,7 +30,6 @@ export interface LeaderLockSettings {
   /** This node's name among those that may lead. */
   readonly serviceId: string;
   readonly leaseMs: number;
-  readonly heartbeatMs: number;
 }
 
 /** What the fence raises. */
@@ -155,7 +161,7 @@ class HeldLease implements Lease {
   }
 
   #beatLater(): void {
-    this.#cancelHeartbeat = this.clock.after(this.settings.heartbeatMs, () => {
+    this.#cancelHeartbeat = this.clock.after(heartbeatMs(this.settings.leaseMs), () => {
       this.#beat().catch((error) => this.#beatFailed(error));
     });
   }

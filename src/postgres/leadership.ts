@@ -28,6 +28,11 @@ export interface LeaderLock {
   take(writing: SqlConnection): Promise<Lease | undefined>;
 }
 
+/** How often a leader renews its lease, and a standby looks whether it is free: two renewals may fail in a lease. */
+export function heartbeatMs(leaseMs: number): number {
+  return Math.floor(leaseMs / 3);
+}
+
 /** The lock, held by a heartbeat until it is released or lost. */
 export interface Lease {
   readonly tenure: Tenure;

@@ -12,20 +12,15 @@ export interface Pace {
   readonly rest: number;
 }
 
+const USUAL: Pace = { batchSize: 200, rest: 0 };
 /** Who is further behind than this takes such large batches, which cost less a change. */
-export const CATCH_UP_BATCH_SIZE = 5_000;
-const BUSY_REST = 9;
+const CATCH_UP: Pace = { batchSize: 5_000, rest: 0 };
+const BUSY: Pace = { ...USUAL, rest: 9 };
 
-/** `usual`: the batch size of who is not far behind; `before`: the lag before the last batch, and its pace. */
-export function paceOf(
-  usual: number,
-  lag: number,
-  before?: { readonly lag: number; readonly pace: Pace },
-): Pace {
-  if (lag <= CATCH_UP_BATCH_SIZE) return { batchSize: usual, rest: 0 };
-  return before && grownSince(before, lag) > bearable(before.pace)
-    ? { batchSize: usual, rest: BUSY_REST }
-    : { batchSize: Math.max(usual, CATCH_UP_BATCH_SIZE), rest: 0 };
+/** `before`: the lag before the last batch, and its pace. */
+export function paceOf(lag: number, before?: { readonly lag: number; readonly pace: Pace }): Pace {
+  if (lag <= CATCH_UP.batchSize) return USUAL;
+  return before && grownSince(before, lag) > bearable(before.pace) ? BUSY : CATCH_UP;
 }
 
 function grownSince(before: { readonly lag: number; readonly pace: Pace }, lag: number): number {

@@ -17,7 +17,7 @@ import { type SqlConnect, type SqlConnection, SqlError } from "../ports/sql-conn
 import areYouThere from "./are-you-there.sql" with { type: "text" };
 import { type ChangeWriter, Divergence, type Topic } from "./balance-changes.ts";
 import type { ChangeSet, ChangeSource, ChangeStream } from "./change-source.ts";
-import { Deposed, type LeaderLock, type Lease, type LockState } from "./leadership.ts";
+import { Deposed, heartbeatMs, type LeaderLock, type Lease, type LockState } from "./leadership.ts";
 import { type Pace, paceOf } from "./pace.ts";
 
 export interface PartitionWriterParts {
@@ -34,9 +34,6 @@ export interface PartitionWriterSettings {
   readonly topic: Topic;
   readonly partition: number;
   readonly leaseMs: number;
-  /** How often a standby looks whether the lock is free. */
-  readonly heartbeatMs: number;
-  readonly batchSize: number;
 }
 
 type WriterState =
@@ -180,7 +177,7 @@ export class PartitionWriter {
             }
           }
           this.#backoffMs = FIRST_BACKOFF_MS;
-          await this.#pause(this.settings.heartbeatMs);
+          await this.#pause(heartbeatMs(this.settings.leaseMs));
         }
       } finally {
         await writing.close();
@@ -240,7 +237,7 @@ export class PartitionWriter {
       this.#offset = offset;
       this.#state = { is: "leading", token: lease.tenure.token };
       const lag = source.lag(offset) ?? 0;
-      const pace = paceOf(this.settings.batchSize, lag, before);
+      const pace = paceOf(lag, before);
       before = { lag, pace };
       const batch = await this.#next(stream, pace);
       const startedMs = clock.nowMs();

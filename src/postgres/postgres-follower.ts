@@ -12,9 +12,7 @@ export const POSTGRES_SETTINGS = [
   "remakeLostChanges",
   "postgresUrl",
   "postgresPartitions",
-  "postgresBatchSize",
   "postgresLeaseMs",
-  "postgresHeartbeatMs",
 ] as const;
 
 export interface PostgresSettings {

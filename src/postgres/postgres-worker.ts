@@ -23,7 +23,6 @@ follow(POSTGRES, async ({ settings, feed, onTaking, progress, report }) => {
     postgresUrl = "",
     postgresPartitions,
     postgresLeaseMs: leaseMs,
-    postgresHeartbeatMs: heartbeatMs,
   } = config;
   /** Since when the node takes no commands; undefined while it does. */
   let closedSinceMs: number | undefined;
@@ -53,7 +52,6 @@ follow(POSTGRES, async ({ settings, feed, onTaking, progress, report }) => {
           partition,
           serviceId: name,
           leaseMs,
-          heartbeatMs,
         }),
       source: (topic, partition) => {
         if (!topicsOf(config).includes(topic)) return undefined;

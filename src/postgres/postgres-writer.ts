@@ -25,9 +25,7 @@ export interface PostgresWriterParts extends Pick<PartitionWriterParts, "report"
 
 export interface PostgresSettings {
   readonly postgresPartitions: number;
-  readonly postgresBatchSize: number;
   readonly postgresLeaseMs: number;
-  readonly postgresHeartbeatMs: number;
 }
 
 export class PostgresWriter {
@@ -99,7 +97,7 @@ export class PostgresWriter {
 
   #partitionsOf(topic: Topic, writer: ChangeWriter): PartitionWriter[] {
     const { connect, clock, report } = this.parts;
-    const { postgresPartitions, postgresBatchSize, postgresLeaseMs, postgresHeartbeatMs } = this.settings;
+    const { postgresPartitions, postgresLeaseMs } = this.settings;
     return Array.from({ length: postgresPartitions }, (_, partition) => partition).flatMap((partition) => {
       const source = this.parts.source(topic, partition);
       if (!source) return [];
@@ -117,8 +115,6 @@ export class PostgresWriter {
             topic,
             partition,
             leaseMs: postgresLeaseMs,
-            heartbeatMs: postgresHeartbeatMs,
-            batchSize: postgresBatchSize,
           },
         ),
       ];

@@ -8,11 +8,11 @@
  * refused, and one is sent again and again until it is stored.
  */
 
-import { crc32 } from "node:zlib";
 import type { Clock } from "../ports/clock.ts";
 import type {
   CommandMessages,
   CommandQueue,
+  FrameName,
   LogWitness,
   OutgoingFrame,
   QueueMessage,
@@ -57,7 +57,7 @@ export interface NatsQueueNode<S extends StreamSession> {
   nodePositions(session: S): Promise<readonly NodePosition[]>;
   /** The stream has lost commands of this log; called before the node is refused, so that others learn of it. */
   lost(session: S, log: LogPosition): Promise<void>;
-  /** A frame without commands, under a new id: only its answer matters. */
+  /** A frame without commands, under a new origin: only its answer matters. */
   emptyFrame(): EmptyFrame;
   /** A session has found its stream; called before anything is consumed or published. */
   joined(session: S): Promise<void>;
@@ -90,10 +90,8 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
   #stopping = false;
   readonly #unsettled: UnsettledFrames;
   readonly #watch: StoreWatch;
-  /** The last message that was taken, and what it looked like. */
-  #taken:
-    | { readonly sequence: number; readonly at: number; readonly length: number; readonly crc: number }
-    | undefined;
+  /** The last message that was taken. */
+  #taken: QueueMessage | undefined;
   #wake: (() => void) | undefined;
   #wakeBackoff: (() => void) | undefined;
   #refusedMs = Number.NEGATIVE_INFINITY;
@@ -138,20 +136,17 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     this.#unsettled.publish(session, frame);
   }
 
-  settle(id: string): void {
-    this.#unsettled.settle(id);
+  settle(frame: FrameName, count: number): boolean {
+    return this.#unsettled.settle(frame, count);
   }
 
-  abandon(id: string): void {
-    this.#unsettled.abandon(id);
+  abandon(frame: FrameName): void {
+    this.#unsettled.abandon(frame);
   }
 
   take(): QueueMessage | undefined {
     const message = this.#session?.take();
-    if (message) {
-      const { sequence, at, data } = message;
-      this.#taken = { sequence, at, length: data.length, crc: crc32(data) };
-    }
+    if (message) this.#taken = message;
     return message;
   }
 
@@ -289,9 +284,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     if (!message) return false;
     const taken = this.#taken;
     if (!taken) return this.node.witness.holdsLast(message);
-    return (
-      taken.at === message.at && taken.length === message.data.length && taken.crc === crc32(message.data)
-    );
+    return taken.at === message.at && Buffer.compare(taken.data, message.data) === 0;
   }
 
   /** Throws QueueRefused if the node must not go on. `beyond`: what other nodes have that the stream has lost. */
@@ -389,8 +382,8 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     }
   }
 
-  #answered({ id, refused, unknown, duplicate }: PublishAnswer): void {
-    const unsettled = this.#unsettled.answered(id, unknown !== undefined);
+  #answered({ key, refused, unknown, duplicate }: PublishAnswer): void {
+    const unsettled = this.#unsettled.answered(key, unknown !== undefined);
     if (unknown !== undefined) {
       // Whether it was taken is open: it is sent again.
       this.#watch.refused(unknown);
@@ -405,7 +398,7 @@ export class NatsQueue<S extends StreamSession> implements CommandQueue, Command
     }
     // Of a frame that was sent twice, the first may have been taken: only its outcome, or its end, is certain.
     if (refused === undefined || unsettled.sends > 1 || unsettled.doubtful) return;
-    this.#unsettled.settle(id);
+    this.#unsettled.forget(unsettled.frame);
     unsettled.frame.refused("the queue refused the command");
     this.#lookAgain(refused);
   }

@@ -124,7 +124,7 @@ export class NatsSession implements StreamSession {
       `${this.#inbox}.*`,
       (message) => {
         const answer = answerOf(message);
-        if (answer) answered({ id: message.subject.slice(this.#inbox.length + 1), ...answer });
+        if (answer) answered({ key: Number(message.subject.slice(this.#inbox.length + 1)), ...answer });
       },
       (error) => this.end(`the responses of the queue cannot be read: ${error.message}`),
     );
@@ -232,10 +232,10 @@ export class NatsSession implements StreamSession {
   }
 
   /** Publishes a frame; its answer goes to `answered`. */
-  publish(id: string, bytes: Uint8Array): void {
+  publish(key: number, id: string, bytes: Uint8Array): void {
     const carrying = headers();
     carrying.set("Nats-Msg-Id", `${id}-${proofOf(id)}`);
-    this.connection.publish(SUBJECT, bytes, { reply: `${this.#inbox}.${id}`, headers: carrying });
+    this.connection.publish(SUBJECT, bytes, { reply: `${this.#inbox}.${key}`, headers: carrying });
   }
 
   /** Begins to consume at `sequence`; of a `subject` alone, the stream's numbers may leave gaps. */
@@ -405,7 +405,7 @@ function proofOf(id: string): string {
 }
 
 /** Undefined for what is no answer of JetStream: the frame will be sent again. */
-function answerOf(message: Msg): Omit<PublishAnswer, "id"> | undefined {
+function answerOf(message: Msg): Omit<PublishAnswer, "key"> | undefined {
   if (message.data.length === 0)
     return headersOf(message)?.code === NO_RESPONDERS ? { refused: "no stream accepts commands" } : undefined;
   let error: PublishError | undefined;

@@ -4,7 +4,8 @@ import type { QueueMessage } from "../ports/command-queue.ts";
 
 /** What the stream said to a frame. */
 export interface PublishAnswer {
-  readonly id: string;
+  /** That with which the frame was published. */
+  readonly key: number;
   /** Why it was refused, for the node's log; undefined if it was taken. The stream does not have the frame. */
   readonly refused: string | undefined;
   /** An error that leaves open whether the stream has the frame, or will have it. */
@@ -43,8 +44,11 @@ export interface StreamSession {
   /** Puts a frame on the stream if its last message is `lastSequence`; does nothing otherwise. */
   publishAfter(lastSequence: number, bytes: Uint8Array): Promise<void>;
 
-  /** Puts a frame on the stream; the answer comes by itself. */
-  publish(id: string, bytes: Uint8Array): void;
+  /**
+   * Puts a frame on the stream, which knows repeats of it by `id`. The answer comes by itself, with the key that the
+   * frame has in this process.
+   */
+  publish(key: number, id: string, bytes: Uint8Array): void;
   /** Begins to consume at `sequence`. */
   consume(sequence: number): Promise<void>;
   /** The next message, if one is there. */

@@ -1,5 +1,6 @@
 /**
- * The frames that were published and have no outcome yet: sends them, and sends them again.
+ * The frames that were published and have no outcome yet: sends them, and sends them again. It is the only registry
+ * of frames under way on the engine's side.
  *
  * A frame stays until its outcome has come or its callers have given up. Of those that no caller waits for, the
  * newest one without an answer is kept: sending it again shows when the stream stores again, and its
@@ -7,13 +8,18 @@
  */
 
 import type { Clock } from "../ports/clock.ts";
-import type { OutgoingFrame } from "../ports/command-queue.ts";
+import type { FrameName, OutgoingFrame } from "../ports/command-queue.ts";
 import type { StreamSession } from "./stream-session.ts";
 
 /** A stream that has not answered for so long is stalled, and a frame without an answer is sent again. */
 export const STALL_MS = 2_000;
 
-export type EmptyFrame = Pick<OutgoingFrame, "id" | "bytes">;
+/** The most gateways that a node may have, and its own frames, which count as gateway 0's. */
+const MAX_GATEWAYS = 1 << 10;
+const OWN = 0;
+
+/** A frame without commands, under an origin of its own. */
+export type EmptyFrame = Pick<OutgoingFrame, "origin" | "bytes">;
 
 export interface Unsettled {
   readonly frame: OutgoingFrame;
@@ -25,12 +31,13 @@ export interface Unsettled {
 }
 
 export class UnsettledFrames {
-  readonly #frames = new Map<string, Unsettled>();
+  /** By their keys, in the order in which they were published. */
+  readonly #frames = new Map<number, Unsettled>();
   /** Without an answer, and without a caller. */
   #orphan: Unsettled | undefined;
+  #empties = 0;
   #emptySentMs = Number.NEGATIVE_INFINITY;
 
-  /** `emptyFrame` makes a frame without commands, under a new id. */
   constructor(
     private readonly clock: Clock,
     private readonly emptyFrame: () => EmptyFrame,
@@ -43,21 +50,27 @@ export class UnsettledFrames {
 
   publish(session: StreamSession, frame: OutgoingFrame): void {
     const unsettled = { frame, sentMs: 0, sends: 0, answered: false, doubtful: false };
-    this.#frames.set(frame.id, unsettled);
+    this.#frames.set(keyOf(frame), unsettled);
     this.#send(session, unsettled);
   }
 
-  /** The frame's outcome has come, or it is certain that it was not stored. */
-  settle(id: string): void {
-    this.#frames.delete(id);
-    if (this.#orphan?.frame.id === id) this.#orphan = undefined;
+  /** An outcome of `count` commands has come; returns whether a frame of so many was under way by that name. */
+  settle(name: FrameName, count: number): boolean {
+    const key = keyOf(name);
+    return this.#frames.get(key)?.frame.count === count && this.#frames.delete(key);
+  }
+
+  /** It is certain that the frame was not stored. */
+  forget(name: FrameName): void {
+    this.#frames.delete(keyOf(name));
   }
 
   /** No caller waits for the frame any more. */
-  abandon(id: string): void {
-    const unsettled = this.#frames.get(id);
+  abandon(name: FrameName): void {
+    const key = keyOf(name);
+    const unsettled = this.#frames.get(key);
     if (!unsettled) return;
-    this.#frames.delete(id);
+    this.#frames.delete(key);
     if (!unsettled.answered) this.#orphan = unsettled;
   }
 
@@ -65,9 +78,9 @@ export class UnsettledFrames {
    * The stream has answered a frame; returns it if a caller waits for it. If the answer leaves `open` whether the
    * stream has it, it counts as unanswered.
    */
-  answered(id: string, open: boolean): Unsettled | undefined {
-    if (!open && this.#orphan?.frame.id === id) this.#orphan = undefined;
-    const unsettled = this.#frames.get(id);
+  answered(key: number, open: boolean): Unsettled | undefined {
+    if (!open && this.#orphan && keyOf(this.#orphan.frame) === key) this.#orphan = undefined;
+    const unsettled = this.#frames.get(key);
     if (!unsettled) return undefined;
     unsettled.answered = !open;
     unsettled.doubtful ||= open;
@@ -100,7 +113,8 @@ export class UnsettledFrames {
       if (newest.sentMs < lateMs) this.#send(session, newest);
     } else if (this.#emptySentMs < lateMs) {
       this.#emptySentMs = this.clock.nowMs();
-      const frame = { ...this.emptyFrame(), refused: () => {} }; // only whether it is stored matters
+      const refused = () => {}; // only whether it is stored matters
+      const frame = { gateway: OWN, number: ++this.#empties, count: 0, ...this.emptyFrame(), refused };
       this.#orphan = { frame, sentMs: 0, sends: 0, answered: false, doubtful: false };
       this.#send(session, this.#orphan);
     }
@@ -117,16 +131,22 @@ export class UnsettledFrames {
   }
 
   #send(session: StreamSession, unsettled: Unsettled): void {
+    const { frame } = unsettled;
     unsettled.sentMs = this.clock.nowMs();
     unsettled.sends++;
     // What another server took is too large for this one: only the outcome, or its end, is certain.
-    unsettled.answered = unsettled.frame.bytes.length > session.maxFrameBytes;
+    unsettled.answered = frame.bytes.length > session.maxFrameBytes;
     if (unsettled.answered) return;
     try {
-      session.publish(unsettled.frame.id, unsettled.frame.bytes);
+      session.publish(keyOf(frame), `${frame.origin}-${frame.number}`, frame.bytes);
     } catch (error) {
       // The connection is just closing: the frame goes again with the next session.
       session.end(`a frame could not be sent: ${error instanceof Error ? error.message : error}`);
     }
   }
+}
+
+/** A frame's name in one integer. */
+function keyOf({ gateway, number }: FrameName): number {
+  return number * MAX_GATEWAYS + gateway;
 }

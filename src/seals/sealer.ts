@@ -9,7 +9,8 @@
 import { CommandBytes } from "../eventlog/command-bytes.ts";
 import { lastCommands } from "../eventlog/lookup.ts";
 import { DamagedLog } from "../eventlog/recovery.ts";
-import { type AppendFile, type DataFolder, type ReadableFile, writeAll } from "../ports/append-file.ts";
+import { writeAll } from "../eventlog/write-all.ts";
+import type { AppendFile, DataFolder, ReadableFile } from "../ports/append-file.ts";
 import { commandText } from "../ports/log-position.ts";
 import { SEALS_NAME, type Seal } from "../ports/seals.ts";
 import { BadSeal, SealedPart } from "./seal.ts";

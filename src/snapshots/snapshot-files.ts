@@ -21,7 +21,8 @@ import { money } from "../domain/amount.ts";
 import { KINDS_BY_NUMBER } from "../domain/kinds.ts";
 import { REJECTIONS_BY_NUMBER } from "../domain/rejections.ts";
 import { RECORD_INTS, SEGMENT_RECORDS } from "../engine/transaction-records.ts";
-import { type AppendFile, type FileFolder, writeAll } from "../ports/append-file.ts";
+import { writeAll } from "../eventlog/write-all.ts";
+import type { AppendFile, FileFolder } from "../ports/append-file.ts";
 import { crcText } from "../ports/log-position.ts";
 import type {
   ReadSnapshot,

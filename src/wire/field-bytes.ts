@@ -104,18 +104,14 @@ export function ascii(bytes: Uint8Array, at: number, end: number): string {
 const HEX_DIGITS = Buffer.from("0123456789abcdef");
 const text = Buffer.alloc(36);
 
-/** The text of 16 bytes: 32 digits, with dashes 36. */
-export function hex(bytes: Uint8Array, from: number, dashes: boolean): string {
+/** The text of the UUID in the 16 bytes at `from`. */
+export function uuidText(bytes: Uint8Array, from: number): string {
   let to = 0;
   for (let i = 0; i < UUID_BYTES; i++) {
-    if (dashes && (i === 4 || i === 6 || i === 8 || i === 10)) text[to++] = 45;
+    if (i === 4 || i === 6 || i === 8 || i === 10) text[to++] = 45;
     const byte = bytes[from + i] as number;
     text[to++] = HEX_DIGITS[byte >> 4] as number;
     text[to++] = HEX_DIGITS[byte & 15] as number;
   }
   return text.toString("latin1", 0, to);
-}
-
-function uuidText(bytes: Uint8Array, at: number): string {
-  return hex(bytes, at, true);
 }

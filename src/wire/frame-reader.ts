@@ -9,7 +9,7 @@ import type { Command } from "../domain/commands/commands.ts";
 import { KIND_NUMBERS, KINDS_BY_NUMBER } from "../domain/kinds.ts";
 import type { Currency } from "../domain/names.ts";
 import { commandOfValues } from "./command-values.ts";
-import { hex, readField } from "./field-bytes.ts";
+import { readField } from "./field-bytes.ts";
 import {
   AMOUNT_AT,
   COUNT_AT,
@@ -27,6 +27,9 @@ import {
   VERSION_AT,
 } from "./frame.ts";
 import { readCommandV1 } from "./frame-v1.ts";
+
+/** An error names so many unknown kinds, and counts all. */
+const MAX_NAMED_KINDS = 10;
 
 /** A transfer of an exact amount between two balances that are known, in a currency in which both are open. */
 export interface FastTransfer {
@@ -51,9 +54,8 @@ export interface KnownBalances {
   ): number | undefined;
 }
 
+/** What the engine needs of a frame; its origin stays in the message (frame-origins.ts). */
 export interface Frame<C = Command> {
-  /** 32 hex digits. */
-  readonly origin: string;
   readonly number: number;
   readonly commands: readonly C[];
 }
@@ -88,7 +90,7 @@ export function readFrame(
       ? readCommandsV1(message, view, count, defaultCurrency)
       : readCommands(message, view, count, defaultCurrency, known);
   if (!commands) return undefined;
-  return { origin: hex(message, 4, false), number: Number(view.getBigUint64(20, true)), commands };
+  return { number: Number(view.getBigUint64(20, true)), commands };
 }
 
 function readCommands(
@@ -122,7 +124,7 @@ function readCommands(
   if (at !== message.length) return undefined;
   if (unknown.length > 0)
     throw new UnknownCommand(
-      `${unknown.length} of ${count} commands are of unknown kinds (${[...new Set(unknown)]})`,
+      `${unknown.length} of ${count} commands are of unknown kinds (${[...new Set(unknown)].slice(0, MAX_NAMED_KINDS)})`,
     );
   return commands;
 }

@@ -12,7 +12,7 @@ import type { Command } from "../domain/commands/commands.ts";
 import { KINDS_BY_NUMBER, type TransactionKind } from "../domain/kinds.ts";
 import { type Currency, parseCurrency, WORLD } from "../domain/names.ts";
 import { commandOfValues } from "./command-values.ts";
-import { ascii, hex } from "./field-bytes.ts";
+import { ascii, uuidText } from "./field-bytes.ts";
 import { fieldsOf, UnknownCommand } from "./frame.ts";
 
 const COMMAND_HEADER_BYTES = 28;
@@ -41,7 +41,7 @@ export function readCommandV1(
   if (!currency) return undefined;
   const command = commandOf(
     kindNumber,
-    hex(message, at + ID_AT, true),
+    uuidText(message, at + ID_AT),
     ascii(message, from, to),
     ascii(message, to, currencyAt),
     String(money(view.getBigUint64(at + AMOUNT_AT, true))),

@@ -11,11 +11,13 @@ import { type Command, moduleOf, OPEN_LEDGER_FIELDS } from "../domain/commands/c
 import type { FieldType, FieldTypes } from "../domain/fields.ts";
 import { KIND_NUMBERS, TRANSACTION_KINDS, type TransactionKind } from "../domain/kinds.ts";
 import type { TransactionId } from "../domain/names.ts";
-import { type Cursor, hex, maxBytesOf, writeField } from "./field-bytes.ts";
+import { type Cursor, maxBytesOf, uuidText, writeField } from "./field-bytes.ts";
 
 const MAGIC_0 = 0xcf;
 const MAGIC_1 = 0x46;
 export const VERSION_AT = 2;
+export const ORIGIN_AT = 4;
+export const ORIGIN_BYTES = 16;
 export const FRAME_VERSION = 2;
 export const FRAME_HEADER_BYTES = 36;
 export const COUNT_AT = 28;
@@ -189,7 +191,7 @@ export function buildFrame(
   frame[0] = MAGIC_0;
   frame[1] = MAGIC_1;
   frame[VERSION_AT] = FRAME_VERSION;
-  frame.set(origin, 4);
+  frame.set(origin, ORIGIN_AT);
   view.setBigUint64(20, BigInt(number), true);
   view.setUint32(COUNT_AT, count, true);
   let at = FRAME_HEADER_BYTES;
@@ -251,5 +253,5 @@ export function frameCrc(frame: Uint8Array): number {
 
 /** The text of the 16 bytes at `at`. */
 export function uuid(bytes: Uint8Array, at: number): TransactionId {
-  return hex(bytes, at, true) as TransactionId;
+  return uuidText(bytes, at) as TransactionId;
 }

@@ -69,9 +69,12 @@ export function parseTransferOrArray(bytes: Uint8Array, defaults: RequestDefault
   return Array.isArray(value) ? readBatch(value, "", defaults) : readCommand("transfer", value, "", defaults);
 }
 
-/** The name that a command's field has in requests. */
-export function requestNameOf({ request }: CommandModule<TransactionCommand>, field: string): string {
-  return Object.entries(request).find(([, { gives }]) => gives === field)?.[0] ?? field;
+/** The name that a command's field has in requests; undefined for a field that no request gives. */
+export function requestNameOf(
+  { request }: CommandModule<TransactionCommand>,
+  field: string,
+): string | undefined {
+  return Object.entries(request).find(([, { gives }]) => gives === field)?.[0];
 }
 
 function readBatch(value: JsonValue, path: string, defaults: RequestDefaults): BatchRequest {
@@ -116,7 +119,8 @@ function readCommand<K extends TransactionKind>(
   }
   const command = values as unknown as CommandOf<K>;
   const flaw = module.flaw?.(command);
-  if (flaw) throw new InvalidInput(flaw.message, pointer(path, requestNameOf(module, flaw.field)));
+  if (flaw)
+    throw new InvalidInput(flaw.message, pointer(path, requestNameOf(module, flaw.field) ?? flaw.field));
   return command;
 }
 

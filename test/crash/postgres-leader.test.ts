@@ -19,7 +19,7 @@ const KILLS = 20;
 const PATIENCE_MS = 180_000;
 const ACCOUNTS = 500;
 const CURRENCIES = ["USD", "EUR", "JPY"];
-const FLAGS = ["--postgres-lease-ms", "400", "--postgres-heartbeat-ms", "100"];
+const FLAGS = ["--postgres-lease-ms", "400"];
 
 const draw = randomIntegers();
 

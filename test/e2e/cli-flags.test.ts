@@ -28,12 +28,9 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "postgres-url": "mysql://127.0.0.1/x",
     "postgres-url-file": "/nowhere",
     "postgres-partitions": "0",
-    "postgres-batch-size": "0",
     "postgres-lease-ms": "99",
-    "postgres-heartbeat-ms": "5",
     "gateway-threads": "0",
     "outcome-timeout-ms": "10s",
-    "max-waiting-commands": "-1",
     "max-body-bytes": "4 MiB",
     "max-connections": "0",
     "min-free-bytes": "1.5",
@@ -55,7 +52,6 @@ const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "postgres-url-file": "",
     "postgres-partitions": "1.5",
     "postgres-lease-ms": "99",
-    "postgres-heartbeat-ms": "0",
   },
   version: {},
 };
@@ -127,6 +123,20 @@ test("a wrong value in the environment exits 2 and names its variable", async ()
     expect(stderr).toContain(variableOf(flag));
     expect(stderr.trim().split("\n")).toHaveLength(1);
   });
+});
+
+test("a setting that was removed exits 2 as a flag, and is reported in the log as a variable", async () => {
+  for (const command of ["serve", "postgres"]) {
+    const { code, stdout, stderr } = await coffer([...before(command), "--postgres-heartbeat-ms", "100"]);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toStartWith(`coffer ${command}: --postgres-heartbeat-ms was removed: `);
+  }
+  const node = await CofferNode.start(temporaryFolder(), { env: { COFFER_MAX_WAITING_COMMANDS: "5" } });
+  expect(await node.stop()).toBe(0);
+  const lines = node.process.stderr.map((line) => JSON.parse(line));
+  expect(lines.filter(({ event }) => event === "setting_removed")).toEqual([
+    expect.objectContaining({ level: 40, variable: "COFFER_MAX_WAITING_COMMANDS" }),
+  ]);
 });
 
 test("without keys only loopback addresses are listened on", async () => {

@@ -204,18 +204,6 @@ test("a database that was refused is written when it has become right", async ()
   await asking.close();
 });
 
-test("a heartbeat of more than half a lease is refused", async () => {
-  const flags = ["--postgres-lease-ms", "1000", "--postgres-heartbeat-ms", "501"];
-  for (const command of [
-    ["serve", "--data", temporaryFolder()],
-    ["postgres", "status", "--postgres-url", server.url],
-  ]) {
-    const { code, stdout, stderr } = await coffer([...command, ...flags]);
-    expect([code, stdout]).toEqual([2, ""]);
-    expect(stderr).toContain("--postgres-heartbeat-ms must be at most half");
-  }
-});
-
 test("a server that has fallen silent does not keep a node from stopping", async () => {
   const proxy = await TcpProxy.start(server.port);
   const url = new URL(await server.createDatabase());

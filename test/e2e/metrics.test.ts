@@ -7,6 +7,7 @@ import { eventually } from "../../tools/harness/eventually.ts";
 import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { NatsServer } from "../../tools/harness/nats.ts";
 import { PostgresServer } from "../../tools/harness/postgres.ts";
+import { parseExposition } from "../support/exposition.ts";
 
 /** Every sample by its name and labels. */
 async function scrape(node: CofferNode): Promise<ReadonlyMap<string, number>> {
@@ -15,10 +16,7 @@ async function scrape(node: CofferNode): Promise<ReadonlyMap<string, number>> {
     200,
     "text/plain; version=0.0.4; charset=utf-8",
   ]);
-  const lines = (await response.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  return new Map(
-    lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]),
-  );
+  return new Map([...parseExposition(await response.text()).values()].flatMap(({ samples }) => [...samples]));
 }
 
 test.each(RUNTIME_NAMES)("under %s: the log's end, whether commands are taken, memory", async (runtime) => {

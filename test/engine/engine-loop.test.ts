@@ -5,9 +5,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "../../src/domain/commands/commands.ts";
 import { EngineLoop } from "../../src/engine/engine-loop.ts";
-import type { Committed, FrameOutcome } from "../../src/ports/changes.ts";
+import type { CommittedBatch, FrameOutcome } from "../../src/ports/changes.ts";
 import type { QueueMessage } from "../../src/ports/command-queue.ts";
 import { UnknownCommand } from "../../src/wire/frame.ts";
+import { FrameOrigins } from "../../src/wire/frame-origins.ts";
 import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { foreign, frame, json } from "../support/command-streams.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
@@ -24,15 +25,20 @@ async function start(folder = temporaryFolder()) {
   const disk = new FaultyDisk(folder);
   const log = await LogOnDisk.open(folder, disk);
   const source = new ManualSource<QueueMessage>(log.clock);
-  const batches: Committed[] = [];
+  const batches: CommittedBatch[] = [];
   const malformed: { sequence: number; why: string }[] = [];
+  const origins = new FrameOrigins();
+  for (const byte of [7, 9]) origins.add(new Uint8Array(16).fill(byte));
   const loop = new EngineLoop(
-    log.engine,
-    source,
-    log.writer,
-    (batch) => batches.push(batch),
-    ({ sequence }, why) => malformed.push({ sequence, why }),
-    log.clock,
+    {
+      engine: log.engine,
+      messages: source,
+      log: log.writer,
+      clock: log.clock,
+      gatewayOf: (message) => origins.gatewayOf(message),
+      committed: (batch) => batches.push(batch),
+      malformed: ({ sequence }, why) => malformed.push({ sequence, why }),
+    },
     { batchBytes: 1 << 20, maxReadTimeoutMs: 1_000 },
   );
   let sequence = Math.max(log.position.sequence, 0);
@@ -100,7 +106,7 @@ describe("an answer", () => {
     expect(await loop.settled(sequence)).toMatchObject({ seq: 4 });
     expect(outcomes()).toEqual([
       {
-        origin: "07".repeat(16),
+        gateway: 1,
         number: 5,
         outcomes: [{ status: "committed", seq: 4, replayed: false, from_balance: 80, to_balance: 20 }],
       },
@@ -136,7 +142,18 @@ describe("an answer", () => {
       "5 committed insufficient_funds committed committed",
       "6 insufficient_funds opened",
     ]);
-    expect(outcomes().map(({ origin }) => origin)).toEqual(["07".repeat(16), "09".repeat(16)]);
+    expect(outcomes().map(({ gateway }) => gateway)).toEqual([1, 2]);
+    await stop();
+  });
+
+  test("to a frame of another node's gateway is not for this one, which decides and counts it", async () => {
+    const { send, loop, outcomes, lines, batches, stop } = await startOpen();
+    const before = lines().length;
+    const sequence = await send(frame([PAID, transfer("alice", "bob", 500)], 5, 8));
+    await loop.settled(sequence);
+    expect([outcomes(), lines().length - before]).toEqual([[], 3]);
+    expect(batches.flatMap(({ changes }) => changes)).toHaveLength(2);
+    expect(loop.counters).toMatchObject({ committed: 1, rejected: new Map([["insufficient_funds", 1]]) });
     await stop();
   });
 });

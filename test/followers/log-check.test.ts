@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { readConfig } from "../../src/config.ts";
+import { readConfig } from "../../src/cli/read-config.ts";
 import { Followers } from "../../src/node/followers.ts";
 import { SERVE_SETTINGS } from "../../src/node/host.ts";
 import { temporaryFolder } from "../../tools/harness/folders.ts";

@@ -1,15 +1,26 @@
 /** How much is let in, by what outcomes tell of the speed at which it goes through. */
 
 import { expect, test } from "bun:test";
-import { Admission, LEAST_ROOM, MAX_WAIT_MS, STANDSTILL_MS } from "../../src/gateway/admission.ts";
+import {
+  Admission,
+  LEAST_ROOM,
+  MAX_WAIT_MS,
+  MAX_WAITING_COMMANDS,
+  mostWaiting,
+  REQUEST_WEIGHT,
+  STANDSTILL_MS,
+} from "../../src/gateway/admission.ts";
+import { MAX_FRAME_COMMANDS } from "../../src/wire/frame.ts";
 
 const BATCH = 1_000;
+/** For tests of time alone. */
+const UNBOUNDED = Number.MAX_SAFE_INTEGER;
 /** Far more than one machine carries. */
 const MANY = 10_000;
 
 /** A queue that takes `perMs` a millisecond, one batch behind the other, and is offered more than that for a while. */
 function flood(perMs: number, seconds: number): { admission: Admission; longestMs: number; refused: number } {
-  const admission = new Admission();
+  const admission = new Admission(UNBOUNDED);
   const waiting: { sentMs: number; waited: number }[] = [];
   let longestMs = 0;
   let refused = 0;
@@ -49,7 +60,7 @@ test.each([40, 100, 350, 2_000, 10_000])(
 );
 
 test("whoever is alone is let in, however much it brings and however long nothing came", () => {
-  const admission = new Admission();
+  const admission = new Admission(UNBOUNDED);
   expect(admission.refusal(Number.MAX_SAFE_INTEGER, 1e9)).toBeUndefined();
   admission.enter(1, 1e9);
   expect(admission.refusal(Number.MAX_SAFE_INTEGER, 1e9)).toBeDefined();
@@ -58,7 +69,7 @@ test("whoever is alone is let in, however much it brings and however long nothin
 });
 
 test("a queue that is slow because it is far away still gets eight whole batches at once", () => {
-  const admission = new Admission();
+  const admission = new Admission(UNBOUNDED);
   let nowMs = 0;
   for (let turn = 0; turn < MANY; turn++) {
     admission.enter(9, nowMs);
@@ -72,7 +83,7 @@ test("a queue that is slow because it is far away still gets eight whole batches
 });
 
 test("in a standstill one is let in now and then, and who comes back opens the door again", () => {
-  const admission = new Admission();
+  const admission = new Admission(UNBOUNDED);
   // This one never comes back.
   admission.enter(9, 0);
   let letIn = 0;
@@ -91,5 +102,30 @@ test("in a standstill one is let in now and then, and who comes back opens the d
     admission.enter(9, nowMs);
     admission.came(18, nowMs, nowMs + 1);
     admission.leave(9);
+  }
+});
+
+test("however fast outcomes come, no more waits than may", () => {
+  const most = mostWaiting(1);
+  const admission = new Admission(most);
+  const batch = MAX_FRAME_COMMANDS + REQUEST_WEIGHT;
+  admission.enter(batch, 0);
+  // Far more goes through in a moment than may wait.
+  for (let outcomes = 0; outcomes < 100; outcomes++) admission.came(1e9, 0, 1);
+  let batches = 1;
+  for (; admission.refusal(batch, 1) === undefined; batches++) admission.enter(batch, 1);
+  expect(batches * MAX_FRAME_COMMANDS).toBe(MAX_WAITING_COMMANDS);
+  expect(admission.refusal(1 + REQUEST_WEIGHT, 1)).toContain("as may wait");
+  admission.leave(batch);
+  expect(admission.refusal(batch, 1)).toBeUndefined();
+});
+
+test("gateways share what may wait in a node, and each admits a whole batch", () => {
+  const batch = MAX_FRAME_COMMANDS + REQUEST_WEIGHT;
+  for (let gateways = 1; gateways <= 64; gateways++) {
+    const batches = mostWaiting(gateways) / batch;
+    expect(Number.isInteger(batches) && batches >= 1).toBe(true);
+    const commands = gateways * batches * MAX_FRAME_COMMANDS;
+    expect(commands).toBeLessThanOrEqual(Math.max(MAX_WAITING_COMMANDS, gateways * MAX_FRAME_COMMANDS));
   }
 });

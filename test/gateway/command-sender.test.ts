@@ -6,10 +6,10 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import type { Command } from "../../src/domain/commands/commands.ts";
 import type { Outcome } from "../../src/domain/outcomes.ts";
-import { STANDSTILL_MS } from "../../src/gateway/admission.ts";
+import { REQUEST_WEIGHT, STANDSTILL_MS } from "../../src/gateway/admission.ts";
 import { CommandSender, type Sent } from "../../src/gateway/command-sender.ts";
 import type { FrameOutcome } from "../../src/ports/changes.ts";
-import type { CommandQueue, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
+import type { FrameListener, GatewayQueue, QueueState } from "../../src/ports/command-queue.ts";
 import { CommandWriter, MAX_COMMAND_BYTES } from "../../src/wire/frame.ts";
 import { type Frame, readFrame } from "../../src/wire/frame-reader.ts";
 import { currency, transfer } from "../support/ledger-specs.ts";
@@ -17,25 +17,32 @@ import { ManualClock, quiet } from "../support/manual-clock.ts";
 
 const ORIGIN = "00112233445566778899aabbccddeeff";
 const OUTCOME_TIMEOUT_MS = 10_000;
-const MAX_WAITING = 100;
+/** Weighed: a request of as many commands as fit beside its own weight. */
+const MOST_WAITING = 108;
+const MAX_WAITING = MOST_WAITING - REQUEST_WEIGHT;
 
-class FakeQueue implements CommandQueue {
+class FakeQueue implements GatewayQueue {
   state: QueueState = { open: true };
   maxFrameBytes = 1 << 20;
-  readonly frames: OutgoingFrame[] = [];
-  readonly settled: string[] = [];
-  readonly abandoned: string[] = [];
+  readonly frames: { readonly number: number; readonly bytes: Uint8Array }[] = [];
+  readonly abandoned: number[] = [];
+  listener: FrameListener | undefined;
 
-  publish(frame: OutgoingFrame): void {
-    this.frames.push(frame);
+  publish(number: number, bytes: Uint8Array): void {
+    this.frames.push({ number, bytes });
   }
 
-  settle(id: string): void {
-    this.settled.push(id);
+  abandon(number: number): void {
+    this.abandoned.push(number);
   }
 
-  abandon(id: string): void {
-    this.abandoned.push(id);
+  subscribe(listener: FrameListener): void {
+    this.listener = listener;
+  }
+
+  /** Frame `index` was certainly not taken. */
+  refuse(index: number, why: string): void {
+    this.listener?.refused(this.read(index).number, why);
   }
 
   /** What stands in frame `index`. */
@@ -50,21 +57,13 @@ class FakeQueue implements CommandQueue {
 let queue: FakeQueue;
 let clock: ManualClock;
 let sender: CommandSender;
-let say: (outcome: FrameOutcome) => void;
 
 beforeEach(() => {
   queue = new FakeQueue();
   clock = new ManualClock();
-  say = () => {};
-  const outcomes = {
-    publish: () => {},
-    subscribe: (listener: (outcome: FrameOutcome) => void) => {
-      say = listener;
-    },
-  };
-  sender = new CommandSender(queue, outcomes, clock, {
+  sender = new CommandSender(queue, clock, {
     origin: Buffer.from(ORIGIN, "hex"),
-    maxWaitingCommands: MAX_WAITING,
+    mostWaiting: MOST_WAITING,
     outcomeTimeoutMs: OUTCOME_TIMEOUT_MS,
   });
 });
@@ -100,10 +99,13 @@ function send(...commands: Command[]): Caller {
 const pay = (amount = 1) => transfer("alice", "bob", amount);
 const pays = (count: number) => Array.from({ length: count }, () => pay());
 
+function say(outcome: FrameOutcome): void {
+  queue.listener?.decided(outcome);
+}
+
 /** Frame `index` of this gateway has come to these outcomes. */
 async function decided(index: number, outcomes: readonly Outcome[]): Promise<void> {
-  const { origin, number } = queue.read(index);
-  say({ origin, number, outcomes });
+  say({ number: queue.read(index).number, outcomes });
   await quiet();
 }
 
@@ -112,7 +114,7 @@ describe("frames", () => {
     const [first, second, third] = [send(pay(1)), send(pay(2), pay(3)), send(pay(4))];
     await quiet();
     expect(queue.frames).toHaveLength(1);
-    expect(queue.read(0)).toMatchObject({ origin: ORIGIN, number: 1 });
+    expect(queue.read(0).number).toBe(1);
     expect(queue.read(0).commands.map((command) => "amount" in command && Number(command.amount))).toEqual([
       1, 2, 3, 4,
     ]);
@@ -120,16 +122,18 @@ describe("frames", () => {
     expect(first.sent).toEqual({ state: "done", outcomes: outcomesOf(1, 11) });
     expect(second.sent).toEqual({ state: "done", outcomes: outcomesOf(2, 12) });
     expect(third.sent).toEqual({ state: "done", outcomes: outcomesOf(1, 14) });
-    expect(queue.settled).toEqual([`${ORIGIN}-1`]);
+    expect(queue.abandoned).toEqual([]);
   });
 
-  test("every frame has the gateway's origin and a number of its own, which is its id", async () => {
+  test("every frame has the gateway's origin and a number of its own", async () => {
     for (let i = 0; i < 3; i++) {
       send(pay());
       await quiet();
       await decided(i, [committed(i + 1)]);
     }
-    expect(queue.frames.map(({ id }) => id)).toEqual([1, 2, 3].map((number) => `${ORIGIN}-${number}`));
+    const origins = queue.frames.map(({ bytes }) => Buffer.from(bytes.subarray(4, 20)).toString("hex"));
+    expect(origins).toEqual([ORIGIN, ORIGIN, ORIGIN]);
+    expect(queue.frames.map(({ number }) => number)).toEqual([1, 2, 3]);
     expect([0, 1, 2].map((index) => queue.read(index).number)).toEqual([1, 2, 3]);
   });
 
@@ -199,17 +203,15 @@ describe("an outcome counts only for the frame that it is of", () => {
   });
 
   const others: [string, FrameOutcome][] = [
-    ["another origin", { origin: ORIGIN.replace("0", "1"), number: 1, outcomes: outcomesOf(2) }],
-    ["another number", { origin: ORIGIN, number: 2, outcomes: outcomesOf(2) }],
-    ["a smaller count", { origin: ORIGIN, number: 1, outcomes: outcomesOf(1) }],
-    ["a larger count", { origin: ORIGIN, number: 1, outcomes: outcomesOf(3) }],
-    ["no outcomes", { origin: ORIGIN, number: 1, outcomes: [] }],
+    ["another number", { number: 2, outcomes: outcomesOf(2) }],
+    ["a smaller count", { number: 1, outcomes: outcomesOf(1) }],
+    ["a larger count", { number: 1, outcomes: outcomesOf(3) }],
+    ["no outcomes", { number: 1, outcomes: [] }],
   ];
   test.each(others)("%s is dropped", async (_, outcome) => {
     say(outcome);
     await quiet();
     expect(caller.sent).toBeUndefined();
-    expect(queue.settled).toEqual([]);
     expect(sender.waiting).toBe(2);
     await decided(0, outcomesOf(2));
     expect(caller.sent?.state).toBe("done");
@@ -240,9 +242,10 @@ describe("what the queue refuses", () => {
   test("is unavailable at once, and nothing waits for it any more", async () => {
     const caller = send(pay());
     await quiet();
-    queue.frames[0]?.refused("maximum bytes exceeded");
+    queue.refuse(0, "maximum bytes exceeded");
     await quiet();
     expect(caller.sent).toEqual({ state: "unavailable", why: "maximum bytes exceeded" });
+    expect(queue.abandoned).toEqual([]);
     expect(sender.waiting).toBe(0);
     expect(clock.waiting).toBe(0);
     await decided(0, outcomesOf(1));
@@ -270,7 +273,7 @@ describe("what the queue refuses", () => {
     });
 
     const refuse = async (index: number) => {
-      queue.frames[index]?.refused("maximum bytes exceeded");
+      queue.refuse(index, "maximum bytes exceeded");
       await quiet();
     };
 
@@ -325,7 +328,7 @@ describe("what waits is bounded", () => {
     expect(caller.sent).toBeUndefined();
     await clock.advance(200);
     expect(caller.sent?.state).toBe("unknown");
-    expect([queue.settled, queue.abandoned]).toEqual([[], [`${ORIGIN}-1`]]);
+    expect(queue.abandoned).toEqual([1]);
     expect([sender.waiting, clock.waiting]).toEqual([0, 0]);
     await decided(0, outcomesOf(1));
     expect(caller.sent?.state).toBe("unknown");
@@ -345,8 +348,8 @@ describe("what waits is bounded", () => {
     expect(second.sent?.state).toBe("unknown");
   });
 
-  test("in number: what would be too much is refused, and makes room for nobody else", async () => {
-    const waiting = send(...pays(MAX_WAITING - 1));
+  test("in weight: what would be too much is refused, and makes room for nobody else", async () => {
+    const waiting = send(...pays(MAX_WAITING - REQUEST_WEIGHT - 1));
     const tooMuch = send(pay(), pay());
     const fits = send(pay());
     const full = send(pay());
@@ -357,9 +360,10 @@ describe("what waits is bounded", () => {
       undefined,
       "overloaded",
     ]);
-    expect(sender.waiting).toBe(MAX_WAITING);
-    expect(queue.read(0).commands).toHaveLength(MAX_WAITING);
-    await decided(0, outcomesOf(MAX_WAITING));
+    const count = MAX_WAITING - REQUEST_WEIGHT;
+    expect(sender.waiting).toBe(count);
+    expect(queue.read(0).commands).toHaveLength(count);
+    await decided(0, outcomesOf(count));
     expect(sender.waiting).toBe(0);
     const later = send(pay());
     await quiet();
@@ -367,11 +371,9 @@ describe("what waits is bounded", () => {
     expect(later.sent?.state).toBe("done");
   });
 
-  test("in number: behind others who take all the room, who would fit alone is busy", async () => {
+  test("in weight: behind others who take all the room, who would fit alone is busy", async () => {
     expect(sender.busy(MAX_WAITING)).toBeUndefined();
     expect(sender.busy(1, MAX_WAITING)).toBeDefined();
-    // It is never let in, and told so elsewhere.
-    expect(sender.busy(MAX_WAITING + 1, MAX_WAITING)).toBeUndefined();
   });
 
   test("in time: behind those to whom nothing comes back, nobody waits", async () => {
@@ -402,7 +404,7 @@ describe("what waits is bounded", () => {
     for (let round = 0; round < 3; round++) {
       send(...pays(MAX_WAITING));
       await quiet();
-      queue.frames.at(-1)?.refused("full");
+      queue.refuse(queue.frames.length - 1, "full");
       send(...pays(MAX_WAITING));
       await quiet();
       await clock.advance(OUTCOME_TIMEOUT_MS + 1_000);

@@ -4,8 +4,6 @@ import { describe, expect, test } from "bun:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import { parseAccount, parseCurrency, parseTransactionId, WORLD } from "../../src/domain/names.ts";
-import { REJECTIONS } from "../../src/domain/rejections.ts";
-import { PROBLEM_CODES } from "../../src/gateway/problems.ts";
 import { parseBatch, parseCommand, type RequestDefaults } from "../../src/wire/requests.ts";
 import { InvalidInput } from "../../src/wire/strict-json.ts";
 import { CofferNode, RUNTIME_NAMES } from "../../tools/harness/coffer.ts";
@@ -20,11 +18,6 @@ const { document } = openApi;
 
 function resolved(schema: Json): Json {
   return schema?.$ref ? document.components.schemas[schema.$ref.split("/").at(-1)] : schema;
-}
-
-/** Of a problem. */
-function codesOf(schema: Json): string[] {
-  return resolved(schema)?.properties.code.enum ?? [];
 }
 
 describe("the document", () => {
@@ -45,18 +38,6 @@ describe("the document", () => {
         check(value, name === "schemas" ? "schema" : key);
     };
     check(document);
-  });
-
-  test("knows every problem code, and says of each that can be where it can be", () => {
-    const codes = [...new Set([...PROBLEM_CODES, ...REJECTIONS])].sort();
-    const told = new Set<string>();
-    for (const operations of Object.values<Json>(document.paths))
-      for (const { responses } of Object.values<Json>(operations))
-        for (const { content } of Object.values<Json>(responses))
-          for (const code of codesOf(content["application/problem+json"]?.schema)) told.add(code);
-    // Holds and atomic batches are not there yet.
-    const notYet = ["hold_not_found", "hold_closed", "amount_exceeds_hold", "batch_failed"];
-    expect([...told].sort()).toEqual(codes.filter((code) => !notYet.includes(code)));
   });
 
   test("says of every field and parameter what it means, and shows a value that fits", () => {

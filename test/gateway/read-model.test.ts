@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import type { WalletEvent } from "../../src/domain/events.ts";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
-import { BalancesProjection } from "../../src/gateway/read-model.ts";
+import { ReadModel } from "../../src/gateway/read-model.ts";
 import { randomIntegers } from "../../tools/harness/seed.ts";
 import {
   account,
@@ -21,20 +21,20 @@ import { someCommands } from "../support/log-files.ts";
 
 const USD = currency("USD");
 
-function projectionOf(...events: readonly (WalletEvent | readonly WalletEvent[])[]): BalancesProjection {
-  const projection = new BalancesProjection();
+function projectionOf(...events: readonly (WalletEvent | readonly WalletEvent[])[]): ReadModel {
+  const projection = new ReadModel();
   projection.apply(byCommand(events.flat()));
   return projection;
 }
 
-function available(projection: BalancesProjection, name: string, code = "USD"): string | undefined {
+function available(projection: ReadModel, name: string, code = "USD"): string | undefined {
   const balance = projection.balance(account(name), currency(code));
   return balance && String(balance.available);
 }
 
 describe("before the ledger is open", () => {
   test("there is nothing", () => {
-    const projection = new BalancesProjection();
+    const projection = new ReadModel();
     expect(projection.seq).toBe(0);
     expect(projection.ledger()).toBeUndefined();
     expect(projection.defaultCurrency).toBeUndefined();
@@ -124,7 +124,7 @@ describe("an open ledger", () => {
 test("after any events, in whatever batches they came, it tells what their fields add up to", () => {
   const draw = randomIntegers();
   const engine = new WalletEngine();
-  const projection = new BalancesProjection();
+  const projection = new ReadModel();
   const balances = new Map<string, bigint>();
   const ids = new Set<string>();
   let seq = 0;

@@ -7,8 +7,8 @@ import { GatewayLink } from "../../src/link/gateway-link.ts";
 import { LinkedQueue } from "../../src/link/linked-queue.ts";
 import { GatewayNode } from "../../src/node/gateway-node.ts";
 import type { Answer } from "../../src/ports/answer.ts";
-import { type Committed, Transfers } from "../../src/ports/changes.ts";
-import type { CommandQueue, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
+import type { CommittedBatch, Transfers } from "../../src/ports/changes.ts";
+import type { CommandQueue, FrameName, OutgoingFrame, QueueState } from "../../src/ports/command-queue.ts";
 import type { Port, ToEngine, ToGateway } from "../../src/ports/link.ts";
 import { EMPTY_LOG } from "../../src/ports/log-position.ts";
 import { buildFrame, CommandWriter } from "../../src/wire/frame.ts";
@@ -17,6 +17,7 @@ import { ManualClock } from "../support/manual-clock.ts";
 
 const ORIGIN = new Uint8Array(16).fill(7);
 const ORIGIN_TEXT = "07".repeat(16);
+const GATEWAY = 3;
 /** More messages of a megabyte than are ever told to who takes nothing. */
 const MANY = 200;
 
@@ -37,19 +38,21 @@ class SomeQueue implements CommandQueue {
   readonly state = { open: true } as const;
   readonly maxFrameBytes = 1 << 20;
   readonly published: OutgoingFrame[] = [];
-  readonly settled: string[] = [];
-  readonly abandoned: string[] = [];
+  readonly abandoned: FrameName[] = [];
 
   publish(frame: OutgoingFrame): void {
     this.published.push(frame);
   }
 
-  settle(id: string): void {
-    this.settled.push(id);
+  settle({ gateway, number }: FrameName, count: number): boolean {
+    const place = this.published.findIndex(
+      (frame) => frame.gateway === gateway && frame.number === number && frame.count === count,
+    );
+    return place >= 0 && this.published.splice(place, 1).length > 0;
   }
 
-  abandon(id: string): void {
-    this.abandoned.push(id);
+  abandon(frame: FrameName): void {
+    this.abandoned.push(frame);
   }
 }
 
@@ -69,21 +72,15 @@ function manyTransfers(): Transfers {
     new Int32Array(65_536),
     new Float64Array(65_536),
   ];
-  return new Transfers(
-    () => ({ account: "alice" as AccountId, currency: currency("USD") }),
-    payers,
-    receivers,
-    amounts,
-  );
+  const balanceOf = () => ({ account: "alice" as AccountId, currency: currency("USD") });
+  return { balanceOf, payers, receivers, amounts };
 }
 
 function engineEnd() {
   const port = new OneEnd<ToGateway, ToEngine>();
   const queue = new SomeQueue();
-  const link = new GatewayLink(ORIGIN_TEXT, port, queue, {
-    failedRequest: () => {},
-    metrics: async () => "some 1",
-  });
+  const node = { failedRequest: () => {}, metrics: async () => "some 1" };
+  const link = new GatewayLink({ gateway: GATEWAY, origin: ORIGIN_TEXT, port, commands: queue, node });
   return { port, queue, link };
 }
 
@@ -92,15 +89,15 @@ test("an outcome is a frame's only with its number and its count", () => {
   const writer = new CommandWriter();
   writer.add(deposit("alice", 1));
   writer.add(deposit("alice", 2));
-  const id = `${ORIGIN_TEXT}-5`;
-  port.receive({ type: "publish", id, bytes: buildFrame(ORIGIN, 5, [writer.take()]) as never });
-  const tell = (number: number, count: number) =>
+  port.receive({ type: "publish", number: 5, bytes: buildFrame(ORIGIN, 5, [writer.take()]) as never });
+  expect(queue.published).toMatchObject([{ gateway: GATEWAY, origin: ORIGIN_TEXT, number: 5, count: 2 }]);
+  const tell = (number: number, count: number, gateway = GATEWAY) =>
     link.committed({
       position: EMPTY_LOG,
       changes: [],
       outcomes: [
         {
-          origin: ORIGIN_TEXT,
+          gateway,
           number,
           outcomes: Array.from({ length: count }, () => ({ status: "conflict" })) as never,
         },
@@ -108,12 +105,31 @@ test("an outcome is a frame's only with its number and its count", () => {
     });
   tell(5, 1);
   tell(6, 2);
-  expect([queue.settled, port.posted]).toEqual([[], []]);
+  tell(5, 2, GATEWAY + 1);
+  expect([queue.published.length, port.posted]).toEqual([1, []]);
   tell(5, 2);
-  expect(queue.settled).toEqual([id]);
+  expect(queue.published).toEqual([]);
   expect(port.posted).toHaveLength(1);
   tell(5, 2);
   expect(port.posted).toHaveLength(1);
+});
+
+test("what the queue refuses, and what its caller gave up, goes over the link by its number", () => {
+  const { port, queue } = engineEnd();
+  const gateway = new OneEnd<ToEngine, ToGateway>();
+  const linked = new LinkedQueue(gateway, LISTENER);
+  const heard: unknown[] = [];
+  linked.subscribe({
+    decided: ({ number }) => heard.push(["decided", number]),
+    refused: (number, why) => heard.push(["refused", number, why]),
+  });
+  for (const number of [5, 6]) linked.publish(number, buildFrame(ORIGIN, number, []));
+  linked.abandon(6);
+  for (const message of gateway.posted) port.receive(message);
+  expect(queue.abandoned).toEqual([{ gateway: GATEWAY, number: 6 }]);
+  queue.published[0]?.refused("it is full");
+  for (const message of port.posted) gateway.receive(message);
+  expect(heard).toEqual([["refused", 5, "it is full"]]);
 });
 
 /** The far end has taken everything that was posted to it from `from` on; what it says about that. */
@@ -123,7 +139,7 @@ function takenBy<Message extends { readonly type: string }>(posted: readonly Mes
 
 test("a gateway that takes nothing is full at a bound, and empty again when it has taken it", () => {
   const { port, link } = engineEnd();
-  const batch: Committed = { position: EMPTY_LOG, changes: [manyTransfers()], outcomes: [] };
+  const batch: CommittedBatch = { position: EMPTY_LOG, changes: [manyTransfers()], outcomes: [] };
   let told = 0;
   for (; !link.full && told < MANY; told++) link.committed(batch);
   const weights = port.posted.map((message) => (message.type === "committed" ? message.weight : 0));
@@ -132,7 +148,7 @@ test("a gateway that takes nothing is full at a bound, and empty again when it h
   expect(sum - (weights.at(-1) as number)).toBeLessThanOrEqual(MAX_UNTAKEN_BYTES);
 
   const gateway = new OneEnd<ToEngine, ToGateway>();
-  new LinkedQueue(ORIGIN_TEXT, gateway, LISTENER);
+  new LinkedQueue(gateway, LISTENER);
   for (const message of port.posted) gateway.receive(message);
   for (const message of takenBy(gateway.posted, 0)) port.receive(message);
   expect([link.full, told > 1]).toEqual([false, true]);
@@ -142,13 +158,12 @@ test("a gateway that takes nothing is full at a bound, and empty again when it h
 
 test("an engine that takes nothing is sent no more than a bound, and again when it has taken it", () => {
   const gateway = new OneEnd<ToEngine, ToGateway>();
-  const linked = new LinkedQueue(ORIGIN_TEXT, gateway, LISTENER);
+  const linked = new LinkedQueue(gateway, LISTENER);
   gateway.receive({ type: "facts", facts: { queue: { state: { open: true }, maxFrameBytes: 1 << 20 } } });
   let sent = 0;
   for (; linked.state.open && sent < MANY; sent++) {
-    const frame = { bytes: new Uint8Array(1 << 20), refused: () => {} };
-    linked.publish({ ...frame, id: `${ORIGIN_TEXT}-${sent}` });
-    linked.abandon(`${ORIGIN_TEXT}-${sent}`); // its caller has waited long enough
+    linked.publish(sent, new Uint8Array(1 << 20));
+    linked.abandon(sent); // its caller has waited long enough
   }
   expect(sent).toBe(MAX_UNTAKEN_BYTES / (1 << 20) + 1);
   const { port } = engineEnd();
@@ -182,7 +197,7 @@ test("a request that fails by a bug is reported, and answered", async () => {
       stopAccepting: async () => {},
       cut: async () => {},
     },
-    { outcomeTimeoutMs: 1_000, maxWaitingCommands: 100 },
+    { outcomeTimeoutMs: 1_000, mostWaiting: 100 },
   );
   port.receive({ type: "facts", facts: { queue: { state: { open: true }, maxFrameBytes: 1 << 20 } } });
   const ledger = {
@@ -210,10 +225,11 @@ test("a request that fails by a bug is reported, and answered", async () => {
 test("metrics that cannot be had are told so, and fail the request", async () => {
   const port = new OneEnd<ToGateway, ToEngine>();
   const failed: string[] = [];
-  new GatewayLink(ORIGIN_TEXT, port, new SomeQueue(), {
-    failedRequest: (error) => failed.push(error),
+  const node = {
+    failedRequest: (error: string) => void failed.push(error),
     metrics: () => Promise.reject(new Error("a bug")),
-  });
+  };
+  new GatewayLink({ gateway: GATEWAY, origin: ORIGIN_TEXT, port, commands: new SomeQueue(), node });
   port.receive({ type: "metrics" });
   await Promise.resolve();
   expect(failed).toEqual(["Error: a bug"]);

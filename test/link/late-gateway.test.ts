@@ -1,7 +1,6 @@
 /** A gateway that takes nothing of what it is told: the node decides nothing more, and forgets nothing. */
 
 import { expect, test } from "bun:test";
-import { v4 } from "uuid";
 import { money } from "../../src/domain/amount.ts";
 import { DiskFolder } from "../../src/eventlog/disk.ts";
 import { MAX_UNTAKEN_BYTES } from "../../src/link/backlog.ts";
@@ -52,7 +51,7 @@ async function withLateGateway(): Promise<Setting> {
       joined: async () => {},
       opened: () => {},
       hashKey: [1, 2],
-      newUuid: () => v4(),
+      newUuid: () => crypto.randomUUID(),
       serverHangs: () => {},
       snapshots: undefined,
       checkLines: async () => undefined,
@@ -69,7 +68,7 @@ async function withLateGateway(): Promise<Setting> {
     { info: () => {}, warn: () => {}, error: () => {} },
   );
   const port = new DeafPort();
-  const link = node.join(Buffer.from(ORIGIN).toString("hex"), port, {
+  const link = node.join(ORIGIN, port, {
     failedRequest: () => {},
     metrics: async () => "",
   });

@@ -1,8 +1,7 @@
-/** Histograms, what gateways measure in shared memory, and how prom-client's registry prints it. */
+/** Histograms, and what gateways measure in shared memory. */
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Registry } from "prom-client";
 import { GatewayMeasures } from "../../src/metrics/gateway-measures.ts";
 import {
   ANSWER_TIMES,
@@ -13,7 +12,6 @@ import {
   LAGS,
   SIZES,
 } from "../../src/metrics/histogram.ts";
-import { LookedUpMetrics } from "../../src/metrics/looked-up-metric.ts";
 import { watchLoop } from "../../src/metrics/loop-lag.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import { ROUTES } from "../../tools/harness/openapi.ts";
@@ -49,24 +47,6 @@ test("a histogram counts as its definition says: every value in all buckets whos
       expect(histogram.sum).toBe(values.reduce((sum, each) => sum + each, 0));
     }),
     { seed: SEED },
-  );
-});
-
-test("a histogram is printed as Prometheus reads it", async () => {
-  const registry = new Registry();
-  const histogram = new Histogram([0.00005, 0.5]);
-  for (const value of [0.00005, 0.25, 0.25, 7]) histogram.observe(value);
-  new LookedUpMetrics(registry).histogram("a_seconds", "What it is", () => [[{ of: "x" }, histogram]]);
-  expect(await registry.metrics()).toBe(
-    [
-      "# HELP a_seconds What it is",
-      "# TYPE a_seconds histogram",
-      'a_seconds_bucket{of="x",le="0.00005"} 1',
-      'a_seconds_bucket{of="x",le="0.5"} 3',
-      'a_seconds_bucket{of="x",le="+Inf"} 4',
-      'a_seconds_sum{of="x"} 7.50005',
-      'a_seconds_count{of="x"} 4\n',
-    ].join("\n"),
   );
 });
 

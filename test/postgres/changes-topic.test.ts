@@ -23,7 +23,7 @@ import { Asking } from "../support/ledger-in-postgres.ts";
 import { RawNats } from "../support/raw-nats.ts";
 
 const draw = randomIntegers();
-const SHORT = { leaseMs: 400, heartbeatMs: 100 };
+const LEASE_MS = 400;
 const STREAM = BALANCE_CHANGES.stream;
 
 let server: PostgresServer;
@@ -64,7 +64,7 @@ function start({
   partitions = 1,
   remakeLostChanges,
   name = "a node",
-  leaseMs = SHORT.leaseMs,
+  leaseMs = LEASE_MS,
 }: {
   partitions?: number;
   remakeLostChanges?: number;
@@ -80,7 +80,7 @@ function start({
     {
       connect: connectTo(asking.url),
       lock: (sql, topic, partition) =>
-        new PostgresLeaderLock(sql, systemClock, { topic, partition, serviceId: name, ...SHORT, leaseMs }),
+        new PostgresLeaderLock(sql, systemClock, { topic, partition, serviceId: name, leaseMs }),
       source: (topic, partition) =>
         topic === "changes"
           ? new BalanceChangeSource(
@@ -93,12 +93,7 @@ function start({
       clock: systemClock,
       report,
     },
-    {
-      postgresPartitions: partitions,
-      postgresBatchSize: 200,
-      postgresLeaseMs: leaseMs,
-      postgresHeartbeatMs: SHORT.heartbeatMs,
-    },
+    { postgresPartitions: partitions, postgresLeaseMs: leaseMs },
   );
   writer.start();
   return { writer, reports };

@@ -15,14 +15,7 @@ test("a leader without its queue gives the lock back, and does not take it again
   const [nats, server] = await Promise.all([NatsServer.start(temporaryFolder()), PostgresServer.start()]);
   const proxy = await TcpProxy.start(Number(new URL(nats.url).port));
   const asking = new Asking(server.url);
-  const flags = [
-    "--postgres-url",
-    server.url,
-    "--postgres-lease-ms",
-    "500",
-    "--postgres-heartbeat-ms",
-    "100",
-  ];
+  const flags = ["--postgres-url", server.url, "--postgres-lease-ms", "500"];
   const start = (natsUrl: string) =>
     CofferNode.start(temporaryFolder(), { flags: ["--nats-url", natsUrl, ...flags] });
   const nameOf = ({ data }: CofferNode) => readFileSync(join(data, "node"), "utf8").trim();

@@ -36,8 +36,8 @@ async function connection(applicationName = "a test"): Promise<SqlConnection> {
   return each;
 }
 
-async function lockOf(serviceId: string, leaseMs = 1_500, heartbeatMs = 500): Promise<PostgresLeaderLock> {
-  const settings = { topic: "ledger", partition: 0, serviceId, leaseMs, heartbeatMs } as const;
+async function lockOf(serviceId: string, leaseMs = 1_500): Promise<PostgresLeaderLock> {
+  const settings = { topic: "ledger", partition: 0, serviceId, leaseMs } as const;
   return new PostgresLeaderLock(await connection(), systemClock, settings);
 }
 
@@ -88,7 +88,7 @@ describe("the lock", () => {
   });
 
   test("is held beyond its lease by heartbeats", async () => {
-    const [one, two] = [await lockOf("one", 1_500, 100), await lockOf("two")];
+    const [one, two] = [await lockOf("one"), await lockOf("two")];
     const lease = await take(one, await connection());
     const writing = await connection();
     const from = performance.now();
@@ -101,7 +101,7 @@ describe("the lock", () => {
   });
 
   test("is lost at once when another has it, and when its connections are over", async () => {
-    const lease = await take(await lockOf("one", 1_500, 20), await connection());
+    const lease = await take(await lockOf("one"), await connection());
     const two = await lockOf("two");
     let heir: Lease | undefined;
     // A heartbeat may come in between, and renew it.
@@ -122,7 +122,7 @@ describe("the lock", () => {
   });
 
   test("is given up by the holder's own clock when it cannot be renewed", async () => {
-    const lease = await take(await lockOf("one", 200, 50), await connection());
+    const lease = await take(await lockOf("one", 200), await connection());
     const blocker = await connection();
     await blocker.run("BEGIN");
     await blocker.query("SELECT 1 FROM partition_leader_locks FOR UPDATE");
@@ -183,7 +183,7 @@ describe("the fence", () => {
 
   test("nothing of a deposed leader is written, however late it is told", async () => {
     const writing = await connection();
-    const lease = await take(await lockOf("one", 60_000, 30_000), writing);
+    const lease = await take(await lockOf("one", 60_000), writing);
     await writing.run("BEGIN");
     await writing.query("INSERT INTO written VALUES (1)");
     await expire();
@@ -203,7 +203,7 @@ describe("the fence", () => {
    */
   test("of two batches that race with an old and a new token, one is written", async () => {
     const writing = await connection();
-    const old = await take(await lockOf("old", 60_000, 30_000), writing);
+    const old = await take(await lockOf("old", 60_000), writing);
     const heirs = await connection();
     await expire();
     await writing.run("BEGIN");

@@ -7,7 +7,6 @@ import { Deposed, type Lease } from "../../src/postgres/leadership.ts";
 import { ManualClock, quiet } from "../support/manual-clock.ts";
 
 const LEASE_MS = 1_500;
-const HEARTBEAT_MS = 500;
 const ROW = { fencing_token: 1n, commit_offset: 0n, crc: "00000000", ledger_id: null };
 
 let clock: ManualClock;
@@ -32,11 +31,7 @@ const connection: SqlConnection = {
 /** Taken by a statement whose answer came after `answerMs`. */
 async function take(answerMs: number, on = clock): Promise<Lease> {
   const settings = { topic: "ledger", partition: 0, serviceId: "a node" } as const;
-  const lock = new PostgresLeaderLock(connection, on, {
-    ...settings,
-    leaseMs: LEASE_MS,
-    heartbeatMs: HEARTBEAT_MS,
-  });
+  const lock = new PostgresLeaderLock(connection, on, { ...settings, leaseMs: LEASE_MS });
   const taking = lock.take(connection);
   await on.advance(answerMs);
   answers.shift()?.([ROW]);

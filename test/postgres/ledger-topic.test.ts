@@ -13,7 +13,7 @@ import { Asking, FollowedLog, ledgerFolder, ledgerWriter } from "../support/ledg
 import type { WrittenLog } from "../support/log-files.ts";
 
 const draw = randomIntegers();
-const SHORT = { leaseMs: 400, heartbeatMs: 100 };
+const SHORT = { leaseMs: 400 };
 
 let server: PostgresServer;
 let folder: string;
@@ -78,15 +78,15 @@ test("a node whose log is behind does not lead, until it has caught up", async (
   const asking = new Asking(await server.createDatabase());
   const { url } = asking;
   const ahead = new FollowedLog(folder, log, 500);
-  const first = ledgerWriter(connectTo(url), ahead.feed, { heartbeatMs: 100 });
+  const first = ledgerWriter(connectTo(url), ahead.feed, SHORT);
   first.start();
   await asking.reached(ahead.seq);
   await first.stop();
   const behind = new FollowedLog(folder, log, 400);
-  const second = ledgerWriter(connectTo(url), behind.feed, { heartbeatMs: 100, name: "behind" });
+  const second = ledgerWriter(connectTo(url), behind.feed, { ...SHORT, name: "behind" });
   second.start();
   await eventually("it stands by", () => second.progress[0]?.is === "standing by");
-  await new Promise((resolve) => setTimeout(resolve, 5 * SHORT.heartbeatMs));
+  await new Promise((resolve) => setTimeout(resolve, 2 * SHORT.leaseMs));
   expect(second.progress[0]?.is).toBe("standing by");
   behind.growTo(600);
   await asking.reached(behind.seq);

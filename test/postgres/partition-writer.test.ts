@@ -13,13 +13,7 @@ import { eventually } from "../../tools/harness/eventually.ts";
 import { change } from "../support/balance-changes.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
-const SETTINGS = {
-  topic: "ledger",
-  partition: 0,
-  leaseMs: 1_500,
-  heartbeatMs: 10,
-  batchSize: 200,
-} as const;
+const SETTINGS = { topic: "ledger", partition: 0, leaseMs: 1_500 } as const;
 const START = { offset: 0, crc: "00000000", ledgerId: null };
 const SET: ChangeSet = { changes: [], end: { ...START, offset: 1 } };
 

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { readConfig } from "../../src/config.ts";
+import { readConfig } from "../../src/cli/read-config.ts";
 import { FollowerThread } from "../../src/followers/follower-thread.ts";
 import { EMPTY_LOG } from "../../src/ports/log-position.ts";
 import { POSTGRES, POSTGRES_SETTINGS } from "../../src/postgres/postgres-follower.ts";

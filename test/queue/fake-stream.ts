@@ -45,9 +45,11 @@ export class FakeStream {
   }
 }
 
+/** Frames go by their origins here: in these tests each has one of its own. */
 export class FakeSession implements StreamSession {
   readonly server = "nowhere";
   readonly published: string[] = [];
+  readonly #keys = new Map<string, number>();
   readonly ended: Promise<string>;
   over = false;
   next = 0;
@@ -109,19 +111,21 @@ export class FakeSession implements StreamSession {
     this.arrive();
   }
 
-  publish(id: string): void {
-    this.#ask(`publish ${id}`);
-    this.published.push(id);
+  publish(key: number, id: string): void {
+    const origin = id.slice(0, id.lastIndexOf("-"));
+    this.#ask(`publish ${origin}`);
+    this.published.push(origin);
+    this.#keys.set(origin, key);
   }
 
   /** What the server says to a frame. */
-  answer(id: string, refused?: string): void {
-    this.answered({ id, refused });
+  answer(origin: string, refused?: string, more: Pick<PublishAnswer, "unknown" | "duplicate"> = {}): void {
+    this.answered({ key: this.#keys.get(origin) ?? Number.NaN, refused, ...more });
   }
 
   /** An error that leaves open whether the stream has the frame. */
-  answerUnknown(id: string, unknown: string): void {
-    this.answered({ id, refused: undefined, unknown });
+  answerUnknown(origin: string, unknown: string): void {
+    this.answer(origin, undefined, { unknown });
   }
 
   async consume(sequence: number): Promise<void> {

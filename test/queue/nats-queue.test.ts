@@ -29,7 +29,8 @@ let waiting: (() => void)[];
 let openings: number;
 /** What is known of the ledger's nodes. */
 let positions: NodePosition[];
-/** How many empty frames were made, and how often the server was said to hang. */
+/** How many frames were made, how many empty ones the queue made, and how often the server was said to hang. */
+let frames: number;
 let empties: number;
 let hangs: number;
 /** What the node's log says of stalls. */
@@ -90,7 +91,7 @@ function begin({ embedded = false, remakeLostStream, acceptGap }: Flags = {}): v
         stream.asked.push("joined");
       },
       stateChanged: () => {},
-      emptyFrame: () => ({ id: `empty ${++empties}`, bytes: Buffer.from(NOTHING) }),
+      emptyFrame: () => ({ origin: `empty ${++empties}`, bytes: Buffer.from(NOTHING) }),
       hangs: () => {
         hangs++;
       },
@@ -126,6 +127,7 @@ beforeEach(() => {
   stopped = false;
   openings = 0;
   positions = [];
+  frames = 0;
   empties = 0;
   hangs = 0;
   events = [];
@@ -137,11 +139,14 @@ afterEach(async () => {
   await clock.advance(10_000);
 });
 
-/** A frame, and what its sender was told. */
-function frame(id: string, bytes = 10) {
+/** A frame of one command, under an origin of its own, and what its sender was told. */
+function frame(origin: string, bytes = 10) {
   const told: string[] = [];
   return {
-    id,
+    gateway: 1,
+    origin,
+    number: ++frames,
+    count: 1,
     bytes: new Uint8Array(bytes),
     told,
     refused: (why: string) => {
@@ -196,7 +201,7 @@ describe("a frame", () => {
     await clock.advance(2_600);
     expect(stream.session.published).toEqual(["silent", "silent", "silent"]);
     stream.session.answer("silent");
-    queue.settle("silent");
+    queue.settle(silent, 1);
     await clock.advance(10_000);
     expect(stream.session.published).toHaveLength(3);
   });
@@ -235,7 +240,7 @@ describe("a frame", () => {
     await clock.advance(2_600);
     expect(stream.session.published).toEqual(["doubted", "doubted", "doubted"]);
     expect(doubted.told).toEqual([]);
-    queue.settle("doubted");
+    queue.settle(doubted, 1);
     await clock.advance(10_000);
     expect(stream.session.published.filter((id) => id === "doubted")).toHaveLength(3);
   });
@@ -288,12 +293,43 @@ describe("a frame", () => {
 
   test("that is settled while the queue is away is not sent again", async () => {
     await open();
-    queue.publish(frame("settled"));
+    const settled = frame("settled");
+    queue.publish(settled);
     queue.publish(frame("waiting"));
     stream.session.end("the connection failed");
-    queue.settle("settled");
+    queue.settle(settled, 1);
     await settle();
     expect(stream.session.published).toEqual(["waiting"]);
+  });
+
+  test("is settled once, by an outcome of its gateway, number and count, and by no other", async () => {
+    await open();
+    const [sent, other] = [frame("sent"), { ...frame("another gateway's"), gateway: 2, number: 1 }];
+    expect([sent.number, sent.count]).toEqual([1, 1]);
+    queue.publish(sent);
+    queue.publish(other);
+    const wrong = [
+      queue.settle({ gateway: 1, number: 2 }, 1),
+      queue.settle({ gateway: 2, number: 2 }, 1),
+      queue.settle({ gateway: 3, number: 1 }, 1),
+      queue.settle(sent, 0),
+      queue.settle(sent, 2),
+    ];
+    expect(wrong).toEqual(wrong.map(() => false));
+    expect([queue.settle(sent, 1), queue.settle(sent, 1)]).toEqual([true, false]);
+    queue.abandon(other);
+    expect(queue.settle(other, 1)).toBe(false);
+  });
+
+  test("is not taken for another gateway's of the same number by its answer", async () => {
+    await open();
+    const [one, other] = [frame("one"), { ...frame("another gateway's"), gateway: 2, number: 1 }];
+    queue.publish(one);
+    queue.publish(other);
+    stream.session.answer("another gateway's", "maximum bytes exceeded");
+    expect([one.told, other.told.length]).toEqual([[], 1]);
+    expect(queue.settle(other, 1)).toBe(false);
+    expect(queue.settle(one, 1)).toBe(true);
   });
 
   test("too large for the server is refused, and one that was sent to another does not end the session", async () => {
@@ -346,10 +382,11 @@ describe("a stream that stores nothing", () => {
 
   test("gets its newest frame again every 2 s, also when no caller waits any more, and no other", async () => {
     await open();
-    for (const id of ["first", "second", "third"]) queue.publish(frame(id));
+    const [first, second, third] = [frame("first"), frame("second"), frame("third")];
+    for (const sent of [first, second, third]) queue.publish(sent);
     await clock.advance(2_600);
-    queue.settle("second");
-    for (const id of ["first", "third"]) queue.abandon(id);
+    queue.settle(second, 1);
+    for (const sent of [first, third]) queue.abandon(sent);
     stream.session.published.length = 0;
     await clock.advance(10_000);
     expect(stream.session.published).toEqual(["third", "third", "third", "third"]);
@@ -363,7 +400,7 @@ describe("a stream that stores nothing", () => {
     await open();
     queue.publish(frame("old"));
     await clock.advance(2_600);
-    stream.session.answered({ id: "old", refused: undefined, duplicate: true });
+    stream.session.answer("old", undefined, { duplicate: true });
     expect(queue.state).toEqual(STALLED);
     await clock.advance(3_000);
     expect(stream.session.published.at(-1)).toBe("empty 1");
@@ -427,9 +464,10 @@ describe("a stream that stores nothing", () => {
 
   test("is stalled in its next session too, until that has stored a frame", async () => {
     await open();
-    queue.publish(frame("waiting"));
+    const waiting = frame("waiting");
+    queue.publish(waiting);
     await clock.advance(2_600);
-    queue.abandon("waiting");
+    queue.abandon(waiting);
     stream.session.end("the connection failed");
     await settle();
     expect([queue.state, stream.session.published, openings]).toEqual([STALLED, ["waiting"], 1]);

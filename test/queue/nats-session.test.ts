@@ -191,14 +191,14 @@ describe("frames", () => {
     await eventually(`${count} answers have come`, () => answers.length >= count);
 
   test("are answered when they are stored, and stored once under their id", async () => {
-    session.publish("origin-1", body);
-    session.publish("origin-2", body);
-    session.publish("origin-1", body);
+    session.publish(1, "origin-1", body);
+    session.publish(2, "origin-2", body);
+    session.publish(1, "origin-1", body);
     await answered(3);
     expect(answers).toEqual([
-      { id: "origin-1", refused: undefined, duplicate: false },
-      { id: "origin-2", refused: undefined, duplicate: false },
-      { id: "origin-1", refused: undefined, duplicate: true },
+      { key: 1, refused: undefined, duplicate: false },
+      { key: 2, refused: undefined, duplicate: false },
+      { key: 1, refused: undefined, duplicate: true },
     ]);
     expect((await session.stream())?.lastSequence).toBe(2);
   });
@@ -207,7 +207,7 @@ describe("frames", () => {
     await session.remove();
     const small = await open(1_000);
     await small.create(1, {});
-    for (let i = 0; i < 8; i++) small.publish(`origin-${i}`, body);
+    for (let i = 0; i < 8; i++) small.publish(i, `origin-${i}`, body);
     await answered(8);
     const refused = answers.filter((answer) => answer.refused !== undefined);
     expect(refused.map(({ refused: why }) => why)).toContain("maximum bytes exceeded");
@@ -218,9 +218,9 @@ describe("frames", () => {
 
   test("are refused at once where there is no stream", async () => {
     await session.remove();
-    session.publish("origin-1", body);
+    session.publish(1, "origin-1", body);
     await answered(1);
-    expect(answers).toEqual([{ id: "origin-1", refused: "no stream accepts commands" }]);
+    expect(answers).toEqual([{ key: 1, refused: "no stream accepts commands" }]);
   });
 
   test("are refused, or left open, by what the error of their answer is known to mean", async () => {
@@ -242,11 +242,12 @@ describe("frames", () => {
       },
     });
     await outside.flush();
-    for (const number of said.keys()) session.publish(`origin-${number}`, Buffer.from(String(number)));
+    for (const number of said.keys())
+      session.publish(number, `origin-${number}`, Buffer.from(String(number)));
     await answered(said.length);
     responder.unsubscribe();
-    const refused = (id: number, why: string) => ({ id: `origin-${id}`, refused: why });
-    const unknown = (id: number, why: string) => ({ id: `origin-${id}`, refused: undefined, unknown: why });
+    const refused = (key: number, why: string) => ({ key, refused: why });
+    const unknown = (key: number, why: string) => ({ key, refused: undefined, unknown: why });
     expect(answers).toEqual([
       refused(0, "maximum bytes exceeded"),
       unknown(1, "store is closed"),
@@ -259,7 +260,8 @@ describe("frames", () => {
   });
 
   test("as large as is said to fit are taken", async () => {
-    session.publish(`${"f".repeat(32)}-${Number.MAX_SAFE_INTEGER}`, new Uint8Array(session.maxFrameBytes));
+    const id = `${"f".repeat(32)}-${Number.MAX_SAFE_INTEGER}`;
+    session.publish(Number.MAX_SAFE_INTEGER, id, new Uint8Array(session.maxFrameBytes));
     await answered(1);
     expect(answers[0]?.refused).toBeUndefined();
     expect(session.maxFrameBytes).toBeGreaterThan(1_000_000);
@@ -335,15 +337,15 @@ describe("the end", () => {
     const inbox = Promise.withResolvers<string>();
     outside.subscribe(SUBJECT, { callback: (_, { reply }) => inbox.resolve(reply ?? "") });
     await outside.flush();
-    session.publish("origin-1", new Uint8Array(10));
+    session.publish(1, "origin-1", new Uint8Array(10));
     await eventually("the stream has answered", () => answers.length === 1);
     const noJson = headers();
     outside.publish(await inbox.promise, "what?", { headers: noJson });
-    session.publish("origin-2", new Uint8Array(10));
+    session.publish(2, "origin-2", new Uint8Array(10));
     await eventually("the next answer has come", () => answers.length === 2);
-    expect(answers.map(({ id, refused }) => [id, refused])).toEqual([
-      ["origin-1", undefined],
-      ["origin-2", undefined],
+    expect(answers.map(({ key, refused }) => [key, refused])).toEqual([
+      [1, undefined],
+      [2, undefined],
     ]);
     expect(session.over).toBe(false);
   });

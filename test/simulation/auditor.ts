@@ -42,6 +42,8 @@ interface Decided extends Asked {
   /** Right after it. */
   readonly fromBalance: bigint;
   readonly toBalance: bigint;
+  /** It opened the receiver's account. */
+  readonly opens: boolean;
 }
 
 /** The end of a command in the log. */
@@ -49,6 +51,10 @@ interface CommandEnd {
   readonly bytes: number;
   readonly seq: number;
   readonly crc: number;
+  /** Its transaction; undefined for the ledger's opening. */
+  readonly id: string | undefined;
+  readonly command: readonly [sequence: number, index: number];
+  readonly at: number;
 }
 
 /** One node's log as far as it was read. */
@@ -67,7 +73,7 @@ export class Violation extends Error {
 type Line = any;
 
 const CRC_LENGTH = ',"crc":"00000000"}'.length + 1;
-const BEGIN: CommandEnd = { bytes: 0, seq: 0, crc: 0 };
+const BEGIN: CommandEnd = { bytes: 0, seq: 0, crc: 0, id: undefined, command: [0, -1], at: 0 };
 
 export class Auditor {
   readonly balances = new Map<string, bigint>();
@@ -83,8 +89,6 @@ export class Auditor {
   #bytes = Buffer.alloc(1 << 12);
   readonly #ends: CommandEnd[] = [BEGIN];
   readonly #logs = new Map<string, ReadLog>();
-  #lastCommand: readonly [number, number] = [0, -1];
-  #lastAt = 0;
 
   /** The last event of the longest log. */
   get seq(): number {
@@ -115,6 +119,22 @@ export class Auditor {
   /** An operator has put another log into a node's folder. */
   replaced(node: string): void {
     this.#logs.delete(node);
+  }
+
+  /** A node has another log, and the longest one ends at `bytes` now: nothing of what is missing may have been told. */
+  cut(node: string, bytes: number): void {
+    for (let { id, bytes: end } = this.#end; end > bytes; { id, bytes: end } = this.#end) {
+      this.#ends.pop();
+      const decided = id === undefined ? undefined : this.#decided.get(id);
+      if (!decided || this.#told.has(decided.id))
+        throw new Violation(`what was acknowledged is missing in the log of ${node}: transaction ${id}`);
+      this.#decided.delete(decided.id);
+      if (!decided.committed) continue;
+      this.#move(decided.to, -decided.amount);
+      this.#move(decided.from, decided.amount);
+      if (decided.opens) this.balances.delete(decided.to);
+    }
+    this.replaced(node);
   }
 
   /** Callers ask for these, in one request. */
@@ -269,8 +289,9 @@ export class Auditor {
       if (crc.toString(16).padStart(8, "0") !== line.crc) return false;
       if (start !== this.#end) throw new Violation(`the log of ${node} forks after seq ${start.seq}`);
       this.#append(durable.subarray(start.bytes, at), start.bytes);
-      this.#command(lines, line, start.seq);
-      this.#ends.push({ bytes: at, seq: start.seq + lines.length, crc });
+      const command = this.#command(lines, line, start);
+      const { transaction_id: id, at: atMs } = line;
+      this.#ends.push({ bytes: at, seq: start.seq + lines.length, crc, id, command, at: atMs });
       return true;
     }
   }
@@ -284,24 +305,22 @@ export class Auditor {
     this.#bytes.set(bytes, at);
   }
 
-  #command(lines: readonly Line[], last: Line, before: number): void {
+  /** Returns its place on the stream. */
+  #command(lines: readonly Line[], last: Line, before: CommandEnd): CommandEnd["command"] {
     for (const [index, line] of lines.entries()) {
-      if (line.seq !== before + index + 1)
-        throw new Violation(`line ${before + index + 1} has the seq ${line.seq}`);
+      if (line.seq !== before.seq + index + 1)
+        throw new Violation(`line ${before.seq + index + 1} has the seq ${line.seq}`);
     }
-    const [sequence, index] = String(last.command).split(".").map(Number) as [number, number];
-    const [lastSequence, lastIndex] = this.#lastCommand;
+    const command = String(last.command).split(".").map(Number) as [number, number];
+    const [sequence, index] = command;
+    const [lastSequence, lastIndex] = before.command;
     if (sequence < lastSequence || (sequence === lastSequence && index <= lastIndex)) {
       throw new Violation(`command ${last.command} stands after ${lastSequence}.${lastIndex}`);
     }
-    this.#lastCommand = [sequence, index];
-    if (last.at < this.#lastAt) throw new Violation(`time went back from ${this.#lastAt} to ${last.at}`);
-    this.#lastAt = last.at;
-    if (before === 0) {
-      if (last.type !== "LedgerOpened") throw new Violation("the log does not begin with its opening");
-      return;
-    }
-    this.#decide(lines, last);
+    if (last.at < before.at) throw new Violation(`time went back from ${before.at} to ${last.at}`);
+    if (before.seq > 0) this.#decide(lines, last);
+    else if (last.type !== "LedgerOpened") throw new Violation("the log does not begin with its opening");
+    return command;
   }
 
   #decide(lines: readonly Line[], last: Line): void {
@@ -312,10 +331,20 @@ export class Auditor {
     const note = (asked: Omit<Asked, "id">, reason?: string) => {
       const { from, to, amount } = asked;
       const moved = reason === undefined ? amount : 0n;
+      const opens = moved > 0n && !this.balances.has(to);
       const fromBalance = this.#move(from, -moved);
       const toBalance = this.#move(to, moved);
       const committed = reason === undefined;
-      this.#decided.set(id, { ...asked, id, seq: last.seq, reason, committed, fromBalance, toBalance });
+      this.#decided.set(id, {
+        ...asked,
+        id,
+        seq: last.seq,
+        reason,
+        committed,
+        fromBalance,
+        toBalance,
+        opens,
+      });
     };
     if (lines.length === 1 && first.type === "AccountOpened") {
       if (this.balances.has(first.account)) throw new Violation(`${first.account} was opened twice`);

@@ -7,10 +7,15 @@ import type { Random } from "./random.ts";
 
 const ACCOUNTS = ["ann", "ben", "cat", "dan", "eve", "fay", "gus"];
 const MAX_BATCH = 24;
-/** As many as a batch may have: two of them are more than the engine takes at once, four fill a segment of records. */
+/** As many as a batch may have: four of them fill a segment of records. */
 const LARGE_BATCH = 8_192;
 /** Amounts are mostly small; now and then as large as they can be. */
 const LARGE = 2n ** 63n - 1n;
+
+/** How many of what is asked was asked before, and how many amounts are as large as they can be. */
+const RATES = { repeats: 0.25, largest: 0.02 };
+/** A whole batch of plain transfers is read another way. */
+const LARGE_RATES = { repeats: 0.1, largest: 0 };
 
 const text = new TextEncoder();
 
@@ -19,15 +24,26 @@ export interface Request {
   send(wallet: WalletService): Promise<Answer>;
 }
 
-/** What was asked before, by anyone, of each kind. */
-export type History = Readonly<Record<Asked["kind"], Asked[]>>;
+/** What was asked before, by anyone, of each kind, and between which accounts. */
+export interface History {
+  readonly asked: Readonly<Record<Asked["kind"], Asked[]>>;
+  readonly accounts: readonly string[];
+}
+
+/** Names are long where sizes are large: then two large batches are more than the engine takes at once. */
+export function newHistory(large: boolean): History {
+  return {
+    asked: { transfer: [], deposit: [], withdraw: [], open_account: [] },
+    accounts: large ? ACCOUNTS.map((name) => `${name}-of-a-large-ledger`) : ACCOUNTS,
+  };
+}
 
 /** What a caller asks next, which is added to `history`; `large` batches are as large as they may be. */
 export function nextRequest(random: Random, history: History, large: boolean): Request {
-  if (random.chance(0.3)) {
+  if (large || random.chance(0.3)) {
     const count = large ? LARGE_BATCH : random.between(1, MAX_BATCH);
-    const largest = large ? 0 : 0.02; // a whole batch of plain transfers is read another way
-    const asked = Array.from({ length: count }, () => ask(random, history, "transfer", largest));
+    const rates = large ? LARGE_RATES : RATES;
+    const asked = Array.from({ length: count }, () => ask(random, history, "transfer", rates));
     const body = encode({ transfers: asked.map(bodyOf) });
     return { asked, send: (wallet) => wallet.transfers(body) };
   }
@@ -54,18 +70,20 @@ function requestOf(asked: Asked): Request {
   };
 }
 
-function ask(random: Random, history: History, kind: Asked["kind"], largest = 0.02): Asked {
-  const old = history[kind];
-  if (old.length > 0 && random.chance(0.25)) {
+function ask(random: Random, history: History, kind: Asked["kind"], rates = RATES): Asked {
+  const old = history.asked[kind];
+  if (old.length > 0 && random.chance(rates.repeats)) {
     const before = random.chance(0.7)
       ? (old[old.length - 1 - random.below(Math.min(8, old.length))] as Asked)
       : random.pick(old);
     if (random.chance(0.8)) return before;
     return { ...before, amount: before.amount === 1n ? 2n : before.amount - 1n };
   }
-  const amount = random.chance(largest) ? LARGE - BigInt(random.below(3)) : BigInt(random.between(1, 60));
-  const from = random.pick(ACCOUNTS);
-  const to = random.pick(ACCOUNTS.filter((account) => account !== from));
+  const amount = random.chance(rates.largest)
+    ? LARGE - BigInt(random.below(3))
+    : BigInt(random.between(1, 60));
+  const from = random.pick(history.accounts);
+  const to = random.pick(history.accounts.filter((account) => account !== from));
   const id = random.uuid();
   const asked: Asked = {
     id,

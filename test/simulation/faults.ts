@@ -10,6 +10,8 @@ import { NO_SERVER_FAULTS } from "./stream.ts";
 const MAX_FULL_MS = 10_000;
 /** So long at most an outside server stands still before somebody sees to it. */
 const MAX_STANDSTILL_MS = 30_000;
+/** Longer than a node may be ready without a decision. */
+const LONG_STANDSTILL_MS = 20_000;
 
 export class Faults {
   crashes = 0;
@@ -23,7 +25,7 @@ export class Faults {
 
   /** Called before each step. */
   async maybeBreak(): Promise<void> {
-    const { random, server, time } = this.world;
+    const { random, server } = this.world;
     for (const node of this.nodes) {
       if (node.process && !node.disk.isTaken && random.chance(0.004)) await this.#crash(node);
       if (node.process?.recovered && random.chance(0.0005)) this.#takeLog(node);
@@ -48,13 +50,20 @@ export class Faults {
       disk.syncFails = random.pick([0, 0, 0, 0.02]);
       disk.maxSyncMs = random.pick([0, 3, 40, 400]);
       if (this.nodes.length > 1) node.lagMs = random.pick([0, 0, 100, 1_000]);
-      if (disk.full || !random.chance(0.05)) continue;
-      // It may be full at the next start still.
-      disk.full = true;
-      time.after(this, random.between(1, MAX_FULL_MS), () => {
-        disk.full = false;
-      });
+      if (random.chance(0.05)) this.#fill(node);
     }
+  }
+
+  /** Nothing else is broken, but the server stores nothing for a while; returns until when. */
+  standStill(): number {
+    const { server, time } = this.world;
+    if (server.state !== "well") return time.nowMs;
+    this.world.say("the server is silent", {});
+    server.state = "silent";
+    time.after(this, LONG_STANDSTILL_MS, () => {
+      if (server.state === "silent") server.state = "well";
+    });
+    return time.nowMs + LONG_STANDSTILL_MS;
   }
 
   /** Nothing is broken any more. What the node has to see to itself stays as it is. */
@@ -70,6 +79,16 @@ export class Faults {
     if (!embedded) server.state = "well";
   }
 
+  /** It may be full at the next start still. */
+  #fill({ disk: { faults } }: SimulatedNode): void {
+    if (faults.full) return;
+    const { random, time } = this.world;
+    faults.full = true;
+    time.after(this, random.between(1, MAX_FULL_MS), () => {
+      faults.full = false;
+    });
+  }
+
   async #crash(node: SimulatedNode): Promise<void> {
     const { random, server, embedded, say } = this.world;
     this.crashes++;
@@ -79,6 +98,7 @@ export class Faults {
     if (machine) {
       node.disk.loseCache();
       if (embedded && server.up) this.#crashServer(true);
+      if (random.chance(0.1)) this.#fill(node);
     }
     if (random.chance(0.3)) await node.flipABit();
     if (random.chance(0.2)) node.spoilASnapshot();

@@ -31,11 +31,16 @@ export class Operator {
   }
 
   /** The log was taken away: what the node kept of it is put in its place. */
-  #restoreLog({ disk, name }: SimulatedNode, { message }: Error): void {
+  #restoreLog(node: SimulatedNode, { message }: Error): void {
+    const { disk, name } = node;
+    const { auditor } = this.world;
     const rescued = disk.names().find((file) => file.startsWith(RESCUED_NAME));
     if (!rescued || !message.includes(rescued))
       throw new Violation(`the log of ${name} was taken away, and its bytes are not kept: ${message}`);
     disk.restore(LOG_NAME, rescued);
+    // What a sync brought to disk while the node was copying is not in it; another node may have more.
+    const others = this.nodes.filter((other) => other !== node).map((other) => auditor.bytesOf(other.name));
+    auditor.cut(name, Math.max(disk.durable(LOG_NAME).length, ...others));
   }
 
   /** The stream has lost what nodes have logged: the log that is longest is the truth. */

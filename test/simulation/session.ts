@@ -98,7 +98,7 @@ export class SimulatedSession implements StreamSession {
     });
   }
 
-  publish(id: string, bytes: Uint8Array): void {
+  publish(key: number, id: string, bytes: Uint8Array): void {
     this.#alive();
     // Where it comes twice it is answered in the same way: refused, it is certainly not stored.
     let stored: Stored | "no stream" | undefined;
@@ -106,7 +106,7 @@ export class SimulatedSession implements StreamSession {
       if (!this.at.up || this.over) return;
       stored ??= this.at.publish(id, bytes);
       if (!stored) return;
-      const answer = { id, ...answerOf(stored) };
+      const answer = { key, ...answerOf(stored) };
       this.at.send(this.owner, () => {
         if (!this.over) this.answered(answer);
       });
@@ -191,7 +191,7 @@ export class SimulatedSession implements StreamSession {
 }
 
 /** As the node hears it. */
-function answerOf(stored: Stored | "no stream"): Omit<PublishAnswer, "id"> {
+function answerOf(stored: Stored | "no stream"): Omit<PublishAnswer, "key"> {
   if (stored === "no stream") return { refused: "no stream accepts commands" };
   if ("duplicate" in stored) return { refused: undefined, duplicate: stored.duplicate };
   const said = stored.description;

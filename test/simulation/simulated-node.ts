@@ -41,7 +41,7 @@ export interface World {
   readonly nodes: readonly SimulatedNode[];
   /** The server is the node's own child: there is one node. */
   readonly embedded: boolean;
-  readonly maxWaitingCommands: number;
+  readonly mostWaiting: number;
   say(message: string, facts: object): void;
   /** Something must not have happened. */
   failed(violation: unknown): void;
@@ -56,6 +56,8 @@ export interface Process extends Owner {
   readonly node: LedgerNode<SimulatedSession>;
   readonly gateways: readonly GatewayNode[];
   recovered: boolean;
+  /** Torn ends of the log that were kept before it started. */
+  readonly tornPieces: number;
   /** Requests that it has not answered. */
   readonly open: Set<Request>;
 }
@@ -106,11 +108,13 @@ export class SimulatedNode {
         ...allowed,
       },
       this.#log(),
-      (sequence) => {
-        if (!owner.dead) this.#register(sequence);
-      },
-      ({ seq }) => {
-        answered = seq;
+      {
+        marked: (sequence) => {
+          if (!owner.dead) this.#register(sequence);
+        },
+        committed: ({ seq }) => {
+          answered = seq;
+        },
       },
     );
     const gateways = Array.from({ length: random.between(1, MAX_GATEWAYS) }, () =>
@@ -120,6 +124,7 @@ export class SimulatedNode {
       node: ledgerNode,
       gateways,
       recovered: false,
+      tornPieces: this.#tornPieces().length,
       open: new Set<Request>(),
     });
     this.process = process;
@@ -147,10 +152,16 @@ export class SimulatedNode {
     process.open.clear();
   }
 
-  /** Takes note of what is durable, and holds what the node shows against it. */
-  check(): void {
-    const { process, world, disk } = this;
+  /** The auditor takes note of what is durable. */
+  noteLog(): void {
+    const { world, disk } = this;
     world.auditor.log(this.name, disk.durable(LOG_NAME), disk.version(LOG_NAME));
+  }
+
+  /** Holds what the node shows against what is durable. */
+  check(): void {
+    const { process } = this;
+    this.noteLog();
     this.readiness.look(this.ready);
     if (!process) return;
     for (const gateway of process.gateways) {
@@ -307,7 +318,7 @@ export class SimulatedNode {
   }
 
   #gateway(owner: Owner, node: LedgerNode<SimulatedSession>, answeredSeq: () => number): GatewayNode {
-    const { random, time, maxWaitingCommands } = this.world;
+    const { random, time, mostWaiting } = this.world;
     const origin = random.bytes(16);
     const [engineEnd, gatewayEnd] = SimulatedPort.pair<ToGateway, ToEngine>(owner, random, time);
     const gateway = new GatewayNode(
@@ -321,20 +332,30 @@ export class SimulatedNode {
         stopAccepting: async () => {},
         cut: async () => {},
       },
-      { outcomeTimeoutMs: OUTCOME_TIMEOUT_MS, maxWaitingCommands },
+      { outcomeTimeoutMs: OUTCOME_TIMEOUT_MS, mostWaiting },
     );
-    node.join(Buffer.from(origin).toString("hex"), engineEnd, {
+    node.join(origin, engineEnd, {
       failedRequest: (error) => this.world.failed(new Violation(`a request failed: ${error}`)),
       metrics: async () => "",
     });
     return gateway;
   }
 
+  #tornPieces(): readonly string[] {
+    return this.disk.names().filter((name) => name.startsWith(`${LOG_NAME}.torn-`));
+  }
+
   #stopped(process: Process, error: unknown): void {
     if (process.dead || error instanceof Dead) return;
+    if (!process.recovered && isFull(error) && this.#tornPieces().length > process.tornPieces)
+      this.world.failed(new Violation(`each start of ${this.name} on a full disk leaves a piece of its log`));
     this.world.say(`${this.name} stopped`, { error: String(error) });
     this.kill();
-    this.stopped(error);
+    try {
+      this.stopped(error);
+    } catch (violation) {
+      this.world.failed(violation);
+    }
   }
 
   #checkBalances(balances: BalancesView): void {
@@ -356,6 +377,10 @@ export class SimulatedNode {
 /** Lets every promise go on that can. */
 export async function settled(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOSPC";
 }
 
 /** What the newest whole slot of the mark says, read by its text. */

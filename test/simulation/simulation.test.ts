@@ -1,7 +1,7 @@
 /** The simulator's seeds, and the proof that it bites. `make soak` goes on with more seeds. */
 
 import { describe, expect, test } from "bun:test";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../../tools/harness/folders.ts";
 import { ROOT, TestProcess } from "../../tools/harness/processes.ts";
@@ -34,8 +34,9 @@ test(
   PATIENCE_MS,
 );
 
-test("the same seed makes the same history", async () => {
-  const [one, other] = [new Simulation(7), new Simulation(7)];
+// Of two nodes, and of one.
+test.each([1, 7])("the same seed makes the same history: %i", async (seed) => {
+  const [one, other] = [new Simulation(seed), new Simulation(seed)];
   expect(await one.run()).toEqual(await other.run());
   expect(one.trace).toEqual(other.trace);
 });
@@ -46,7 +47,9 @@ describe("the simulator finds that", () => {
     async (_name, { file, from, to, firstSeed = 1 }) => {
       const copy = temporaryFolder();
       cpSync(join(ROOT, "src"), join(copy, "src"), { recursive: true });
-      cpSync(join(ROOT, "test", "simulation"), join(copy, "test", "simulation"), { recursive: true });
+      cpSync(join(ROOT, "tools", "harness"), join(copy, "tools", "harness"), { recursive: true });
+      for (const folder of ["simulation", "support"])
+        cpSync(join(ROOT, "test", folder), join(copy, "test", folder), { recursive: true });
       const path = join(copy, "src", file);
       const source = readFileSync(path, "utf8");
       expect(source.split(from).length).toBe(2); // the place is there, once
@@ -61,6 +64,7 @@ describe("the simulator finds that", () => {
       );
       expect(await run.exited).toBe(1);
       await run.line(/^seed [0-9]+ fails:/);
+      rmSync(copy, { recursive: true });
     },
     PATIENCE_MS,
   );

@@ -6,11 +6,11 @@
  * After every step the auditor compares what callers were told with the bytes on the disks.
  */
 
-import { LOG_NAME } from "../../src/eventlog/recovery.ts";
+import { LEAST_ROOM } from "../../src/gateway/admission.ts";
 import type { GatewayNode } from "../../src/node/gateway-node.ts";
 import type { Answer } from "../../src/ports/answer.ts";
 import { Auditor, Violation } from "./auditor.ts";
-import { type History, nextRequest, probe, type Request, toldOf } from "./clients.ts";
+import { type History, newHistory, nextRequest, probe, type Request, toldOf } from "./clients.ts";
 import { Faults } from "./faults.ts";
 import { Operator } from "./operator.ts";
 import { MAX_DELAY_MS } from "./port.ts";
@@ -19,19 +19,20 @@ import { type Process, SimulatedNode, settled, type World } from "./simulated-no
 import { SimulatedServer } from "./stream.ts";
 import { SimulatedTime } from "./time.ts";
 
-const STEPS = 1_200;
+const STEPS = 1_000;
 const MAX_CALLERS = 6;
+const LARGE_CALLERS = 5;
 const MAX_READING_MS = 2_000;
 const MAX_PROBES = 20;
 /** For how many steps a node may need to come back when nothing is broken any more. */
 const MAX_CALM_STEPS = 4_000;
 /** Of a seed with large sizes, whose steps cost more. */
-const LARGE_STEPS = 600;
+const LARGE_STEPS = 400;
 const MAX_LARGE_STEPS = 6_000;
 /** One seed of so many has sizes as they are in production: beyond a segment of records, and a batch of the engine. */
 const SEEDS_PER_LARGE = 100;
-const SMALL = { maxFrameBytes: 400, maxWaitingCommands: 200, transfers: 0 };
-const LARGE = { maxFrameBytes: 1 << 20, maxWaitingCommands: 1 << 16, transfers: 48_000 };
+const SMALL = { maxFrameBytes: 400, mostWaiting: 400, transfers: 0 };
+const LARGE = { maxFrameBytes: 1 << 20, mostWaiting: LEAST_ROOM, transfers: 48_000 };
 
 export interface Summary {
   readonly seed: number;
@@ -53,7 +54,7 @@ export class Simulation {
   readonly #auditor = new Auditor();
   readonly #nodes: SimulatedNode[] = [];
   readonly #faults: Faults | undefined;
-  readonly #history: History = { transfer: [], deposit: [], withdraw: [], open_account: [] };
+  readonly #history: History;
   /** What happened, for whoever has to find out why a seed fails. */
   readonly trace: string[] = [];
   /** Transfers that are still to be decided in large batches: nothing breaks before most of them are. */
@@ -69,8 +70,9 @@ export class Simulation {
     { faults = true, large = seed % SEEDS_PER_LARGE === 0 }: SimulationOptions = {},
   ) {
     this.#random = new Random(seed);
-    const { maxFrameBytes, maxWaitingCommands, transfers } = large ? LARGE : SMALL;
+    const { maxFrameBytes, mostWaiting, transfers } = large ? LARGE : SMALL;
     this.#large = transfers;
+    this.#history = newHistory(large);
     this.#server = new SimulatedServer(this.#random, this.#time, maxFrameBytes);
     const embedded = this.#random.chance(0.7);
     const world: World = {
@@ -80,7 +82,7 @@ export class Simulation {
       auditor: this.#auditor,
       nodes: this.#nodes,
       embedded,
-      maxWaitingCommands,
+      mostWaiting,
       say: (message, facts) => this.#say(message, facts),
       failed: (violation) => {
         this.#violation ??= violation;
@@ -124,11 +126,14 @@ export class Simulation {
     const node = this.#random.pick(this.#nodes);
     const { process } = node;
     if (!process || process.open.size >= MAX_CALLERS || !this.#random.chance(this.#calm ? 0.05 : 0.5)) return;
-    const large = this.#large > 0 && !this.#calm && this.#random.chance(0.3);
-    const request = nextRequest(this.#random, this.#history, large);
-    this.#ask(node, process, this.#random.pick(process.gateways), request).catch((error) => {
-      this.#violation ??= error;
-    });
+    // All callers at once: the engine takes only a part of what they ask.
+    const large = this.#large > 0 && !this.#calm && node.ready && this.#random.chance(0.3);
+    for (let count = large ? LARGE_CALLERS : 1; count > 0; count--) {
+      const request = nextRequest(this.#random, this.#history, large);
+      this.#ask(node, process, this.#random.pick(process.gateways), request).catch((error) => {
+        this.#violation ??= error;
+      });
+    }
   }
 
   /** Resolves with the answer when it has left; never, where the process crashes before. */
@@ -155,10 +160,10 @@ export class Simulation {
       if (told === "refused") this.#auditor.refused(request.asked);
       else if (told === "unknown") this.#auditor.unanswered(request.asked);
       else {
-        this.#auditor.log(node.name, node.disk.durable(LOG_NAME), node.disk.version(LOG_NAME));
+        node.noteLog();
         this.#auditor.answered(node.name, request.asked, told.told, told.counts);
         this.#answered += told.told.length;
-        if (told.told.length > SMALL.maxWaitingCommands) this.#large -= told.told.length;
+        if (told.told.length > SMALL.mostWaiting) this.#large -= told.told.length;
         node.toldSeq = Math.max(node.toldSeq, told.seq);
       }
     } catch (error) {
@@ -173,9 +178,12 @@ export class Simulation {
     if (!process || !this.#random.chance(0.3)) return;
     const gateway = this.#random.pick(process.gateways);
     const read = async () => {
+      const { recovered } = process;
       const answer = await gateway.read(() => gateway.wallet.ledger());
+      if (!recovered && !process.recovered && JSON.parse(answer.body).code !== "not_ready")
+        throw new Violation(`a node that reads its log shows ${answer.body}`);
       if (process.dead || answer.status !== 200) return;
-      this.#auditor.log(node.name, node.disk.durable(LOG_NAME), node.disk.version(LOG_NAME));
+      node.noteLog();
       const seq = seqOf(answer);
       if (seq < toldSeq) throw new Violation(`a read shows seq ${seq}, after callers were told ${toldSeq}`);
       if (seq > this.#auditor.seqOf(node.name))
@@ -190,6 +198,7 @@ export class Simulation {
   async #comeToRest(): Promise<void> {
     this.#calm = true;
     this.#faults?.end();
+    if (this.#faults && this.#random.chance(0.1)) await this.#askInVain(this.#faults.standStill());
     // What broke just now is told to the gateways first.
     for (const toldMs = this.#time.nowMs + MAX_DELAY_MS; this.#time.nowMs <= toldMs; ) await this.#step();
     const isCalm = () =>
@@ -206,6 +215,14 @@ export class Simulation {
     for (const node of this.#nodes) await this.#finish(node);
     this.#auditor.all();
     for (const node of this.#nodes) await this.#readAgain(node);
+  }
+
+  /** Callers ask a server that stores nothing, with nothing else wrong: its node must not stay ready. */
+  async #askInVain(untilMs: number): Promise<void> {
+    while (this.#time.nowMs < untilMs && this.#server.state === "silent") {
+      this.#maybeAsk();
+      await this.#step();
+    }
   }
 
   async #until(otherwise: string, isSo: () => boolean): Promise<void> {

@@ -19,7 +19,6 @@ import { replayIndependently } from "../../tools/harness/independent-replay.ts";
 import { markOf, place, someCommands, type WrittenLog, writeLog } from "./log-files.ts";
 
 export const LEASE_MS = 1_500;
-export const HEARTBEAT_MS = 500;
 
 /** A folder with the log of some commands, whole and marked. */
 export async function ledgerFolder(
@@ -61,9 +60,7 @@ export class FollowedLog {
 export interface WriterOptions {
   readonly partitions?: number;
   readonly name?: string;
-  readonly batchSize?: number;
   readonly leaseMs?: number;
-  readonly heartbeatMs?: number;
   readonly writer?: ChangeWriter;
   readonly report?: (line: string) => void;
 }
@@ -72,15 +69,7 @@ export interface WriterOptions {
 export function ledgerWriter(
   connect: SqlConnect,
   feed: DurableLogFeed,
-  {
-    partitions = 1,
-    name = "a node",
-    batchSize = 200,
-    leaseMs = LEASE_MS,
-    heartbeatMs = HEARTBEAT_MS,
-    writer,
-    report = () => {},
-  }: WriterOptions = {},
+  { partitions = 1, name = "a node", leaseMs = LEASE_MS, writer, report = () => {} }: WriterOptions = {},
 ): PostgresWriter {
   return new PostgresWriter(
     {
@@ -91,19 +80,13 @@ export function ledgerWriter(
           partition,
           serviceId: name,
           leaseMs,
-          heartbeatMs,
         }),
       source: (topic, partition) =>
         topic === "ledger" ? new LedgerSource(feed, systemClock, partition, partitions) : undefined,
       clock: systemClock,
       report: (level, message, facts) => report(JSON.stringify({ level, message, ...facts })),
     },
-    {
-      postgresPartitions: partitions,
-      postgresBatchSize: batchSize,
-      postgresLeaseMs: leaseMs,
-      postgresHeartbeatMs: heartbeatMs,
-    },
+    { postgresPartitions: partitions, postgresLeaseMs: leaseMs },
     ...(writer ? [writer] : []),
   );
 }

@@ -45,12 +45,15 @@ export async function consume(
   const messages = new RecordedMessages(stream.slice(from - 1), pause);
   const malformed: number[] = [];
   const loop = new EngineLoop(
-    log.engine,
-    messages,
-    log.writer,
-    () => {},
-    ({ sequence }) => malformed.push(sequence),
-    log.clock,
+    {
+      engine: log.engine,
+      messages,
+      log: log.writer,
+      clock: log.clock,
+      gatewayOf: () => undefined,
+      committed: () => {},
+      malformed: ({ sequence }) => malformed.push(sequence),
+    },
     { batchBytes, maxReadTimeoutMs: 1_000 },
   );
   const running = loop.run();

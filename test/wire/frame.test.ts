@@ -14,6 +14,8 @@ import {
   looksLikeFrame,
   MAX_COMMAND_BYTES,
   MAX_FRAME_COMMANDS,
+  ORIGIN_AT,
+  ORIGIN_BYTES,
   splitCommands,
   transactionIds,
   UnknownCommand,
@@ -68,11 +70,8 @@ describe("a frame", () => {
         (parts, origin, number, usual) => {
           const frame = buildFrame(origin, number, parts.map(encode));
           expect(looksLikeFrame(frame)).toBe(true);
-          expect(readFrame(frame, usual ?? undefined)).toEqual({
-            origin: Buffer.from(origin).toString("hex"),
-            number,
-            commands: parts.flat(),
-          });
+          expect(readFrame(frame, usual ?? undefined)).toEqual({ number, commands: parts.flat() });
+          expect(frame.slice(ORIGIN_AT, ORIGIN_AT + ORIGIN_BYTES)).toEqual(origin);
         },
       ),
       { numRuns: 1_000 },
@@ -157,11 +156,7 @@ describe("what is not a frame", () => {
 
   test("a frame without commands is one, and has nothing else in it", () => {
     const empty = buildFrame(ORIGIN, 7, []);
-    expect(readFrame(empty, USD)).toEqual({
-      origin: Buffer.from(ORIGIN).toString("hex"),
-      number: 7,
-      commands: [],
-    });
+    expect(readFrame(empty, USD)).toEqual({ number: 7, commands: [] });
     expect(readFrame(sealed(new Uint8Array([...empty, 0])), USD)).toBeUndefined();
   });
 

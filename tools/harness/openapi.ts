@@ -1,7 +1,7 @@
 /** /openapi.json as a gateway publishes it; run as a program it prints it, for the linter. */
 
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
-import type { Route } from "../../src/gateway/door.ts";
+import type { Route } from "../../src/gateway/auth.ts";
 import { createHttp, type HttpOptions } from "../../src/gateway/http.ts";
 import { createRoutes } from "../../src/gateway/routes.ts";
 import type { WalletService } from "../../src/gateway/wallet-service.ts";

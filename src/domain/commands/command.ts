@@ -1,11 +1,18 @@
 /** What a command's module says of it. */
 
 import type { WalletEvent } from "../event-table.ts";
+import type { TransactionFailed } from "../events.ts";
 import type { FieldTypes } from "../fields.ts";
 import type { TransactionKind } from "../kinds.ts";
 import type { Content, LedgerView } from "../ledger.ts";
 import type { AccountId, TransactionId } from "../names.ts";
 import type { Committed, Opened, Refused } from "../outcomes.ts";
+import type { Rejection } from "../rejections.ts";
+
+/** An event of a command that can be rejected for these reasons alone. */
+export type DecidedEvent<R extends Rejection> =
+  | Exclude<WalletEvent, TransactionFailed>
+  | (TransactionFailed & { readonly reason: R });
 
 /** Something wrong with a command whose fields are all right. */
 export interface Flaw {
@@ -31,16 +38,21 @@ export interface RequestField {
 }
 
 /** A command that carries a transaction id, and is decided once. */
-export interface CommandModule<C extends { readonly transaction_id: TransactionId }> {
+export interface CommandModule<
+  C extends { readonly transaction_id: TransactionId },
+  R extends Rejection = Rejection,
+> {
   readonly kind: TransactionKind;
   /** Its fields in the order of a frame, the transaction id first. */
   readonly fields: FieldTypes;
   /** Its request as JSON, by the names of the fields, in the order in which they are checked. */
   readonly request: Readonly<Record<string, RequestField>>;
+  /** Why it can be rejected, in the order in which the reasons are checked. */
+  readonly rejections: readonly R[];
   /** What no field can say alone; undefined for a command that may be decided. */
   flaw?(command: C): Flaw | undefined;
   /** The events of a command under a new id; none if it changes nothing. Changes nothing itself. */
-  execute(view: LedgerView, command: C): readonly WalletEvent[];
+  execute(view: LedgerView, command: C): readonly DecidedEvent<R>[];
   /** The committed command that wrote these events; undefined if they are not of this kind. */
   writtenBy(events: readonly WalletEvent[]): C | undefined;
   /** What makes two commands under one id the same. */

@@ -2,6 +2,7 @@
 
 import type { WalletEvent } from "../event-table.ts";
 import type { TransactionKind } from "../kinds.ts";
+import { REJECTIONS } from "../rejections.ts";
 import type { CommandModule } from "./command.ts";
 import { deposit, type Transfer, transfer, withdraw } from "./movements.ts";
 import { type OpenAccount, openAccount } from "./open-account.ts";
@@ -30,6 +31,11 @@ export function moduleOf(kind: TransactionKind): CommandModule<TransactionComman
 }
 
 const MODULES = (Object.keys(COMMANDS) as TransactionKind[]).map(moduleOf);
+
+/** The reasons that any command can give. Others have numbers for later. */
+export const GIVEN_REJECTIONS = REJECTIONS.filter((reason) =>
+  MODULES.some(({ rejections }) => rejections.includes(reason)),
+);
 
 /** The command that wrote these events; undefined if no command does. */
 export function commandThatWrote(events: readonly WalletEvent[]): Command | undefined {

@@ -5,12 +5,12 @@ import type { TransactionId } from "../names.ts";
 import type { Rejection } from "../rejections.ts";
 
 /** The event of a command that is rejected. */
-export function failed(
-  reason: Rejection,
+export function failed<R extends Rejection>(
+  reason: R,
   kind: TransactionKind,
   transaction_id: TransactionId,
   { from_account, to_account, amount, currency }: Content,
-): TransactionFailed {
+): TransactionFailed & { readonly reason: R } {
   return {
     type: "TransactionFailed",
     transaction_id,

@@ -3,12 +3,10 @@
  * receiver are `@world`; a transfer has neither.
  */
 
-import { add, MAX_MONEY, MIN_MONEY, subtract, ZERO } from "../amount.ts";
-import { total } from "../balances.ts";
+import { MIN_MONEY, subtract } from "../amount.ts";
 import { AMOUNT, CALLERS_ACCOUNT, CURRENCY_IN_LEDGER, ID, type ValuesOf, WORLD_ACCOUNT } from "../fields.ts";
 import { availableOf, type LedgerView, totalOf } from "../ledger.ts";
 import { type AccountId, WORLD } from "../names.ts";
-import type { Rejection } from "../rejections.ts";
 import type { CommandModule } from "./command.ts";
 import { failed } from "./failed.ts";
 
@@ -24,39 +22,63 @@ export type Transfer = {
   readonly kind: "transfer" | "deposit" | "withdraw";
 } & ValuesOf<typeof TRANSFER_FIELDS>;
 
+/**
+ * Whether a movement is rejected, by the reason. A receiver cannot overflow: accounts hold as much as @world lacks,
+ * which has the same limit.
+ */
+const CHECKS = {
+  account_not_found: (view: LedgerView, { from_account, to_account, currency }: Transfer) =>
+    view.opened?.strict === true &&
+    [from_account, to_account].some((account) => account !== WORLD && !view.balance(account, currency)),
+  insufficient_funds: (view: LedgerView, { from_account, amount, currency }: Transfer) =>
+    availableOf(view.balance(from_account, currency)) < amount,
+  balance_overflow: (view: LedgerView, { from_account, amount, currency }: Transfer) =>
+    subtract(availableOf(view.balance(from_account, currency)), amount) < MIN_MONEY,
+};
+type Reason = keyof typeof CHECKS;
+
 const ID_FIELD = { transaction_id: { gives: "transaction_id" } };
 const AMOUNT_FIELDS = { amount: { gives: "amount" }, currency: { gives: "currency" } };
 
-export const transfer = movement("transfer", TRANSFER_FIELDS, {
-  ...ID_FIELD,
-  from_account: { gives: "from_account", description: "The account to debit.", example: "alice" },
-  to_account: {
-    gives: "to_account",
-    description: "The account to credit, which must differ from `from_account`.",
-    example: "bob",
+export const transfer = movement(
+  "transfer",
+  TRANSFER_FIELDS,
+  {
+    ...ID_FIELD,
+    from_account: { gives: "from_account", description: "The account to debit.", example: "alice" },
+    to_account: {
+      gives: "to_account",
+      description: "The account to credit, which must differ from `from_account`.",
+      example: "bob",
+    },
+    ...AMOUNT_FIELDS,
   },
-  ...AMOUNT_FIELDS,
-});
+  ["account_not_found", "insufficient_funds"],
+);
 export const deposit = movement(
   "deposit",
   { ...TRANSFER_FIELDS, from_account: WORLD_ACCOUNT },
   { ...ID_FIELD, account_id: { gives: "to_account" }, ...AMOUNT_FIELDS },
+  ["account_not_found", "balance_overflow"],
 );
 export const withdraw = movement(
   "withdraw",
   { ...TRANSFER_FIELDS, to_account: WORLD_ACCOUNT },
   { ...ID_FIELD, account_id: { gives: "from_account" }, ...AMOUNT_FIELDS },
+  ["account_not_found", "insufficient_funds"],
 );
 
 function movement(
   kind: Transfer["kind"],
   fields: typeof TRANSFER_FIELDS,
   request: CommandModule<Transfer>["request"],
-): CommandModule<Transfer> {
+  rejections: readonly Reason[],
+): CommandModule<Transfer, Reason> {
   return {
     kind,
     fields,
     request,
+    rejections,
 
     flaw: ({ from_account, to_account }) =>
       from_account === to_account
@@ -65,7 +87,7 @@ function movement(
 
     execute(view, command) {
       const { transaction_id, from_account, to_account, amount, currency } = command;
-      const reason = rejectionOf(view, command);
+      const reason = rejections.find((each) => CHECKS[each](view, command));
       if (reason) return [failed(reason, kind, transaction_id, command)];
       return [
         { type: "MoneyDeducted", transaction_id, account: from_account, amount, currency },
@@ -112,19 +134,6 @@ function movement(
       to_balance: totalOf(view.balance(to_account, currency)),
     }),
   };
-}
-
-function rejectionOf(view: LedgerView, command: Transfer): Rejection | undefined {
-  const { from_account, to_account, amount, currency } = command;
-  const from = view.balance(from_account, currency);
-  const to = view.balance(to_account, currency);
-  const isUnknown = (balance: unknown, account: AccountId) => balance === undefined && account !== WORLD;
-  if (view.opened?.strict && (isUnknown(from, from_account) || isUnknown(to, to_account)))
-    return "account_not_found";
-  if (from_account === WORLD) {
-    if (subtract(availableOf(from), amount) < MIN_MONEY) return "balance_overflow";
-  } else if (availableOf(from) < amount) return "insufficient_funds";
-  return add(to ? total(to) : ZERO, amount) > MAX_MONEY ? "balance_overflow" : undefined;
 }
 
 /** The kind that the accounts of a committed movement stand for. */

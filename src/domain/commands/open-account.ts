@@ -18,7 +18,7 @@ const FIELDS = {
 
 export type OpenAccount = { readonly kind: "open_account" } & ValuesOf<typeof FIELDS>;
 
-export const openAccount: CommandModule<OpenAccount> = {
+export const openAccount: CommandModule<OpenAccount, "balance_overflow"> = {
   kind: "open_account",
   fields: FIELDS,
   request: {
@@ -32,6 +32,8 @@ export const openAccount: CommandModule<OpenAccount> = {
       example: 100,
     },
   },
+
+  rejections: ["balance_overflow"],
 
   execute(view, command) {
     const { transaction_id, account, currency, initial_balance } = command;

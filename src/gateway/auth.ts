@@ -3,11 +3,11 @@
  * (RFC 6750, section 3), and nothing of what was sent.
  */
 
-import { type Caller, type Callers, includes } from "../ports/keys.ts";
-import { respond } from "./messages.ts";
+import { type Caller, type Callers, METRICS_SCOPE, SCOPES, type Scope } from "../ports/keys.ts";
 import { type NotableHeaders, notableHeaders } from "./notable-headers.ts";
 import type { DescribedRoute } from "./openapi.ts";
 import { problem } from "./problems.ts";
+import { respond } from "./responses.ts";
 
 /** One that takes GET answers HEAD too. */
 export interface Route extends DescribedRoute {
@@ -64,6 +64,12 @@ export function createDoor(
       );
     return serve(request, caller, headers);
   };
+}
+
+/** Whether a key of `scope` is good for what needs `needed`. */
+function includes(scope: Scope, needed: Scope): boolean {
+  if (scope === METRICS_SCOPE || needed === METRICS_SCOPE) return scope === needed || scope === "admin";
+  return SCOPES.indexOf(scope) >= SCOPES.indexOf(needed);
 }
 
 /** Why this looks like a request from a proxy, whose client may be anywhere; undefined if it does not. */

@@ -3,8 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { WalletEngine } from "../../src/engine/wallet-engine.ts";
 import { LogEncoder } from "../../src/eventlog/encoder.ts";
+import { readFastLine } from "../../src/eventlog/fast-line.ts";
 import { parseLine } from "../../src/eventlog/line.ts";
-import { readPlainLine } from "../../src/eventlog/plain-line.ts";
 import { EMPTY_LOG } from "../../src/ports/log-position.ts";
 import {
   currency,
@@ -50,8 +50,8 @@ function linesOf(commands: typeof COMMANDS): string[] {
 
 describe.each(linesOf(COMMANDS))("%s", (line) => {
   test("is plain, and the same", () => {
-    expect(readPlainLine(line, USD)).toEqual(parseLine(line, USD));
-    expect(readPlainLine(line, undefined)).toBeUndefined();
+    expect(readFastLine(line, USD)).toEqual(parseLine(line, USD));
+    expect(readFastLine(line, undefined)).toBeUndefined();
   });
 
   test("is the same with any bit flipped, wherever it is cut, and with any character twice, or not plain", () => {
@@ -62,7 +62,7 @@ describe.each(linesOf(COMMANDS))("%s", (line) => {
         changed.push(line.slice(0, at) + flipped + line.slice(at + 1));
       }
       for (const text of changed) {
-        const plain = readPlainLine(text, USD);
+        const plain = readFastLine(text, USD);
         // parseLine() throws what it would not take.
         if (plain) expect(plain).toEqual(parseLine(text, USD));
       }
@@ -72,7 +72,7 @@ describe.each(linesOf(COMMANDS))("%s", (line) => {
 
 test("a ledger's opening, and numbers that a double may not hold, are not plain", () => {
   for (const commands of [[openAccount("a", MAX)], [deposit("a", 10n ** 15n)]])
-    expect(readPlainLine(linesOf(commands)[0] as string, USD)).toBeUndefined();
+    expect(readFastLine(linesOf(commands)[0] as string, USD)).toBeUndefined();
   const opening = `{"seq":1,"type":"LedgerOpened","format":1}`;
-  expect(readPlainLine(opening, USD)).toBeUndefined();
+  expect(readFastLine(opening, USD)).toBeUndefined();
 });

@@ -21,7 +21,7 @@ const INTEGER = "(0|[1-9][0-9]{0,14})";
 const POSITIVE = "([1-9][0-9]{0,14})";
 const END = `(?:,"at":${INTEGER},"command":"${POSITIVE}\\.(0|[1-9][0-9]{0,9})","crc":"[0-9a-f]{8}")?`;
 
-interface PlainType {
+interface FastType {
   readonly type: EventType;
   /** Groups: seq, the fields, at, sequence, index. */
   readonly pattern: RegExp;
@@ -31,7 +31,7 @@ interface PlainType {
 const TYPE = '"type":"';
 
 /** By the name of the type. The opening is left to line.ts, which knows formats. */
-const PLAIN_TYPES = new Map<string, PlainType>(
+const FAST_TYPES = new Map<string, FastType>(
   EVENT_TYPES.filter((type) => type !== "LedgerOpened").map((type) => {
     const fields = EVENT_FIELDS[type];
     const text = fields.map(fieldPattern).join("");
@@ -51,10 +51,10 @@ function fieldPattern([name, { pattern, json, omitsDefault }]: Field): string {
  * `text` without its line end; `defaultCurrency` is the ledger's. Undefined for a line that is not plain, and
  * for every one of a ledger that is not open.
  */
-export function readPlainLine(text: string, defaultCurrency: Currency | undefined): Line | undefined {
+export function readFastLine(text: string, defaultCurrency: Currency | undefined): Line | undefined {
   if (defaultCurrency === undefined) return undefined;
   const typeAt = text.indexOf(TYPE) + TYPE.length;
-  const plain = PLAIN_TYPES.get(text.slice(typeAt, text.indexOf('"', typeAt)));
+  const plain = FAST_TYPES.get(text.slice(typeAt, text.indexOf('"', typeAt)));
   const groups = plain?.pattern.exec(text);
   if (!plain || !groups) return undefined;
   const { type, fields } = plain;
