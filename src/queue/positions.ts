@@ -86,8 +86,7 @@ export class Positions {
         const claim = claimOf(message.data);
         const isAsking = message.reply !== undefined && message.reply !== "";
         if (isAsking && claim?.node !== this.node) this.#publish(connection);
-        // Of others than registered nodes nothing counts: anyone may publish here.
-        if (claim && this.isRegistered(claim.node)) this.#take(claim);
+        if (claim && (!isAsking || this.isRegistered(claim.node))) this.#take(claim);
       },
       (error) => this.diverged(`the positions of other nodes cannot be read: ${error.message}`),
     );
@@ -119,8 +118,9 @@ export class Positions {
     const { node, ledger_id } = claim;
     const { ledgerId = ledger_id } = this.log.durable;
     const before = this.#furthest.get(node);
-    const isFurther = before ? placeOf(claim)[0] > placeOf(before)[0] : this.#furthest.size < MAX_NODES;
-    if (isFurther && ledgerId === ledger_id) this.#furthest.set(node, claim);
+    const isFurther = !before || placeOf(claim)[0] > placeOf(before)[0];
+    // Of others than registered nodes no position counts as logged: anyone may publish here.
+    if (isFurther && ledgerId === ledger_id && this.isRegistered(node)) this.#furthest.set(node, claim);
     this.#compare(claim);
     this.#heard(node);
   }
@@ -130,7 +130,9 @@ export class Positions {
     this.#ahead.delete(claim.node);
     if (durable.ledgerId === undefined || claim.ledger_id !== durable.ledgerId) return;
     if (claim.seq > durable.seq) {
-      if (this.#ahead.size < MAX_NODES) this.#ahead.set(claim.node, claim);
+      const [oldest] = this.#ahead.keys();
+      if (this.#ahead.size >= MAX_NODES && oldest !== undefined) this.#ahead.delete(oldest);
+      this.#ahead.set(claim.node, claim);
       return;
     }
     const crc = claim.command === commandText(durable) ? durable.crc : this.#crcAfter(claim);
