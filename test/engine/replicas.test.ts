@@ -142,6 +142,7 @@ describe("positions", () => {
     const outside = await own.connect();
     const claim = (value: unknown, options?: { reply: string }) =>
       outside.publish(POSITIONS, typeof value === "string" ? value : JSON.stringify(value), options);
+    const register = (name: string) => outside.publish(`$KV.COFFER_NODES.${name}`, "1");
     const publish = (text: string) => outside.publish("coffer.commands.0", text);
     const end = async () => {
       await node.crash();
@@ -154,7 +155,7 @@ describe("positions", () => {
       const payment = { from_account: "ann", to_account: "ben", amount: 1 };
       await outside.request("coffer.transfer", JSON.stringify(payment), { timeout: 30_000 });
     };
-    return { node, claim, heard, publish, end, positions: positionsOf(node) };
+    return { node, claim, register, heard, publish, end, positions: positionsOf(node) };
   }
 
   const DIFFERENT: [string, (positions: Claim[], node: CofferNode) => Claim][] = [
@@ -198,10 +199,17 @@ describe("positions", () => {
   });
 
   test.concurrent("that lie beyond the stream's end stop the node, which names the other", async () => {
-    const { node, claim, end, positions } = await claimant();
+    const { node, claim, register, heard, end, positions } = await claimant();
     const last = positions.at(-1)!;
-    claim({ ...last, node: "another", seq: last.seq + 40, command: "99.0" });
+    const beyond = { ...last, node: "another", seq: last.seq + 40, command: "99.0" };
+    claim(beyond); // of a node that nobody has registered
+    await heard();
+    await Bun.sleep(1_500); // the stream is looked at once a second
+    expect((await node.client.deposit("ann", 1)).status).toBe(200);
+    register("another");
+    const claiming = setInterval(() => claim(beyond), 200);
     expect(await node.process.exited).toBe(1);
+    clearInterval(claiming);
     expect(node.process.stderr.at(-1)).toMatch(
       /node another has logged .* 99, .*coffer queue forget another/,
     );

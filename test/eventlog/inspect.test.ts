@@ -74,9 +74,10 @@ test("recovery has all of the log on disk before it is done, and what it cuts be
   const disk = new FaultyDisk(folder);
   const { file } = await recoverLog(disk, marked, { command: () => {} });
   file.close();
-  const torn = `events.log.torn-${last.seq + 1}-1`;
+  const torn = `events.log.torn-${last.seq + 1}-1.part`;
   const tornBytes = bytes.length - 1 - last.bytes;
   expect(disk.operations).toEqual([
+    { do: "truncate", name: torn, bytes: 0 },
     { do: "write", name: torn, at: 0, bytes: tornBytes },
     { do: "sync", name: torn },
     { do: "close", name: torn },
