@@ -68,9 +68,8 @@ test.concurrent.each([
   const working = load ? work(tellers, node) : Promise.resolve();
   await Promise.all(others.map((index) => cluster.crash(index)));
   await eventually("the node is not ready", async () => {
-    // A server without a quorum may go on reporting the stream's state: then the next command finds out. This one
-    // writes nothing, whenever it is decided.
-    if (!load && (await readinessOf(node)) === "ready") await node.client.open("teller-0", 1);
+    // A server without a quorum may go on reporting the stream's state: then the next command finds out.
+    if (!load && (await readinessOf(node)) === "ready") await tellers.work(node.client, 1, 1);
     return (await readinessOf(node)) !== "ready";
   });
   const { status, body } = await node.client.deposit("teller-0", 1);
